@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Every target brings about what it needs, so that each works alone in a fresh
+# clone. The work is done by scripts/.
+
+SHELL := /bin/bash
+export QEMU_SRC FULL FORCE
+# BUILD is the user's word for it; the environment of configure keeps free of it.
+unexport BUILD
+export BUILD_VARIANT := $(or $(BUILD),default)
+override MAKEFLAGS += --no-print-directory
+
+.DEFAULT_GOAL := help
+.PHONY: help deps prepare build build-asan check check-quick check-unit \
+	check-qtest check-asan check-series check-guest demo run bench \
+	refresh series clean distclean check-mutants
+
+help:
+	@echo 'Use it:'
+	@echo '  make demo          LUKS on cxl-type1-crypto in a Linux guest, end to end'
+	@echo '  make run           a shell in such a guest'
+	@echo '  make build         build/bin/qemu-system-{x86_64,aarch64}'
+	@echo '  make bench         measure; results in build/bench/results.json'
+	@echo 'Test it:'
+	@echo '  make check         all tests'
+	@echo '  make check-quick   what needs no QEMU, under a minute'
+	@echo '  make check-unit | check-qtest | check-asan | check-series | check-guest'
+	@echo '  make check-mutants  break the device line by line; each must be caught'
+	@echo 'Work on it:'
+	@echo '  make prepare       build/qemu: the base, patches/ as commits, our files linked in'
+	@echo '  make refresh       commits of build/qemu -> patches/'
+	@echo '  make series OUT=dir  the complete series, ready to mail'
+	@echo '  make check-series FULL=1  ... and build every patch of it'
+	@echo '  make build-asan    emulator with address and undefined-behaviour checks'
+	@echo '  make clean         remove what was built'
+	@echo '  make distclean     remove build/ but for the downloads'
+	@echo 'Settings: QEMU_SRC=/path  another QEMU 11.1 tree as the base (copied)'
+	@echo '          BUILD=asan      build with make build BUILD=asan'
+
+deps:
+	@scripts/deps.sh build run
+
+prepare: deps
+	@scripts/prepare.sh
+
+build: prepare
+	@scripts/build.sh
+
+build-asan: prepare
+	@BUILD_VARIANT=asan scripts/build.sh
+
+deps-guest deps-check:
+	@scripts/deps.sh $(@:deps-%=%)
+
+check-quick:
+	@scripts/check.sh quick
+
+check-unit: prepare
+	@scripts/check.sh unit
+
+check-qtest: prepare
+	@scripts/check.sh qtest
+
+check-asan: prepare
+	@scripts/check.sh asan
+
+check-series: prepare
+	@scripts/check.sh series
+
+check-guest: build deps-guest
+	@scripts/check.sh guest
+
+check: deps-check prepare
+	@scripts/check.sh quick build unit qtest series asan guest
+
+demo: build deps-guest
+	@scripts/guest/demo.sh
+
+run: build deps-guest
+	@scripts/guest/run.sh
+
+bench: build deps-guest
+	@scripts/guest/bench.sh
+
+refresh:
+	@scripts/refresh.sh
+
+series: prepare
+	@test -n '$(OUT)' || { echo 'usage: make series OUT=dir' >&2; exit 1; }
+	@scripts/series.sh '$(OUT)'
+
+# build/qemu itself may hold commits: distclean asks patches/ first.
+check-mutants: build
+	@scripts/mutate.py
+
+clean:
+	rm -rf build/bin build/log build/check build/quick build/series build/demo \
+		build/bench build/guest-check build/run build/qemu/build build/qemu/build-asan
+
+distclean:
+	@scripts/distclean.sh

@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Run test suites and end with "N passed, N failed":
+#   check.sh [quick|build|unit|qtest|asan|series|guest]...
+# Logs and counts are left in build/check.
+
+. "$(dirname "$0")/lib.sh"
+
+OUT=$BUILD/check
+
+# Ours, then upstream's neighbours of what the series hooks into.
+# qos-test: among others every device on the virtio-pci proxy.
+QTESTS_x86_64=(virtio-crypto-test cxl-type1-test cxl-test qos-test)
+QTESTS_aarch64=(cxl-test)
+QTESTS_asan=(virtio-crypto-test cxl-type1-test)
+tally() { "$TOP/scripts/tally.py" run "$OUT" "$@" || true; }
+
+# A step without which nothing can be tested: its failure is a failed test.
+must() {
+    local name=$1
+    shift
+    "$@" || { tally "$name" --status false; return 1; }
+}
+
+check_quick() {
+    local dir=$BUILD/quick t
+    "$TOP/scripts/deps.sh" quick
+    [[ -e $dir/build.ninja ]] || must quick-setup meson setup \
+        "$dir" "$TOP" > "$BUILD/quick.log" 2>&1 ||
+        { tail "$BUILD/quick.log"; return; }
+    must quick-build ninja -C "$dir" --quiet || return 0
+    for t in $(meson introspect --tests "$dir" | "$PYTHON" -c '
+import json, sys
+for t in json.load(sys.stdin):
+    print(t["cmd"][0])'); do
+        tally "quick-${t##*/}" "$t" --tap -k
+    done
+}
+
+build() { "$TOP/scripts/build.sh" "$@"; }
+
+overlay_unit_tests() {
+    overlay_files | sed -n 's,^\(tests/unit/test-.*\)\.c$,\1,p'
+}
+
+check_unit() {
+    local t
+    local -a tests
+    mapfile -t tests < <(overlay_unit_tests)
+    ((${#tests[@]})) || return 0
+    must unit-build build "${tests[@]}" || return 0
+    for t in "${tests[@]}"; do
+        (cd "$QEMU/build" && tally "unit-${t##*/}" "./$t" --tap -k)
+    done
+}
+
+# run_qtests DIR ARCH LABEL TEST...
+run_qtests() {
+    local dir=$1 arch=$2 label=$3 t
+    shift 3
+    for t in "$@"; do
+        (cd "$dir" && QTEST_REQUIRE_ALL=1 \
+            QTEST_QEMU_BINARY=./qemu-system-$arch \
+            tally "$label-$t" "./tests/qtest/$t" --tap -k)
+    done
+}
+
+check_qtest() {
+    must qtest-build build qemu-system-{x86_64,aarch64} \
+        "${QTESTS_x86_64[@]/#/tests/qtest/}" || return 0
+    run_qtests "$QEMU/build" x86_64 qtest-x86_64 "${QTESTS_x86_64[@]}"
+    run_qtests "$QEMU/build" aarch64 qtest-aarch64 "${QTESTS_aarch64[@]}"
+}
+
+# The emulators themselves; shown as a step of its own, for it is the long one.
+check_build() { must build build; }
+
+check_asan() {
+    export BUILD_VARIANT=asan
+    must asan-build build qemu-system-x86_64 \
+        "${QTESTS_asan[@]/#/tests/qtest/}" || return 0
+    export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=0
+    export LSAN_OPTIONS=suppressions=$QEMU/scripts/lsan_suppressions.txt
+    export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    run_qtests "$QEMU/build-asan" x86_64 asan "${QTESTS_asan[@]}"
+    unset BUILD_VARIANT ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS
+}
+
+check_series() {
+    tally series --status "$TOP/scripts/series.sh" "$BUILD/series" check
+}
+
+check_guest() {
+    tally guest --show "$TOP/scripts/guest/check.sh"
+}
+
+rm -rf "$OUT"
+mkdir -p "$OUT"
+for suite in "$@"; do
+    say "check: $suite"
+    "check_$suite"
+done
+"$TOP/scripts/tally.py" total "$OUT"

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Break the device one line at a time; cxl-type1-test must catch each.
+
+The broken file stands in for the link in build/qemu, so this repository is
+never touched.  Prints a line for each fault and fails if one survives.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+QEMU = TOP / 'build/qemu'
+BUILD = QEMU / 'build'
+TEST = 'cxl-type1-test'
+
+REGS = 'hw/cxl/cxl_type1_regs.c'
+PORT = 'hw/cxl/cxl_type1_port.c'
+CRYPTO = 'hw/cxl/cxl_type1_crypto.c'
+DOE = 'hw/pci/pcie_doe.c'
+PCI = 'hw/pci/pci.c'
+
+# What is broken, where, the line, and what it becomes
+FAULTS = [
+    ('Mem_Enable can be written', REGS,
+     '.rw = CXL_DEV_CTRL_RWL,', '.rw = CXL_DEV_CTRL_RWL | 4,'),
+    ('the lock does not freeze Control', REGS,
+     'pci_set_word(wmask + A_CXL_DEV_CTRL, 0);', ''),
+    ('the lock can be cleared', REGS,
+     'pci_set_word(wmask + A_CXL_DEV_LOCK, 0);', ''),
+    ('FLR resets the CXL registers', CRYPTO,
+     'if (devctl & PCI_EXP_DEVCTL_BCR_FLR) {', 'if (!pci_dev || !devctl) {'),
+    ('a conventional reset does not', CRYPTO,
+     'cxl_type1_regs_reset(&s->regs);', '(void)s;'),
+    ('the write-back bit reads back', REGS,
+     'bool initiate = pci_word_test_and_clear_mask(',
+     'bool initiate = pci_word_test_and_set_mask('),
+    ('write-back without Disable_Caching', REGS,
+     '} else if (initiate) {', '} if (initiate) {'),
+    ('Cache_Invalid is not taken back', REGS,
+     '''        pci_word_test_and_clear_mask(status2,
+                                     R_CXL_DEV_STATUS2_CACHE_INVALID_MASK);
+        if''', '        if'),
+    ('cache size off by one unit', REGS,
+     'CXL_DEV_CAP2, CACHE_SIZE, n)', 'CXL_DEV_CAP2, CACHE_SIZE, n - 1)'),
+    ('the port does not show CXL.cache', CRYPTO,
+     's->port_status = cxl_type1_port_link_up(port_above(DEVICE(s)));', ''),
+    ('the port shows it for ever', CRYPTO,
+     'cxl_type1_port_link_down(port_above(DEVICE(s)), s->port_status);', ''),
+    ('cxl-cache is always on', PORT,
+     'if (!port->cache) {', 'if (!port) {'),
+    ('snoop filter capacity in bytes', PORT,
+     'port->sf_size / CXL_SNOOP_FILTER_UNIT);', 'port->sf_size);'),
+    ('an interrupt pin', CRYPTO,
+     'pci_set_byte(pci_dev->config + PCI_INTERRUPT_PIN, 0);', ''),
+    ('INTx of a function without pin', PCI, 'if (intx < 0) {', 'if (0) {'),
+    ('DOE answers a second GO', DOE, 'if (doe_cap->status.ready) {',
+     'if (0) {'),
+    ('CDAT checksum', REGS, 'checksum = -sum;', 'checksum = sum;'),
+    ('CDAT has any entry', REGS, ' || req->entry_handle) {', ') {'),
+    ('CDAT for any table', REGS,
+     'req->table_type != CXL_DOE_TAB_TYPE_CDAT || ', ''),
+    ('RAS status can be set', REGS,
+     'value = ldl_le_p(reg) & ~(value & cachemem_rw1c[i].mask);', ''),
+    ('RAS of version 2', REGS,
+     'VERSION, CXL_RAS_CAPABILITY_VERSION);', 'VERSION, 2);'),
+    ('class of a memory device', CRYPTO,
+     'PCI_CLASS_CRYPT_OTHER', 'PCI_CLASS_MEMORY_CXL'),
+    ('the locator names BAR 0', REGS,
+     'RBI_COMPONENT_REG | bar', 'RBI_COMPONENT_REG | (bar - bar)'),
+    ('serial number without slot', CRYPTO,
+     'slot->chassis << 16 | slot->slot', 'slot->chassis << 16'),
+    ('AER needs no capability', CRYPTO, 'if (pci_dev->exp.aer_cap) {',
+     'if (pci_dev) {'),
+    ('a busy backend is taken', CRYPTO,
+     'if (cryptodev_backend_is_used(backend)) {', 'if (0) {'),
+]
+
+
+def ninja():
+    return subprocess.run(['ninja', '-C', BUILD, 'qemu-system-x86_64',
+                           f'tests/qtest/{TEST}'],
+                          capture_output=True, text=True)
+
+
+def verdict():
+    """Returns: whether the fault was noticed, and by what"""
+    built = ninja()
+    if built.returncode:
+        errors = [line for line in built.stdout.splitlines()
+                  if 'error:' in line]
+        return False, f'does not build: {(errors or ["?"])[0]}'
+    env = dict(os.environ, QTEST_QEMU_BINARY='./qemu-system-x86_64')
+    try:
+        test = subprocess.run([f'./tests/qtest/{TEST}', '--tap', '-k'],
+                              cwd=BUILD, env=env, capture_output=True,
+                              text=True, timeout=300)
+    except subprocess.TimeoutExpired:
+        return True, 'time-out'
+    out = test.stdout.splitlines()
+    failed = [line.split('/cxl-type1/')[-1] for line in out
+              if line.startswith('not ok')]
+    if failed:
+        return True, ', '.join(failed)
+    if test.returncode:
+        done = sum(line.startswith('ok') for line in out)
+        last = [line for line in out + test.stderr.splitlines()
+                if 'assert' in line or 'terminate' in line]
+        return True, f'end after test {done}: {last[-1] if last else "?"}'
+    return False, 'SURVIVED'
+
+
+def attempt(path, old, new):
+    """Build and test with the fault in place"""
+    text = path.read_text()
+    if text.count(old) != 1:
+        return False, f'the line is there {text.count(old)} times'
+    target = os.readlink(path) if path.is_symlink() else None
+    if target:
+        path.unlink()
+    try:
+        path.write_text(text.replace(old, new))
+        return verdict()
+    finally:
+        if target:
+            path.unlink()
+            path.symlink_to(target)
+            os.utime(path)
+        else:
+            path.write_text(text)
+
+
+def main():
+    survived = 0
+    for name, file, old, new in FAULTS:
+        caught, how = attempt(QEMU / file, old, new)
+        survived += not caught
+        print(f'{"caught" if caught else "NOT   "} {name}: {how}', flush=True)
+    print(f'{len(FAULTS) - survived} passed, {survived} failed')
+    if ninja().returncode:
+        sys.exit('the tree does not build any more')
+    return bool(survived)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
