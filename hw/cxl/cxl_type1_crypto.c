@@ -1,0 +1,375 @@
+/*
+ * CXL Type 1 crypto accelerator
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/units.h"
+#include "qapi/error.h"
+#include "hw/core/qdev-properties.h"
+#include "hw/core/qdev-properties-system.h"
+#include "hw/core/resettable.h"
+#include "hw/pci/pci_bridge.h"
+#include "hw/pci/pci_bus.h"
+#include "hw/pci/pcie.h"
+#include "hw/pci/pcie_port.h"
+#include "hw/cxl/cxl_type1_crypto.h"
+#include "hw/cxl/cxl_type1_port.h"
+#include "system/dma.h"
+#include "trace.h"
+
+#define COMPONENT_BAR      2
+#define DEFAULT_CACHE_SIZE (1 * MiB)
+#define DEFAULT_CACHE_WAYS 16
+
+/* EUI-64 of QEMU's locally administered range for serials we make up */
+#define SERIAL_EUI64_BASE  0x525400fffe000000ULL
+
+static PCIDevice *port_above(DeviceState *dev)
+{
+    return PCI_BUS(qdev_get_parent_bus(dev))->parent_dev;
+}
+
+static bool check_bus(DeviceState *dev, Error **errp)
+{
+    BusState *bus = qdev_get_parent_bus(dev);
+    PCIDevice *port = port_above(dev);
+
+    if (!object_dynamic_cast(OBJECT(bus), TYPE_CXL_BUS) || !port) {
+        error_setg(errp, "%s needs a CXL bus, and bus '%s' is none",
+                   TYPE_CXL_TYPE1_CRYPTO, bus->name);
+        error_append_hint(errp, "Plug it into a cxl-rp with cxl-cache=on.\n");
+        return false;
+    }
+    if (!object_dynamic_cast(OBJECT(port), "cxl-rp")) {
+        error_setg(errp, "%s must stand directly below a cxl-rp, not below "
+                   "a %s", TYPE_CXL_TYPE1_CRYPTO,
+                   object_get_typename(OBJECT(port)));
+        return false;
+    }
+    if (!cxl_type1_port_offers_cache(port)) {
+        error_setg(errp, "the root port of bus '%s' does not offer CXL.cache",
+                   bus->name);
+        error_append_hint(errp, "Add cxl-cache=on to its cxl-rp.\n");
+        return false;
+    }
+    /* 68B flits carry no Cache ID: the port can tell one cache device only */
+    if (PCI_DEVICE(dev)->devfn > 0) {
+        error_setg(errp, "%s must be device 0, function 0 of its bus",
+                   TYPE_CXL_TYPE1_CRYPTO);
+        return false;
+    }
+    return true;
+}
+
+static bool check_virtio_options(VirtIOPCIProxy *proxy, Error **errp)
+{
+    if (proxy->disable_modern || virtio_pci_legacy(proxy)) {
+        error_setg(errp, "%s has no legacy mode: disable-legacy=off and "
+                   "disable-modern=on are not possible",
+                   TYPE_CXL_TYPE1_CRYPTO);
+        return false;
+    }
+    if (proxy->flags & VIRTIO_PCI_FLAG_MODERN_PIO_NOTIFY) {
+        error_setg(errp, "a CXL device must not claim I/O space: "
+                   "modern-pio-notify=on is not possible");
+        return false;
+    }
+    if (proxy->pci_dev.sriov_pf) {
+        error_setg(errp, "%s cannot be an SR-IOV virtual function",
+                   TYPE_CXL_TYPE1_CRYPTO);
+        return false;
+    }
+    return true;
+}
+
+static bool check_cache(CXLType1Crypto *s, Error **errp)
+{
+    uint64_t lines = s->cache_size / CXL_CACHE_LINE_SIZE;
+
+    if (!cxl_type1_cache_size_enc(s->cache_size, errp)) {
+        return false;
+    }
+    if (!s->cache_ways || lines % s->cache_ways) {
+        error_setg(errp, "'cache-ways' must divide the cache's %" PRIu64
+                   " lines, and %" PRIu32 " does not", lines, s->cache_ways);
+        return false;
+    }
+    return true;
+}
+
+static bool check_cryptodev(CryptoDevBackend *backend, Error **errp)
+{
+    if (!backend) {
+        error_setg(errp, "'cryptodev' must name a cryptodev backend object");
+        return false;
+    }
+    if (cryptodev_backend_is_used(backend)) {
+        error_setg(errp, "cryptodev backend '%s' is used by another device",
+                   object_get_canonical_path_component(OBJECT(backend)));
+        return false;
+    }
+    return true;
+}
+
+/*
+ * Options are checked before anything of the device exists: virtio-pci does
+ * not undo its part of a realize that fails later.
+ */
+static void cxl_type1_crypto_dc_realize(DeviceState *dev, Error **errp)
+{
+    CXLType1Crypto *s = CXL_TYPE1_CRYPTO(dev);
+    CXLType1CryptoClass *c = CXL_TYPE1_CRYPTO_GET_CLASS(dev);
+
+    if (!check_bus(dev, errp) ||
+        !check_virtio_options(VIRTIO_PCI(dev), errp) ||
+        !check_cache(s, errp) ||
+        !check_cryptodev(s->vdev.conf.cryptodev, errp)) {
+        return;
+    }
+    c->parent_dc_realize(dev, errp);
+}
+
+typedef enum PayloadDir {
+    PAYLOAD_READ,
+    PAYLOAD_WRITE,
+} PayloadDir;
+
+/*
+ * Move payload between @buf and the guest addresses of a descriptor chain.
+ * Returns the number of bytes moved, less than @len if the chain ends or an
+ * address cannot be accessed.
+ */
+static size_t move_payload(CXLType1Crypto *s, const hwaddr *addr,
+                           const struct iovec *sg, unsigned num,
+                           size_t offset, uint8_t *buf, size_t len,
+                           PayloadDir dir)
+{
+    AddressSpace *as = VIRTIO_DEVICE(&s->vdev)->dma_as;
+    const char *name = PCI_DEVICE(s)->name;
+    size_t done = 0;
+
+    for (unsigned i = 0; i < num && done < len; i++) {
+        size_t n = sg[i].iov_len;
+        MemTxResult result;
+
+        if (offset >= n) {
+            offset -= n;
+            continue;
+        }
+        n = MIN(n - offset, len - done);
+        if (dir == PAYLOAD_READ) {
+            result = dma_memory_read(as, addr[i] + offset, buf + done, n,
+                                     MEMTXATTRS_UNSPECIFIED);
+            trace_cxl_type1_crypto_read(name, addr[i] + offset, n, result);
+        } else {
+            result = dma_memory_write(as, addr[i] + offset, buf + done, n,
+                                      MEMTXATTRS_UNSPECIFIED);
+            trace_cxl_type1_crypto_write(name, addr[i] + offset, n, result);
+        }
+        if (result != MEMTX_OK) {
+            break;
+        }
+        done += n;
+        offset = 0;
+    }
+    return done;
+}
+
+static size_t cxl_type1_crypto_read(VirtIOCrypto *vcrypto,
+                                    const VirtQueueElement *elem,
+                                    size_t offset, void *buf, size_t len)
+{
+    CXLType1Crypto *s = container_of(vcrypto, CXLType1Crypto, vdev);
+
+    return move_payload(s, elem->out_addr, elem->out_sg, elem->out_num,
+                        offset, buf, len, PAYLOAD_READ);
+}
+
+static size_t cxl_type1_crypto_write(VirtIOCrypto *vcrypto,
+                                     const VirtQueueElement *elem,
+                                     size_t offset, const void *buf,
+                                     size_t len)
+{
+    CXLType1Crypto *s = container_of(vcrypto, CXLType1Crypto, vdev);
+
+    return move_payload(s, elem->in_addr, elem->in_sg, elem->in_num,
+                        offset, (uint8_t *)buf, len, PAYLOAD_WRITE);
+}
+
+static const VirtIOCryptoPayloadOps cxl_type1_crypto_payload_ops = {
+    .read = cxl_type1_crypto_read,
+    .write = cxl_type1_crypto_write,
+};
+
+static uint32_t cxl_type1_crypto_config_read(PCIDevice *pci_dev,
+                                             uint32_t addr, int len)
+{
+    CXLType1Crypto *s = CXL_TYPE1_CRYPTO(pci_dev);
+    uint32_t val;
+
+    if (cxl_type1_regs_config_read(&s->regs, addr, len, &val)) {
+        return val;
+    }
+    return s->virtio_config_read(pci_dev, addr, len);
+}
+
+static void cxl_type1_crypto_config_write(PCIDevice *pci_dev, uint32_t addr,
+                                          uint32_t val, int len)
+{
+    CXLType1Crypto *s = CXL_TYPE1_CRYPTO(pci_dev);
+
+    s->virtio_config_write(pci_dev, addr, val, len);
+    /* virtio-pci has the AER capability but not its write side */
+    if (pci_dev->exp.aer_cap) {
+        pcie_aer_write_config(pci_dev, addr, val, len);
+    }
+    cxl_type1_regs_config_write(&s->regs, addr, val, len);
+}
+
+static uint64_t serial_number(CXLType1Crypto *s)
+{
+    PCIESlot *slot = PCIE_SLOT(port_above(DEVICE(s)));
+
+    if (s->sn != UINT64_MAX) {
+        return s->sn;
+    }
+    return SERIAL_EUI64_BASE | slot->chassis << 16 | slot->slot;
+}
+
+static void cxl_type1_crypto_realize(VirtIOPCIProxy *proxy, Error **errp)
+{
+    CXLType1Crypto *s = CXL_TYPE1_CRYPTO(proxy);
+    PCIDevice *pci_dev = &proxy->pci_dev;
+
+    if (proxy->nvectors == DEV_NVECTORS_UNSPECIFIED) {
+        /* One for configuration changes, one for the control queue */
+        proxy->nvectors = s->vdev.conf.cryptodev->conf.peers.queues + 2;
+    }
+
+    virtio_pci_force_virtio_1(proxy);
+    s->vdev.payload_ops = &cxl_type1_crypto_payload_ops;
+    if (!qdev_realize(DEVICE(&s->vdev), BUS(&proxy->bus), errp)) {
+        return;
+    }
+    if (pci_dev->exp.sriov_cap) {
+        error_setg(errp, "%s cannot be an SR-IOV physical function",
+                   TYPE_CXL_TYPE1_CRYPTO);
+        return;
+    }
+
+    /* Plugging the virtio device has set these up for a plain virtio-pci */
+    pci_set_byte(pci_dev->config + PCI_INTERRUPT_PIN, 0);
+    s->virtio_config_read = pci_dev->config_read;
+    s->virtio_config_write = pci_dev->config_write;
+    pci_dev->config_read = cxl_type1_crypto_config_read;
+    pci_dev->config_write = cxl_type1_crypto_config_write;
+
+    proxy->last_pcie_cap_offset =
+        cxl_type1_regs_init(&s->regs, pci_dev, proxy->last_pcie_cap_offset,
+                            COMPONENT_BAR, s->cache_size, serial_number(s));
+    pcie_cap_fill_link_ep_usp(pci_dev, s->width, s->speed, false);
+    s->port_status = cxl_type1_port_link_up(port_above(DEVICE(s)));
+}
+
+static void cxl_type1_crypto_exit(PCIDevice *pci_dev)
+{
+    CXLType1Crypto *s = CXL_TYPE1_CRYPTO(pci_dev);
+
+    cxl_type1_port_link_down(port_above(DEVICE(s)), s->port_status);
+    CXL_TYPE1_CRYPTO_GET_CLASS(s)->parent_exit(pci_dev);
+    cxl_type1_regs_exit(&s->regs);
+}
+
+static void cxl_type1_crypto_reset_hold(Object *obj, ResetType type)
+{
+    CXLType1Crypto *s = CXL_TYPE1_CRYPTO(obj);
+    CXLType1CryptoClass *c = CXL_TYPE1_CRYPTO_GET_CLASS(obj);
+    PCIDevice *pci_dev = PCI_DEVICE(obj);
+    uint16_t devctl = pci_get_word(pci_dev->config + pci_dev->exp.exp_cap +
+                                   PCI_EXP_DEVCTL);
+
+    if (c->parent_phases.hold) {
+        c->parent_phases.hold(obj, type);
+    }
+
+    /* pcie_cap_flr_write_config() leaves the bit set while it resets */
+    if (devctl & PCI_EXP_DEVCTL_BCR_FLR) {
+        trace_cxl_type1_crypto_flr(pci_dev->name);
+    } else {
+        cxl_type1_regs_reset(&s->regs);
+    }
+}
+
+static const Property cxl_type1_crypto_properties[] = {
+    DEFINE_PROP_BIT("ioeventfd", VirtIOPCIProxy, flags,
+                    VIRTIO_PCI_FLAG_USE_IOEVENTFD_BIT, true),
+    DEFINE_PROP_UINT32("vectors", VirtIOPCIProxy, nvectors,
+                       DEV_NVECTORS_UNSPECIFIED),
+    /* There to be refused with a reason */
+    DEFINE_PROP_ON_OFF_AUTO("disable-legacy", VirtIOPCIProxy, disable_legacy,
+                            ON_OFF_AUTO_AUTO),
+    DEFINE_PROP_BOOL("disable-modern", VirtIOPCIProxy, disable_modern, false),
+    DEFINE_PROP_SIZE("cache-size", CXLType1Crypto, cache_size,
+                     DEFAULT_CACHE_SIZE),
+    DEFINE_PROP_UINT32("cache-ways", CXLType1Crypto, cache_ways,
+                       DEFAULT_CACHE_WAYS),
+    DEFINE_PROP_UINT64("sn", CXLType1Crypto, sn, UINT64_MAX),
+    DEFINE_PROP_PCIE_LINK_SPEED("x-speed", CXLType1Crypto, speed,
+                                PCIE_LINK_SPEED_32),
+    DEFINE_PROP_PCIE_LINK_WIDTH("x-width", CXLType1Crypto, width,
+                                PCIE_LINK_WIDTH_16),
+};
+
+static void cxl_type1_crypto_class_init(ObjectClass *klass, const void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(klass);
+    PCIDeviceClass *pc = PCI_DEVICE_CLASS(klass);
+    ResettableClass *rc = RESETTABLE_CLASS(klass);
+    VirtioPCIClass *vpc = VIRTIO_PCI_CLASS(klass);
+    CXLType1CryptoClass *c = CXL_TYPE1_CRYPTO_CLASS(klass);
+
+    dc->desc = "CXL Type 1 crypto accelerator";
+    set_bit(DEVICE_CATEGORY_MISC, dc->categories);
+    device_class_set_props(dc, cxl_type1_crypto_properties);
+    device_class_set_parent_realize(dc, cxl_type1_crypto_dc_realize,
+                                    &c->parent_dc_realize);
+    resettable_class_set_parent_phases(rc, NULL, cxl_type1_crypto_reset_hold,
+                                       NULL, &c->parent_phases);
+
+    vpc->realize = cxl_type1_crypto_realize;
+    c->parent_exit = pc->exit;
+    pc->exit = cxl_type1_crypto_exit;
+    pc->class_id = PCI_CLASS_CRYPT_OTHER;
+}
+
+static void cxl_type1_crypto_instance_init(Object *obj)
+{
+    CXLType1Crypto *s = CXL_TYPE1_CRYPTO(obj);
+
+    VIRTIO_PCI(obj)->flags |= VIRTIO_PCI_FLAG_ATS | VIRTIO_PCI_FLAG_AER;
+    virtio_instance_init_common(obj, &s->vdev, sizeof(s->vdev),
+                                TYPE_VIRTIO_CRYPTO);
+}
+
+static const TypeInfo cxl_type1_crypto_info = {
+    .name = TYPE_CXL_TYPE1_CRYPTO,
+    .parent = TYPE_VIRTIO_PCI,
+    .instance_size = sizeof(CXLType1Crypto),
+    .instance_init = cxl_type1_crypto_instance_init,
+    .class_size = sizeof(CXLType1CryptoClass),
+    .class_init = cxl_type1_crypto_class_init,
+    .interfaces = (const InterfaceInfo[]) {
+        { INTERFACE_PCIE_DEVICE },
+        { INTERFACE_CXL_DEVICE },
+        { }
+    },
+};
+
+static void cxl_type1_crypto_register_types(void)
+{
+    type_register_static(&cxl_type1_crypto_info);
+}
+
+type_init(cxl_type1_crypto_register_types)

@@ -1,0 +1,71 @@
+/*
+ * CXL Type 1 crypto accelerator
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A PCI Express function with CXL.io and CXL.cache whose programming model is
+ * that of virtio-crypto-pci (virtio v1.3 section 5.9), so that the driver that
+ * ships with Linux binds to it.  What makes it a Type 1 device is in
+ * cxl_type1_regs.h; the arithmetic is a cryptodev backend's.
+ *
+ * BARs:
+ *  0    kept for the window on the cached lines
+ *  1    MSI-X, 32-bit memory
+ *  2-3  CXL component registers, 64-bit memory, 64 KiB
+ *  4-5  virtio 1.x configuration, 64-bit prefetchable memory
+ *
+ * A function that uses CXL.cache may neither signal INTx nor claim I/O space
+ * (CXL r3.1 section 3.1), so it has no interrupt pin and no I/O BAR.
+ *
+ * QEMU interface:
+ *  + plugs into a cxl-rp that has "cxl-cache=on", as its only function
+ *  + "cryptodev" (link): the cryptodev backend, used by no other device
+ *  + "cache-size" (size, default 1 MiB): 1 to 255 times 64 KiB or 1 MiB
+ *  + "cache-ways" (uint32, default 16): associativity, divides the cache's
+ *    number of 64-byte lines
+ *  + "sn" (uint64): device serial number; by default made from the chassis and
+ *    slot numbers of the root port
+ *  + "ats", "aer" (bool, default on), "vectors", "ioeventfd" and the other
+ *    options of a virtio 1.x PCI device
+ */
+
+#ifndef CXL_TYPE1_CRYPTO_H
+#define CXL_TYPE1_CRYPTO_H
+
+#include "hw/virtio/virtio-pci.h"
+#include "hw/virtio/virtio-crypto.h"
+#include "hw/cxl/cxl_type1_regs.h"
+#include "qom/object.h"
+
+#define TYPE_CXL_TYPE1_CRYPTO "cxl-type1-crypto"
+OBJECT_DECLARE_TYPE(CXLType1Crypto, CXLType1CryptoClass, CXL_TYPE1_CRYPTO)
+
+struct CXLType1CryptoClass {
+    VirtioPCIClass parent_class;
+
+    DeviceRealize parent_dc_realize;
+    PCIUnregisterFunc *parent_exit;
+    ResettablePhases parent_phases;
+};
+
+struct CXLType1Crypto {
+    VirtIOPCIProxy parent_obj;
+
+    VirtIOCrypto vdev;
+    CXLType1Regs regs;
+
+    uint64_t cache_size;
+    uint32_t cache_ways;
+    uint64_t sn;
+    PCIExpLinkSpeed speed;
+    PCIExpLinkWidth width;
+
+    /* virtio-pci's, which ours wrap */
+    PCIConfigReadFunc *virtio_config_read;
+    PCIConfigWriteFunc *virtio_config_write;
+
+    /* What the port's Flex Bus status was before this device */
+    uint16_t port_status;
+};
+
+#endif
