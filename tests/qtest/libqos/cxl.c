@@ -1,0 +1,294 @@
+/*
+ * libqos support for CXL hierarchies
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "../libqtest.h"
+#include "qemu/bswap.h"
+#include "hw/pci/pci.h"
+#include "hw/pci/pci_regs.h"
+#include "hw/pci-host/q35.h"
+#include "cxl.h"
+
+#define ECAM_BASE       0xb0000000u
+#define PORT_MMIO_BASE  0xc0000000u
+#define PORT_MMIO_END   0xd0000000u
+/* The root port forwards this to the endpoint. */
+#define WINDOW_BASE     0xe0000000u
+#define WINDOW_END      0xf0000000u
+
+#define CXL_VENDOR_ID   0x1e98
+
+#define DOE_CTRL        0x08
+#define DOE_CTRL_ABORT  (1u << 0)
+#define DOE_CTRL_GO     (1u << 31)
+#define DOE_STATUS      0x0c
+#define DOE_STATUS_BUSY (1u << 0)
+#define DOE_STATUS_ERR  (1u << 2)
+#define DOE_STATUS_RDY  (1u << 31)
+#define DOE_WRITE       0x10
+#define DOE_READ        0x14
+
+/* In this file a devfn has the bus number in bits 15:8. */
+static uint64_t ecam_addr(int devfn, uint16_t off)
+{
+    return ECAM_BASE + ((uint64_t)devfn << 12) + off;
+}
+
+static uint8_t ecam_readb(QPCIBus *bus, int devfn, uint8_t off)
+{
+    return qtest_readb(bus->qts, ecam_addr(devfn, off));
+}
+
+static uint16_t ecam_readw(QPCIBus *bus, int devfn, uint8_t off)
+{
+    return qtest_readw(bus->qts, ecam_addr(devfn, off));
+}
+
+static uint32_t ecam_readl(QPCIBus *bus, int devfn, uint8_t off)
+{
+    return qtest_readl(bus->qts, ecam_addr(devfn, off));
+}
+
+static void ecam_writeb(QPCIBus *bus, int devfn, uint8_t off, uint8_t val)
+{
+    qtest_writeb(bus->qts, ecam_addr(devfn, off), val);
+}
+
+static void ecam_writew(QPCIBus *bus, int devfn, uint8_t off, uint16_t val)
+{
+    qtest_writew(bus->qts, ecam_addr(devfn, off), val);
+}
+
+static void ecam_writel(QPCIBus *bus, int devfn, uint8_t off, uint32_t val)
+{
+    qtest_writel(bus->qts, ecam_addr(devfn, off), val);
+}
+
+static void mem_read(QPCIBus *bus, uint32_t addr, void *buf, size_t len)
+{
+    qtest_memread(bus->qts, addr, buf, len);
+}
+
+static void mem_write(QPCIBus *bus, uint32_t addr, const void *buf, size_t len)
+{
+    qtest_memwrite(bus->qts, addr, buf, len);
+}
+
+uint8_t qcxl_readb(QPCIDevice *dev, uint16_t off)
+{
+    return qtest_readb(dev->bus->qts, ecam_addr(dev->devfn, off));
+}
+
+uint16_t qcxl_readw(QPCIDevice *dev, uint16_t off)
+{
+    return qtest_readw(dev->bus->qts, ecam_addr(dev->devfn, off));
+}
+
+uint32_t qcxl_readl(QPCIDevice *dev, uint16_t off)
+{
+    return qtest_readl(dev->bus->qts, ecam_addr(dev->devfn, off));
+}
+
+void qcxl_writeb(QPCIDevice *dev, uint16_t off, uint8_t val)
+{
+    qtest_writeb(dev->bus->qts, ecam_addr(dev->devfn, off), val);
+}
+
+void qcxl_writew(QPCIDevice *dev, uint16_t off, uint16_t val)
+{
+    qtest_writew(dev->bus->qts, ecam_addr(dev->devfn, off), val);
+}
+
+void qcxl_writel(QPCIDevice *dev, uint16_t off, uint32_t val)
+{
+    qtest_writel(dev->bus->qts, ecam_addr(dev->devfn, off), val);
+}
+
+static void bus_init(QPCIBus *bus, QTestState *qts, uint64_t mmio,
+                     uint64_t mmio_end)
+{
+    /* No port I/O: nothing on a CXL bus may ask for it. */
+    *bus = (QPCIBus) {
+        .memread = mem_read,
+        .memwrite = mem_write,
+        .config_readb = ecam_readb,
+        .config_readw = ecam_readw,
+        .config_readl = ecam_readl,
+        .config_writeb = ecam_writeb,
+        .config_writew = ecam_writew,
+        .config_writel = ecam_writel,
+        .qts = qts,
+        .mmio_alloc_ptr = mmio,
+        .mmio_limit = mmio_end,
+    };
+}
+
+/* ECAM is off after reset, so this one goes through the I/O ports. */
+static void enable_ecam(QTestState *qts)
+{
+    qtest_outl(qts, 0xcf8, (1u << 31) | (MCH_HOST_BRIDGE_PCIEXBAR + 4));
+    qtest_outl(qts, 0xcfc, 0);
+    qtest_outl(qts, 0xcf8, (1u << 31) | MCH_HOST_BRIDGE_PCIEXBAR);
+    qtest_outl(qts, 0xcfc, ECAM_BASE | MCH_HOST_BRIDGE_PCIEXBAREN);
+}
+
+void qcxl_init(QCXL *cxl)
+{
+    QPCIDevice *rp;
+
+    enable_ecam(cxl->qts);
+    bus_init(&cxl->port_bus, cxl->qts, PORT_MMIO_BASE, PORT_MMIO_END);
+    bus_init(&cxl->bus, cxl->qts, WINDOW_BASE, WINDOW_END);
+
+    g_free(cxl->rp);
+    rp = cxl->rp = qpci_device_find(&cxl->port_bus, QCXL_BUS_NR << 8);
+    g_assert_nonnull(rp);
+    g_assert_cmphex(qpci_config_readw(rp, PCI_CLASS_DEVICE), ==,
+                    PCI_CLASS_BRIDGE_PCI);
+
+    qpci_config_writeb(rp, PCI_PRIMARY_BUS, QCXL_BUS_NR);
+    qpci_config_writeb(rp, PCI_SECONDARY_BUS, QCXL_BUS_NR + 1);
+    qpci_config_writeb(rp, PCI_SUBORDINATE_BUS, QCXL_BUS_NR + 1);
+    qpci_config_writew(rp, PCI_MEMORY_BASE, WINDOW_BASE >> 16);
+    qpci_config_writew(rp, PCI_MEMORY_LIMIT, (WINDOW_END - 1) >> 16);
+    /* A window whose limit is below its base is closed. */
+    qpci_config_writew(rp, PCI_PREF_MEMORY_BASE, 0xfff0);
+    qpci_config_writew(rp, PCI_PREF_MEMORY_LIMIT, 0);
+
+    cxl->rp_bar = qpci_iomap(rp, 0, NULL);
+    qpci_config_writew(rp, PCI_COMMAND,
+                       PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
+QCXL *qcxl_new(QTestState *qts)
+{
+    QCXL *cxl = g_new0(QCXL, 1);
+
+    cxl->qts = qts;
+    qcxl_init(cxl);
+    return cxl;
+}
+
+void qcxl_free(QCXL *cxl)
+{
+    if (cxl) {
+        g_free(cxl->rp);
+        g_free(cxl);
+    }
+}
+
+QPCIDevice *qcxl_endpoint(QCXL *cxl)
+{
+    return qpci_device_find(&cxl->bus, (QCXL_BUS_NR + 1) << 8);
+}
+
+QVirtioPCIDevice *qcxl_virtio_endpoint(QCXL *cxl)
+{
+    QPCIAddress addr = { .devfn = (QCXL_BUS_NR + 1) << 8 };
+
+    return virtio_pci_new(&cxl->bus, &addr);
+}
+
+void qcxl_secondary_reset(QCXL *cxl)
+{
+    uint16_t ctl = qpci_config_readw(cxl->rp, PCI_BRIDGE_CONTROL);
+
+    qpci_config_writew(cxl->rp, PCI_BRIDGE_CONTROL,
+                       ctl | PCI_BRIDGE_CTL_BUS_RESET);
+    qpci_config_writew(cxl->rp, PCI_BRIDGE_CONTROL,
+                       ctl & ~PCI_BRIDGE_CTL_BUS_RESET);
+}
+
+/* The slot's power and its indicator, and the events acknowledged */
+static void slot_power(QCXL *cxl, bool on)
+{
+    uint8_t exp = qpci_find_capability(cxl->rp, PCI_CAP_ID_EXP, 0);
+    uint16_t ctl = qpci_config_readw(cxl->rp, exp + PCI_EXP_SLTCTL);
+
+    ctl &= ~(PCI_EXP_SLTCTL_PCC | PCI_EXP_SLTCTL_PIC);
+    ctl |= on ? PCI_EXP_SLTCTL_PWR_ON | PCI_EXP_SLTCTL_PWR_IND_ON :
+                PCI_EXP_SLTCTL_PWR_OFF | PCI_EXP_SLTCTL_PWR_IND_OFF;
+    qpci_config_writew(cxl->rp, exp + PCI_EXP_SLTCTL, ctl);
+    qpci_config_writew(cxl->rp, exp + PCI_EXP_SLTSTA,
+                       qpci_config_readw(cxl->rp, exp + PCI_EXP_SLTSTA));
+}
+
+void qcxl_unplug(QCXL *cxl, const char *id)
+{
+    qtest_qmp_device_del_send(cxl->qts, id);
+    slot_power(cxl, false);
+    qtest_qmp_eventwait(cxl->qts, "DEVICE_DELETED");
+}
+
+void qcxl_plugged(QCXL *cxl)
+{
+    slot_power(cxl, true);
+}
+
+uint16_t qcxl_find_ext_cap(QPCIDevice *dev, uint16_t id, uint16_t start)
+{
+    uint16_t off = PCI_CONFIG_SPACE_SIZE;
+
+    if (start) {
+        off = PCI_EXT_CAP_NEXT(qcxl_readl(dev, start));
+    }
+    while (off) {
+        uint32_t hdr = qcxl_readl(dev, off);
+
+        if (!hdr) {
+            return 0;
+        }
+        if (PCI_EXT_CAP_ID(hdr) == id) {
+            return off;
+        }
+        off = PCI_EXT_CAP_NEXT(hdr);
+    }
+    return 0;
+}
+
+uint16_t qcxl_find_dvsec(QPCIDevice *dev, uint16_t id)
+{
+    uint16_t off = 0;
+
+    while ((off = qcxl_find_ext_cap(dev, PCI_EXT_CAP_ID_DVSEC, off))) {
+        if (qcxl_readw(dev, off + PCI_DVSEC_HEADER1) == CXL_VENDOR_ID &&
+            qcxl_readw(dev, off + PCI_DVSEC_HEADER2) == id) {
+            return off;
+        }
+    }
+    return 0;
+}
+
+int qcxl_doe(QPCIDevice *dev, uint16_t doe, const uint32_t *req,
+             unsigned num_req, uint32_t *rsp, unsigned max_rsp)
+{
+    unsigned i;
+
+    g_assert_cmphex(qcxl_readl(dev, doe + DOE_STATUS) & DOE_STATUS_BUSY,
+                    ==, 0);
+    for (i = 0; i < num_req; i++) {
+        qcxl_writel(dev, doe + DOE_WRITE, req[i]);
+    }
+    qcxl_writel(dev, doe + DOE_CTRL, DOE_CTRL_GO);
+
+    for (i = 0; qcxl_readl(dev, doe + DOE_STATUS) & DOE_STATUS_RDY; i++) {
+        uint32_t val = qcxl_readl(dev, doe + DOE_READ);
+
+        g_assert_cmpuint(i, <, max_rsp);
+        rsp[i] = val;
+        /* Any write takes the dword out of the mailbox. */
+        qcxl_writel(dev, doe + DOE_READ, 0);
+    }
+    if (qcxl_readl(dev, doe + DOE_STATUS) & DOE_STATUS_ERR) {
+        return -1;
+    }
+    return i;
+}
+
+void qcxl_doe_abort(QPCIDevice *dev, uint16_t doe)
+{
+    qcxl_writel(dev, doe + DOE_CTRL, DOE_CTRL_ABORT);
+}
