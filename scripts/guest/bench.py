@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# How fast is the device, seen from inside the guest?
+#
+# AF_ALG: the same stock driver in two guests, one with our device and back
+# end, one with virtio-crypto-pci and the builtin one.  They take turns, the
+# other one stopped, so that a noisy machine is noisy for both; medians count.
+# dm-crypt: in our guest, the module against the kernel's software AES, over a
+# device that is all zeroes and costs nothing.
+#
+# Environment: ROUNDS (default 9), DEVICE and BACKEND for our side, QEMU,
+# QEMU_ARGS.  Writes build/bench/results.json, where a ratio above 1 means
+# that ours is better, be it throughput or latency.
+
+import json
+import os
+import statistics
+import sys
+
+import guest
+
+PEER = ('virtio-crypto-pci', 'cryptodev-backend-builtin')
+MS = 300
+THREADS = 8
+# size -> how many times as good as the peer
+SIZES = {512: 1.0, 4096: 1.0, 65536: 2.0}
+SOFTWARE = ('cbc-aes-aesni', 'cbc(aes-generic)')
+DM_MIB = 32
+
+
+def size_name(size):
+    return f'{size // 1024} KiB' if size >= 1024 else f'{size} B'
+
+
+class Bench:
+    def __init__(self):
+        self.rounds = int(os.environ.get('ROUNDS') or 9)
+        self.dir = os.path.join(guest.BUILD, 'bench')
+        os.makedirs(self.dir, exist_ok=True)
+        self.say = guest.Progress()
+        self.results = {}
+
+    def start(self, name, device, backend):
+        return guest.Guest(guest.device_args(device, backend),
+                           os.path.join(self.dir, f'{name}.log'))
+
+    def result(self, name, ours, peer, unit, target, smaller=False):
+        """@ours, @peer: samples. @smaller: less is better"""
+        mine, other = statistics.median(ours), statistics.median(peer)
+        ratio = other / mine if smaller else mine / other
+        self.results[name] = {'ours': round(mine, 2), 'peer': round(other, 2),
+                              'ratio': round(ratio, 3), 'unit': unit,
+                              'target': target}
+        best = min if smaller else max
+        mine_best, other_best = best(ours), best(peer)
+        best_ratio = (other_best / mine_best if smaller
+                      else mine_best / other_best)
+        verdict = 'ok' if ratio >= target else 'BELOW TARGET'
+        self.say(f'{name:40} {mine:10.2f} {other:10.2f} {unit:5} '
+                 f'x{ratio:.2f} (best rounds x{best_ratio:.2f}, '
+                 f'target x{target:.1f}) {verdict}')
+
+    def alg(self, vm, operation, size, threads):
+        """(MB/s, median latency in microseconds)"""
+        words = vm.sh(f'algbench {guest.STOCK_DRIVER} {operation} {size} '
+                      f'{MS} {threads}').split()
+        count, nanoseconds, median = (float(word) for word in words[:3])
+        return count * size * 1000 / nanoseconds, median
+
+    def compare_alg(self, ours, peer):
+        self.say(f'{"AF_ALG, " + guest.STOCK_DRIVER:40} {"ours":>10} '
+                 f'{"peer":>10}')
+        # Only the one being measured runs at all
+        ours.qmp('stop')
+        peer.qmp('stop')
+        for size, target in SIZES.items():
+            for operation in ('encrypt', 'decrypt'):
+                rates, times = ([], []), ([], [])
+                for _ in range(self.rounds):
+                    for side, vm in enumerate((ours, peer)):
+                        vm.qmp('cont')
+                        rates[side].append(
+                            self.alg(vm, operation, size, THREADS)[0])
+                        times[side].append(
+                            self.alg(vm, operation, size, 1)[1])
+                        vm.qmp('stop')
+                name = f'{operation} {size_name(size)}'
+                self.result(f'{name} throughput', *rates, 'MB/s', target)
+                self.result(f'{name} latency', *times, 'us', target,
+                            smaller=True)
+        ours.qmp('cont')
+
+    def dm_open(self, vm, name, driver):
+        sectors = DM_MIB * 2048
+        key = '11' * 32
+        vm.sh(f'dmsetup create {name} --table "0 {sectors} crypt '
+              f'capi:{driver}-plain64 {key} 0 /dev/mapper/zero 0 '
+              '1 sector_size:4096"')
+
+    def dm_rate(self, vm, name, writing):
+        """MB/s of a pass over the whole volume"""
+        device = f'/dev/mapper/{name}'
+        between = (f'if=/dev/zero of={device} oflag=direct' if writing else
+                   f'if={device} of=/dev/null iflag=direct')
+        start, end = vm.sh(
+            'cut -d" " -f1 /proc/uptime; '
+            f'dd {between} bs=1M count={DM_MIB} 2>/dev/null; '
+            'cut -d" " -f1 /proc/uptime', timeout=600).split()
+        return DM_MIB * 1.048576 / max(float(end) - float(start), 0.01)
+
+    def compare_dm(self, vm):
+        vm.sh(f'modprobe {guest.MODULE}; modprobe dm_zero')
+        vm.sh(f'dmsetup create zero --table "0 {DM_MIB * 2048} zero"')
+        self.dm_open(vm, 'device', guest.OUR_DRIVER)
+        for i, driver in enumerate(SOFTWARE):
+            self.dm_open(vm, f'soft{i}', driver)
+        names = ['device'] + [f'soft{i}' for i in range(len(SOFTWARE))]
+        self.say(f'{"dm-crypt, 4 KiB sectors":40} {"ours":>10} '
+                 f'{"software":>10}')
+        for what, writing in (('write', True), ('read', False)):
+            rates = {name: [] for name in names}
+            for _ in range(self.rounds):
+                for name in names:
+                    rates[name].append(self.dm_rate(vm, name, writing))
+            for i, driver in enumerate(SOFTWARE):
+                self.result(f'dm-crypt {what} against {driver}',
+                            rates['device'], rates[f'soft{i}'], 'MB/s', 1.0)
+
+    def run(self):
+        mine = guest.chosen_device()
+        load = os.getloadavg()[0]
+        if load > 1:
+            self.say(f'the machine is busy (load {load:.1f}): expect noise')
+        self.say(f'booting two guests: {" + ".join(mine)} and '
+                 f'{" + ".join(PEER)}')
+        with self.start('ours', *mine) as ours:
+            with self.start('peer', *PEER) as peer:
+                self.compare_alg(ours, peer)
+            self.compare_dm(ours)
+        path = os.path.join(self.dir, 'results.json')
+        merged = {}
+        if os.path.exists(path):
+            with open(path) as file:
+                merged = json.load(file)
+        merged.update(self.results)
+        with open(path, 'w') as file:
+            json.dump(merged, file, indent=2)
+            file.write('\n')
+        self.say(f'written: {path}')
+
+
+if __name__ == '__main__':
+    try:
+        Bench().run()
+    except guest.GuestError as err:
+        sys.exit(f'bench: {err}')

@@ -1,0 +1,355 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Tests of the guest's side, as TAP: the kernel module in all its states, and
+# the demo, which must also fail when it has to.
+#
+# usage: check.py [build|module|demo]...       (default: all)
+#
+# Environment: DEVICE, BACKEND, QEMU, QEMU_ARGS; SIZE (MiB, default 8).
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import guest
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+PARAMETERS = f'/sys/module/{guest.MODULE}/parameters'
+PF_MEMALLOC_NOIO = 0x00080000
+KEY = '5a' * 32
+SOFTWARE = 'cbc(aes-generic)'
+MIB = 4
+SLOW_OPS = 4000
+
+
+class Tap:
+    def __init__(self):
+        self.count = 0
+        self.failed = 0
+
+    def point(self, good, name, why=''):
+        self.count += 1
+        self.failed += not good
+        print(f'{"ok" if good else "not ok"} {self.count} - {name}',
+              flush=True)
+        if not good and why:
+            for line in str(why).splitlines():
+                print(f'# {line}', flush=True)
+        return good
+
+    def guarded(self, tests):
+        """
+        Name and function of each test; a function returns what is wrong, or
+        nothing.  After a hang there is no point in asking on.
+        """
+        hangs = ''
+        for name, work in tests:
+            why = hangs
+            try:
+                why = why or work()
+            except guest.GuestHangs as err:
+                why = str(err)
+                hangs = 'not run: the guest hangs'
+            except guest.GuestError as err:
+                why = str(err)
+            self.point(not why, name, why)
+
+
+class ModuleTests:
+    """All in one guest, one state after the other."""
+
+    def __init__(self, vm):
+        self.vm = vm
+        self.virtio = vm.sh('cd /sys/bus/virtio/drivers/virtio_crypto && '
+                            'echo virtio*')
+
+    # -- helpers
+
+    def set(self, **parameters):
+        for name, value in parameters.items():
+            self.vm.sh(f'echo {value} > {PARAMETERS}/{name}')
+
+    def throttle(self, operations):
+        self.vm.qmp('qom-set', path='/objects/c0', property='throttle-ops',
+                    value=operations)
+
+    def deltas(self, work):
+        before = self.vm.module_counters()
+        output = work()
+        after = self.vm.module_counters()
+        return {key: after[key] - before[key] for key in after}, output
+
+    def algtest(self, driver, *options):
+        status, output = self.vm.try_sh(
+            ' '.join(['algtest', *options, f'"{driver}"']), timeout=180)
+        return output if status else ''
+
+    def dm_open(self, name, driver, sector_size=4096):
+        sectors = MIB * 2048
+        size = f'1 sector_size:{sector_size}' if sector_size != 512 else ''
+        self.vm.sh(f'dmsetup create {name} --table "0 {sectors} crypt '
+                   f'capi:{driver}-plain64 {KEY} 0 /dev/vda 0 {size}"')
+
+    def dm_close(self, name):
+        self.vm.sh(f'dmsetup remove {name}')
+
+    def dm_cross(self, seed, sector_size=4096):
+        """Write with one driver, read with the other, both ways."""
+        wrong = ''
+        kinds = ((guest.OUR_DRIVER, SOFTWARE), (SOFTWARE, guest.OUR_DRIVER))
+        for writer, reader in kinds:
+            seed += 1
+            pattern = f'pattern random {seed} {MIB << 20}'
+            self.dm_open('cross', writer, sector_size)
+            self.vm.sh(f'{pattern} | dd of=/dev/mapper/cross bs=1M '
+                       '2>/dev/null && sync', timeout=300)
+            self.dm_close('cross')
+            self.dm_open('cross', reader, sector_size)
+            sums = self.vm.sh(
+                'echo 3 > /proc/sys/vm/drop_caches; '
+                f'{pattern} | sha256sum; sha256sum < /dev/mapper/cross',
+                timeout=300).split('\n')
+            self.dm_close('cross')
+            if sums[0] != sums[1]:
+                wrong += f'written by {writer}, misread by {reader}\n'
+        return wrong
+
+    def kernel_complaints(self):
+        log = self.vm.sh('dmesg')
+        return '\n'.join(line for line in log.splitlines() if re.search(
+            'BUG:|WARNING:|Oops|blocked for more|Call Trace|alg: skcipher',
+            line))
+
+    # -- tests, in order
+
+    def without_device(self):
+        """Loaded before there is a device: software, and it says so."""
+        self.vm.sh(f'echo {self.virtio} > '
+                   '/sys/bus/virtio/drivers/virtio_crypto/unbind')
+        self.vm.sh(f'modprobe {guest.MODULE}')
+        counters, wrong = self.deltas(
+            lambda: self.algtest(guest.OUR_DRIVER, '-n', '10'))
+        if counters['device_requests'] or not counters['software_requests']:
+            wrong += f'counters: {counters}'
+        if 'software only' not in self.vm.sh('dmesg'):
+            wrong += 'the kernel log does not say so'
+        return wrong
+
+    def device_appears(self):
+        self.vm.sh(f'echo {self.virtio} > '
+                   '/sys/bus/virtio/drivers/virtio_crypto/bind')
+        counters, wrong = self.deltas(
+            lambda: self.algtest(guest.OUR_DRIVER, '-n', '10', '-m', '4096'))
+        if not counters['device_requests'] or counters['software_requests']:
+            wrong += f'counters: {counters}'
+        return wrong
+
+    def self_test(self):
+        """The kernel's own vectors, on the device."""
+        self.vm.sh(f'modprobe -r {guest.MODULE} && modprobe {guest.MODULE}')
+        entry = self.vm.sh(f'grep -A4 "driver.*: {guest.OUR_DRIVER}" '
+                           '/proc/crypto')
+        counters = self.vm.module_counters()
+        if not re.search('selftest *: passed', entry):
+            return entry
+        if not counters['device_requests'] or counters['software_requests']:
+            return f'counters: {counters}'
+        return ''
+
+    def engine_is_noio(self):
+        stat = self.vm.sh('cat /proc/[0-9]*/stat | grep "virtio.*-engine"')
+        flags = int(stat.rsplit(')', 1)[1].split()[6])
+        return '' if flags & PF_MEMALLOC_NOIO else f'flags are {flags:#x}'
+
+    def stock_driver(self):
+        # Longer requests in so many pieces would be too many descriptors
+        return self.algtest(guest.STOCK_DRIVER, '-m', '65536')
+
+    def our_driver(self):
+        counters, wrong = self.deltas(lambda: self.algtest(guest.OUR_DRIVER))
+        # The longest are too much for the ring, and for nothing else
+        if counters['device_errors'] or counters['submit_failures'] or \
+                counters['software_requests'] != counters['unfit'] or \
+                not 0 < counters['unfit'] < counters['device_requests']:
+            wrong += f'counters: {counters}'
+        return wrong
+
+    def device_counts_the_same(self):
+        """The module's count against the device's own."""
+        before = self.vm.device_counters()
+        counters, wrong = self.deltas(lambda: self.dm_cross(10))
+        after = self.vm.device_counters()
+        device = sum(after[key] - before[key] for key in
+                     ('sym-encrypt-bytes', 'sym-decrypt-bytes'))
+        # all was written once by it and read once by it, readahead included
+        if device != counters['device_bytes'] or device < 2 * MIB << 20:
+            wrong += f'device: {device} bytes, module: {counters}'
+        return wrong
+
+    def errors(self):
+        self.set(fail_every=3)
+        counters, wrong = self.deltas(
+            lambda: self.algtest(guest.OUR_DRIVER) + self.dm_cross(20))
+        self.set(fail_every=0)
+        if counters['device_errors'] < 100 or \
+                counters['software_requests'] < counters['device_errors']:
+            wrong += f'counters: {counters}'
+        return wrong
+
+    def allocation_failures(self):
+        self.set(fail_alloc_every=25)
+        counters, wrong = self.deltas(
+            lambda: self.algtest(guest.OUR_DRIVER) + self.dm_cross(30))
+        self.set(fail_alloc_every=0)
+        # by turns refused at once and in the stock driver's thread
+        if not counters['submit_failures'] or not counters['device_errors']:
+            wrong += f'counters: {counters}'
+        return wrong
+
+    def everything_fails(self):
+        self.set(fail_every=1)
+        counters, wrong = self.deltas(lambda: self.dm_cross(40))
+        self.set(fail_every=0)
+        if counters['device_requests']:
+            wrong += f'counters: {counters}'
+        return wrong
+
+    def backlog(self):
+        """A ring with hardly any room, and thousands of small sectors."""
+        self.set(ring_budget=12)
+        counters, wrong = self.deltas(lambda: self.dm_cross(50, 512))
+        self.set(ring_budget=768)
+        if counters['queued'] < 1000 or counters['software_requests']:
+            wrong += f'counters: {counters}'
+        return wrong
+
+    def backlog_with_errors(self):
+        self.set(ring_budget=12, fail_every=5)
+        counters, wrong = self.deltas(lambda: self.dm_cross(60, 512))
+        self.set(ring_budget=768, fail_every=0)
+        if counters['queued'] < 1000 or counters['device_errors'] < 1000:
+            wrong += f'counters: {counters}'
+        return wrong
+
+    def slow_device(self):
+        """
+        More small reads at once than the device's ring has room for.  The
+        stock driver by itself would decrypt with wrong IVs here.
+        """
+        pattern = f'pattern random 70 {MIB << 20}'
+        self.dm_open('slow', SOFTWARE, 512)
+        self.vm.sh(f'{pattern} | dd of=/dev/mapper/slow bs=1M 2>/dev/null; '
+                   'sync')
+        self.dm_close('slow')
+        self.dm_open('slow', guest.OUR_DRIVER, 512)
+        self.throttle(SLOW_OPS)
+        counters, output = self.deltas(lambda: self.vm.sh(
+            f'{pattern} | sha256sum; dd if=/dev/mapper/slow bs=4M '
+            'iflag=direct 2>/dev/null | sha256sum'))
+        self.throttle(0)
+        self.dm_close('slow')
+        sums = output.splitlines()
+        wrong = '' if sums[0] == sums[1] else 'misread\n'
+        if counters['queued'] < 1000:
+            wrong += f'the ring was not full: {counters}'
+        return wrong
+
+    def unload(self):
+        self.vm.sh(f'modprobe -r {guest.MODULE}')
+        if guest.OUR_DRIVER in self.vm.sh('cat /proc/crypto'):
+            return 'the algorithm is still there'
+        return self.kernel_complaints()
+
+    def run(self, tap):
+        tap.guarded((
+            ('loaded without a device: software', self.without_device),
+            ('the device appears: the next key uses it', self.device_appears),
+            ("the kernel's self test passes on the device", self.self_test),
+            ("the stock driver's thread is in NOIO scope",
+             self.engine_is_noio),
+            ('AF_ALG: the stock driver computes AES-CBC', self.stock_driver),
+            ('AF_ALG: our driver computes AES-CBC', self.our_driver),
+            ('dm-crypt: device and module count the same bytes',
+             self.device_counts_the_same),
+            ('errors: redone in software, nothing lost', self.errors),
+            ('allocation failures: redone in software',
+             self.allocation_failures),
+            ('every request fails: all in software', self.everything_fails),
+            ('a full ring: requests wait and are not lost', self.backlog),
+            ('a full ring and errors', self.backlog_with_errors),
+            ('a slow device with a full ring: nothing is misread',
+             self.slow_device),
+            ('unloads, and the kernel never complained', self.unload)))
+
+
+def module_tests(tap, folder):
+    disk = os.path.join(folder, 'disk.img')
+    with open(disk, 'wb') as file:
+        file.truncate(MIB << 20)
+    args = [*guest.device_args(*guest.chosen_device()),
+            *guest.disk_args(disk)]
+    try:
+        with guest.Guest(args, os.path.join(folder, 'module.log')) as vm:
+            ModuleTests(vm).run(tap)
+    except guest.GuestError as err:
+        tap.point(False, 'the guest boots', err)
+
+
+def demo(folder, **environment):
+    """Run the demo; returns its report and its exit status."""
+    env = {**os.environ, 'DEMO_DIR': folder, **environment}
+    result = subprocess.run([sys.executable, os.path.join(HERE, 'demo.py')],
+                            env=env, stdout=sys.stderr, check=False)
+    try:
+        with open(os.path.join(folder, 'report.json')) as file:
+            return json.load(file), result.returncode
+    except OSError:
+        return {'failed': ['no report']}, result.returncode
+
+
+def demo_tests(tap, folder):
+    size = os.environ.get('SIZE') or '8'
+    for cipher in ('aes-cbc-essiv:sha256', 'aes-cbc-plain64'):
+        report, status = demo(os.path.join(folder, 'demo'), SIZE=size,
+                              CIPHER=cipher, DEMO_NO_MODULE='')
+        tap.point(status == 0 and report['host_check'] == 'ok',
+                  f'the demo, {size} MiB, {cipher}', report['failed'])
+
+    report, status = demo(os.path.join(folder, 'negative'), SIZE=size,
+                          DEMO_NO_MODULE='1')
+    wanted = {'the kernel uses our driver on the stock one',
+              'the device ciphered every sector written',
+              'the device deciphered every sector read'}
+    tap.point(status != 0 and set(report['failed']) == wanted and
+              report['host_check'] == 'ok',
+              'the demo fails without the module, and only for that',
+              report['failed'])
+
+
+def build_tests(tap, folder):
+    del folder
+    built = subprocess.run([os.path.join(HERE, 'module.sh'), 'kernel612'],
+                           stdout=sys.stderr, check=False)
+    tap.point(built.returncode == 0,
+              'the module builds for Linux 6.12 without a warning')
+
+
+GROUPS = {'build': build_tests, 'module': module_tests, 'demo': demo_tests}
+
+
+def main(wanted):
+    tap = Tap()
+    # not build/check, which belongs to the run of all tests
+    folder = os.path.join(guest.BUILD, 'guest-check')
+    os.makedirs(folder, exist_ok=True)
+    for name in wanted or GROUPS:
+        GROUPS[name](tap, folder)
+    print(f'1..{tap.count}')
+    return 1 if tap.failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,148 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Fetch the Debian packages a guest is made of, without installing any.
+#
+# The machine's own apt index says which files these are and what their
+# SHA256 is; when it does not know (never updated, or the mirror has moved on)
+# a private copy of the index is made under build/guest from the same sources.
+# What was resolved is kept in build/guest/debs/GROUP.list, so that a second
+# run needs no index and no network.  Remove that file to pick newer packages.
+#
+# usage: fetch.sh {kernel|kernel612|root}...
+#   kernel      the guest's kernel, and the headers to build its module
+#   kernel612   the headers of a 6.12 kernel
+#   root        what the guest's root file system is made of
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+DEBS=$GUEST/debs
+APT_HELPER=/usr/lib/apt/apt-helper
+APT_PRIVATE=()
+UPDATE_FAILED=
+
+wanted() {
+    case $1 in
+    kernel)
+        echo linux-image-amd64 linux-headers-amd64 ;;
+    kernel612)
+        echo linux-headers-6.12-amd64 ;;
+    root)
+        echo busybox-static cryptsetup-bin dmsetup e2fsprogs libcryptsetup12 \
+             libpopt0 libblkid1 libuuid1 libdevmapper1.02.1 libssl3 \
+             libjson-c5 libargon2-1 libc6 libudev1 libselinux1 \
+             libpcre2-8-0 libext2fs2 libcom-err2 libss2 kmod libkmod2 \
+             liblzma5 libzstd1 ;;
+    *)
+        die "no such package group: $1" ;;
+    esac
+}
+
+# Metapackages are resolved to what they stand for today
+group_packages() {
+    local package
+    for package in $(wanted "$1"); do
+        case $package in
+        linux-image-*)
+            depends "$package" '^linux-image-6' ;;
+        linux-headers-*)
+            headers "$package" ;;
+        *)
+            echo "$package" ;;
+        esac || return 1
+    done
+}
+
+depends() {
+    apt-cache "${APT_PRIVATE[@]}" depends "$1" 2>/dev/null |
+        sed -n 's/^ *Depends: //p' | grep -E "$2" || return 1
+}
+
+# Headers come in three parts: this flavour's, the common ones, and kbuild
+headers() {
+    local flavour
+    flavour=$(depends "$1" '^linux-headers-6') || return 1
+    echo "$flavour"
+    depends "$flavour" '^linux-(headers-.*-common|kbuild-)'
+}
+
+resolve() {
+    local group=$1 new=$DEBS/$1.list.new packages
+    read -ra packages < <(group_packages "$group" | tr '\n' ' ') || :
+    [ ${#packages[@]} -gt 0 ] || return 1
+    # apt warns about the sandbox user when it is root; the file is what counts
+    apt-get "${APT_PRIVATE[@]}" --print-uris \
+            download "${packages[@]}" 2>/dev/null |
+        awk '$1 ~ /^\x27/ && $4 ~ /^SHA256:/ {
+                 gsub(/\x27/, "", $1); sub(/SHA256:/, "", $4)
+                 print $4, $3, $2, $1 }' > "$new"
+    [ ${#packages[@]} -eq "$(wc -l < "$new")" ] && mv "$new" "$DEBS/$group.list"
+}
+
+private_index() {
+    local state=$GUEST/apt
+    [ ${#APT_PRIVATE[@]} -eq 0 ] || return 1
+    say "asking the machine's apt sources for a current index"
+    mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
+    APT_PRIVATE=(-o "Dir::State::lists=$state/lists"
+                 -o "Dir::Cache=$state/cache"
+                 -o Debug::NoLocking=1)
+    # One broken source of several is no reason to stop: see what comes of it
+    apt-get "${APT_PRIVATE[@]}" -qq -o APT::Update::Error-Mode=any update \
+        2>"$state/update.log" || UPDATE_FAILED=1
+}
+
+download() {
+    local sum size name uri
+    while read -r sum size name uri; do
+        local file=$DEBS/$name
+        if [ -f "$file" ] && [ -f "$file.ok" ]; then
+            continue
+        fi
+        say "fetching $name ($((size / 1024)) KiB)"
+        # apt's own downloader: its proxies, and goes on where it stopped
+        "$APT_HELPER" "${APT_PRIVATE[@]}" -qq -o Acquire::Retries=3 \
+            download-file "$uri" "$file.part" "SHA256:$sum" \
+            2>"$DEBS/error.log" || return 1
+        if ! echo "$sum  $file.part" | sha256sum -c --status; then
+            rm -f "$file.part"
+            die "$name does not have the SHA256 that apt's index gives;" \
+                "run apt-get update, or remove $DEBS/*.list, and try again"
+        fi
+        mv "$file.part" "$file"
+        rm -f "$file".part*
+        : > "$file.ok"
+    done < "$DEBS/$1.list"
+}
+
+give_up() {
+    say "cannot get the packages for '$1': $(wanted "$1")"
+    [ ! -s "$DEBS/error.log" ] ||
+        say "the last download: $(cat "$DEBS/error.log")"
+    [ -z "$UPDATE_FAILED" ] ||
+        say "apt-get update: $(cat "$GUEST/apt/update.log")"
+    die "they come from Debian 12 and its security archive: are both in the" \
+        "apt sources, and can this machine reach them?"
+}
+
+fetch() {
+    local group=$1
+    mkdir -p "$DEBS"
+    rm -f "$DEBS/error.log"
+    if [ "$(cat "$DEBS/$group.wanted" 2>/dev/null)" = "$(wanted "$group")" ] &&
+       download "$group"; then
+        return
+    fi
+    rm -f "$DEBS/$group.wanted"
+    if ! { resolve "$group" && download "$group"; }; then
+        private_index
+        resolve "$group" || give_up "$group"
+        download "$group" || give_up "$group"
+    fi
+    wanted "$group" > "$DEBS/$group.wanted"
+}
+
+need apt-get apt-cache "$APT_HELPER" sha256sum dpkg-deb
+for group; do
+    fetch "$group"
+done

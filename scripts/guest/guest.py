@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# A Linux guest with a crypto device, driven from Python: commands to its
+# serial port, QMP to its QEMU, and a time limit on everything.
+
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), '../..'))
+BUILD = os.path.join(ROOT, 'build')
+GUEST = os.path.join(BUILD, 'guest')
+
+TYPE1 = 'cxl-type1-crypto'
+MODULE = 'cxl_type1_cbc'
+OUR_DRIVER = 'cbc-aes-cxl-type1'
+STOCK_DRIVER = 'virtio_crypto_aes_cbc'
+
+# Emulation on a busy machine is slow, a hang is for ever
+BOOT_TIMEOUT = 240
+DEFAULT_TIMEOUT = 120
+
+
+class GuestError(Exception):
+    pass
+
+
+class GuestHangs(GuestError):
+    """No answer in time, or no more answers at all."""
+
+
+class Progress:
+    """Lines with the time since the start."""
+
+    def __init__(self, out=sys.stdout):
+        self.start = time.monotonic()
+        self.out = out
+
+    def elapsed(self):
+        return time.monotonic() - self.start
+
+    def __call__(self, text):
+        print(f'[{self.elapsed():6.1f}s] {text}', file=self.out, flush=True)
+
+
+def qemu_binary():
+    return os.environ.get('QEMU') or \
+        os.path.join(BUILD, 'bin', 'qemu-system-x86_64')
+
+
+def device_args(device, backend):
+    """The topology: everything hangs off one CXL host bridge."""
+    cxl_cache = ',cxl-cache=on' if device == TYPE1 else ''
+    bus = 'rp0' if device == TYPE1 else 'pcie.0'
+    return ['-device', 'pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.0',
+            '-device', 'cxl-rp,port=0,bus=cxl.0,id=rp0,chassis=0,slot=2' +
+                       cxl_cache,
+            '-object', f'{backend},id=c0',
+            '-device', f'{device},bus={bus},cryptodev=c0,id=t1']
+
+
+def chosen_device():
+    """DEVICE and BACKEND of the environment, with their defaults."""
+    device = os.environ.get('DEVICE') or TYPE1
+    backend = os.environ.get('BACKEND') or (
+        'cryptodev-backend-openssl' if device == TYPE1
+        else 'cryptodev-backend-builtin')
+    return device, backend
+
+
+def machine_args(memory='1G'):
+    # Memory that QEMU can map twice, for the device's cache
+    return ['-M', 'q35,cxl=on,memory-backend=ram', '-accel',
+            'tcg,thread=multi', '-cpu', 'max', '-smp', '2', '-m', memory,
+            '-object', f'memory-backend-memfd,id=ram,size={memory},share=on',
+            '-nodefaults', '-display', 'none', '-no-reboot']
+
+
+def kernel_args(extra):
+    return ['-kernel', os.path.join(GUEST, 'vmlinuz'),
+            '-initrd', os.path.join(GUEST, 'initramfs.cpio'),
+            '-append', f'console=ttyS0 panic=-1 {extra}']
+
+
+def disk_args(path):
+    return ['-drive', f'file={path},format=raw,if=none,id=disk,cache=unsafe',
+            '-device', 'virtio-blk-pci,bus=pcie.0,drive=disk']
+
+
+def user_args():
+    return shlex.split(os.environ.get('QEMU_ARGS', ''))
+
+
+class Channel:
+    """Lines over a socket, with a deadline for each read."""
+
+    def __init__(self):
+        self.ours, self.theirs = socket.socketpair()
+        self.pending = b''
+
+    def send(self, text):
+        try:
+            self.ours.settimeout(DEFAULT_TIMEOUT)
+            self.ours.sendall(text.encode() + b'\n')
+        except OSError as err:
+            raise GuestHangs(f'QEMU does not listen any more: {err}') from err
+
+    def line(self, deadline, what):
+        while b'\n' not in self.pending:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise GuestHangs(f'no answer in time: {what}')
+            self.ours.settimeout(left)
+            try:
+                data = self.ours.recv(65536)
+            except socket.timeout:
+                continue
+            except OSError as err:
+                raise GuestHangs(f'QEMU went away: {what}: {err}') from err
+            if not data:
+                raise GuestHangs(f'QEMU went away: {what}')
+            self.pending += data
+        line, self.pending = self.pending.split(b'\n', 1)
+        return line.decode(errors='replace').rstrip('\r')
+
+
+class Guest:
+    """
+    A running guest.  sh() runs a shell command in it, qmp() one in its QEMU.
+    What the kernel says goes to @log.
+    """
+
+    def __init__(self, args, log, cmdline=''):
+        self.log = log
+        self.token = 0
+        self.command = Channel()
+        self.monitor = Channel()
+        fds = [chan.theirs.fileno() for chan in (self.command, self.monitor)]
+        argv = [qemu_binary(), *machine_args(), *args,
+                *kernel_args('guest.serve ' + cmdline),
+                '-serial', f'file:{log}',
+                '-chardev', f'socket,id=command,fd={fds[0]}',
+                '-device', 'isa-serial,chardev=command',
+                '-chardev', f'socket,id=monitor,fd={fds[1]}',
+                '-object', 'monitor-qmp,id=qmp,chardev=monitor',
+                *user_args()]
+        self.stderr = log + '.stderr'
+        if os.path.exists(log):
+            os.remove(log)
+        with open(self.stderr, 'wb') as stderr:
+            try:
+                self.process = subprocess.Popen(
+                    argv, stdin=subprocess.DEVNULL, stdout=stderr,
+                    stderr=stderr, pass_fds=fds)
+            except OSError as err:
+                raise GuestError(f'{argv[0]}: {err.strerror}; '
+                                 'is it built?') from err
+        for channel in (self.command, self.monitor):
+            channel.theirs.close()
+
+    def __enter__(self):
+        try:
+            self.boot()
+        except BaseException as err:
+            self.stop()
+            if isinstance(err, GuestError):
+                raise GuestError(f'{err}\n{self.evidence()}') from None
+            raise
+        return self
+
+    def __exit__(self, kind, value, traceback):
+        self.stop()
+
+    def boot(self):
+        deadline = time.monotonic() + BOOT_TIMEOUT
+        self.monitor.line(deadline, 'the QMP greeting')
+        self.qmp('qmp_capabilities')
+        while self.command.line(deadline, 'booting') != 'guest is up':
+            pass
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def evidence(self):
+        """The last words of QEMU and of the guest's kernel."""
+        text = ''
+        for path in (self.stderr, self.log):
+            try:
+                with open(path, errors='replace') as file:
+                    lines = file.read().splitlines()[-15:]
+            except OSError:
+                continue
+            if lines:
+                text += f'--- {path}\n' + '\n'.join(lines) + '\n'
+        return text
+
+    def qmp(self, execute, timeout=DEFAULT_TIMEOUT, **arguments):
+        self.monitor.send(json.dumps({'execute': execute,
+                                      'arguments': arguments}))
+        deadline = time.monotonic() + timeout
+        while True:
+            answer = json.loads(self.monitor.line(deadline, execute))
+            if 'error' in answer:
+                raise GuestError(f'{execute}: {answer["error"]["desc"]}')
+            if 'return' in answer:
+                return answer['return']
+
+    def try_sh(self, command, timeout=DEFAULT_TIMEOUT):
+        """Run a command line in the guest; returns (status, output)."""
+        self.token += 1
+        token = f'@{self.token}'
+        self.command.send(f'{token} {command}')
+        deadline = time.monotonic() + timeout
+        output = []
+        while True:
+            line = self.command.line(deadline, f'the guest at: {command}')
+            if line.startswith(token + ' '):
+                return int(line[len(token):]), '\n'.join(output)
+            # The token may follow output that does not end a line
+            if line.rstrip('0123456789').endswith(token + ' '):
+                text, status = line.rsplit(token, 1)
+                return int(status), '\n'.join([*output, text])
+            output.append(line)
+
+    def sh(self, command, timeout=DEFAULT_TIMEOUT):
+        status, output = self.try_sh(command, timeout)
+        if status:
+            raise GuestError(f'in the guest: {command}\n'
+                             f'exit status {status}: {output}\n'
+                             f'{self.evidence()}')
+        return output
+
+    def read(self, path):
+        return self.sh(f'cat {path}').strip()
+
+    def device_counters(self):
+        """What the crypto device's back end itself counted."""
+        stats = {}
+        for entry in self.qmp('query-stats', target='cryptodev'):
+            for stat in entry['stats']:
+                stats[stat['name']] = stat['value']
+        return stats
+
+    def module_counters(self):
+        """What our kernel module counted."""
+        names = self.sh(f'cd /sys/module/{MODULE}/parameters && grep . *')
+        return {name: int(value) for name, value in
+                (line.split(':') for line in names.splitlines())}

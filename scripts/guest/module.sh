@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Build contrib/linux against unpacked headers; any warning is an error.
+#
+# usage: module.sh {kernel|kernel612}
+#   kernel      for the guest's kernel  -> build/guest/cxl_type1_cbc.ko
+#   kernel612   for a 6.12 kernel, to see that it compiles
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+need make gcc-12
+group=$1
+"$(dirname "$0")/unpack.sh" "$group"
+
+src=$ROOT/contrib/linux
+out=$GUEST/module-$group
+list=$GUEST/debs/$group.list
+sources=("$src/cxl_type1_cbc.c" "$src/Kbuild" "$src/Makefile" "$list"
+         "${BASH_SOURCE[0]}")
+headers=$(echo "$GUEST/$group"/usr/src/linux-headers-*-amd64)
+
+if ! fresh "$out.stamp" "${sources[@]}"; then
+    say "building the kernel module for ${headers##*/linux-headers-}"
+    rm -rf "$out" "$out.stamp"
+    mkdir -p "$out"
+    cp "$src"/{cxl_type1_cbc.c,Kbuild,Makefile} "$out"
+    # BTF would want pahole and the kernel's own; nothing here needs it
+    if ! nice make -C "$out" KDIR="$headers" W=1 \
+              CONFIG_DEBUG_INFO_BTF_MODULES= >"$out/log" 2>&1; then
+        cat "$out/log" >&2
+        die "the kernel module does not build"
+    fi
+    if grep -iE 'warning|error' "$out/log" >&2; then
+        die "the kernel module builds with warnings, see $out/log"
+    fi
+    digest "${sources[@]}" > "$out.stamp"
+fi
+[ "$group" != kernel ] || cp "$out/cxl_type1_cbc.ko" "$GUEST/"

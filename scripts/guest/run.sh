@@ -1,0 +1,9 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# A shell in a guest with the device, the module loaded and a spare disk.
+# Ctrl-A X leaves.  DEVICE, BACKEND, QEMU and QEMU_ARGS as for the demo.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+"$here/image.sh"
+exec python3 "$here/run.py" "$@"

@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Unpack fetched package groups into build/guest/GROUP, once per content.
+#
+# usage: unpack.sh {kernel|kernel612|root}...
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+# The kernel package is 400 MB, nearly all of it drivers for real machines
+KERNEL_PARTS=('./boot/*' './lib/modules/*/modules.*'
+              './lib/modules/*/kernel/arch/*'
+              './lib/modules/*/kernel/crypto/*'
+              './lib/modules/*/kernel/lib/*'
+              './lib/modules/*/kernel/fs/ext4/*'
+              './lib/modules/*/kernel/fs/jbd2/*'
+              './lib/modules/*/kernel/fs/mbcache.ko'
+              './lib/modules/*/kernel/drivers/block/*'
+              './lib/modules/*/kernel/drivers/char/*'
+              './lib/modules/*/kernel/drivers/crypto/virtio/*'
+              './lib/modules/*/kernel/drivers/cxl/*'
+              './lib/modules/*/kernel/drivers/md/*'
+              './lib/modules/*/kernel/drivers/virtio/*')
+
+unpack() {
+    local group=$1 dir=$GUEST/$1 name
+    local list=$GUEST/debs/$group.list
+    fresh "$dir.stamp" "$list" "${BASH_SOURCE[0]}" && return
+    say "unpacking $group"
+    rm -rf "$dir" "$dir.stamp"
+    mkdir -p "$dir"
+    while read -r _ _ name _; do
+        if [[ $name == linux-image-* ]]; then
+            dpkg-deb --fsys-tarfile "$GUEST/debs/$name" |
+                tar -x -C "$dir" --wildcards "${KERNEL_PARTS[@]}"
+        else
+            dpkg-deb -x "$GUEST/debs/$name" "$dir"
+        fi
+    done < "$list"
+    # The headers find their common part at an absolute path; here they don't
+    # shellcheck disable=SC2016  # for make to expand
+    sed -i 's|^include /usr/src/|include $(dir $(lastword $(MAKEFILE_LIST)))../|
+            ' "$dir"/usr/src/linux-headers-*/Makefile 2>/dev/null || :
+    digest "$list" "${BASH_SOURCE[0]}" > "$dir.stamp"
+}
+
+for group; do
+    "$(dirname "$0")/fetch.sh" "$group"
+    unpack "$group"
+done
