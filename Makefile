@@ -4,7 +4,7 @@
 # clone. The work is done by scripts/.
 
 SHELL := /bin/bash
-export QEMU_SRC FULL FORCE
+export QEMU_SRC FULL FORCE LONG FUZZ
 # BUILD is the user's word for it; the environment of configure keeps free of it.
 unexport BUILD
 export BUILD_VARIANT := $(or $(BUILD),default)
@@ -12,20 +12,27 @@ override MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
 .PHONY: help deps prepare build build-asan check check-quick check-unit \
-	check-qtest check-asan check-series check-guest demo run bench \
-	refresh series clean distclean check-mutants
+	check-qtest check-asan check-series check-guest check-mec \
+	check-firmware check-fuzz check-explore check-cache-mutants \
+	check-mutants demo demo-mec run bench refresh series clean distclean
 
 help:
 	@echo 'Use it:'
 	@echo '  make demo          LUKS on cxl-type1-crypto in a Linux guest, end to end'
 	@echo '  make run           a shell in such a guest'
+	@echo '  make demo-mec      FEAT_MEC: contexts, mismatch, a recycled granule'
 	@echo '  make build         build/bin/qemu-system-{x86_64,aarch64}'
 	@echo '  make bench         measure; results in build/bench/results.json'
 	@echo 'Test it:'
 	@echo '  make check         all tests'
 	@echo '  make check-quick   what needs no QEMU, under a minute'
 	@echo '  make check-unit | check-qtest | check-asan | check-series | check-guest'
+	@echo '  make check-mec     FEAT_MEC on a bare machine; LONG=1: a minute of stress'
+	@echo '  make check-firmware  TF-A with RME and an arm64 kernel, with MEC and without'
+	@echo '  make check-explore  search larger state spaces of CXL.cache; minutes'
+	@echo '  make check-fuzz    libFuzzer against CXL.cache; FUZZ=seconds'
 	@echo '  make check-mutants  break the device line by line; each must be caught'
+	@echo '  make check-cache-mutants  likewise CXL.cache; needs no QEMU'
 	@echo 'Work on it:'
 	@echo '  make prepare       build/qemu: the base, patches/ as commits, our files linked in'
 	@echo '  make refresh       commits of build/qemu -> patches/'
@@ -49,11 +56,17 @@ build: prepare
 build-asan: prepare
 	@BUILD_VARIANT=asan scripts/build.sh
 
-deps-guest deps-check:
+deps-guest deps-mec deps-quick deps-fuzz deps-check:
 	@scripts/deps.sh $(@:deps-%=%)
 
 check-quick:
 	@scripts/check.sh quick
+
+check-explore:
+	@scripts/check.sh explore
+
+check-fuzz: deps-fuzz
+	@scripts/check.sh fuzz
 
 check-unit: prepare
 	@scripts/check.sh unit
@@ -70,17 +83,28 @@ check-series: prepare
 check-guest: build deps-guest
 	@scripts/check.sh guest
 
+check-mec: build
+	@scripts/check.sh mec
+
+check-firmware: build deps-mec
+	@scripts/check.sh firmware
+
 check: deps-check prepare
-	@scripts/check.sh quick build unit qtest series asan guest
+	@scripts/check.sh quick fuzz build unit qtest mec series firmware asan guest
 
 demo: build deps-guest
 	@scripts/guest/demo.sh
 
+demo-mec: build
+	@scripts/mec/demo.sh
+
 run: build deps-guest
 	@scripts/guest/run.sh
 
-bench: build deps-guest
+bench: build deps-guest deps-mec
 	@scripts/guest/bench.sh
+	@scripts/mec/bench.sh
+	@scripts/bench-cache.sh
 
 refresh:
 	@scripts/refresh.sh
@@ -93,9 +117,12 @@ series: prepare
 check-mutants: build
 	@scripts/mutate.py
 
+check-cache-mutants: deps-quick
+	@scripts/mutate-cache.py
+
 clean:
 	rm -rf build/bin build/log build/check build/quick build/series build/demo \
-		build/bench build/guest-check build/run build/qemu/build build/qemu/build-asan
+		build/bench build/fuzz build/mutants build/guest-check build/mec build/run build/qemu/build build/qemu/build-asan
 
 distclean:
 	@scripts/distclean.sh

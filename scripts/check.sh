@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Run test suites and end with "N passed, N failed":
-#   check.sh [quick|build|unit|qtest|asan|series|guest]...
+#   check.sh [quick|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|guest]...
 # Logs and counts are left in build/check.
 
 . "$(dirname "$0")/lib.sh"
@@ -12,7 +12,7 @@ OUT=$BUILD/check
 # Ours, then upstream's neighbours of what the series hooks into.
 # qos-test: among others every device on the virtio-pci proxy.
 QTESTS_x86_64=(virtio-crypto-test cxl-type1-test cxl-test qos-test)
-QTESTS_aarch64=(cxl-test)
+QTESTS_aarch64=(cxl-test arm-mec-test)
 QTESTS_asan=(virtio-crypto-test cxl-type1-test)
 tally() { "$TOP/scripts/tally.py" run "$OUT" "$@" || true; }
 
@@ -23,13 +23,18 @@ must() {
     "$@" || { tally "$name" --status false; return 1; }
 }
 
-check_quick() {
-    local dir=$BUILD/quick t
+quick_build() {
+    local dir=$BUILD/quick
     "$TOP/scripts/deps.sh" quick
     [[ -e $dir/build.ninja ]] || must quick-setup meson setup \
         "$dir" "$TOP" > "$BUILD/quick.log" 2>&1 ||
-        { tail "$BUILD/quick.log"; return; }
-    must quick-build ninja -C "$dir" --quiet || return 0
+        { tail "$BUILD/quick.log"; return 1; }
+    must quick-build ninja -C "$dir" --quiet
+}
+
+check_quick() {
+    local dir=$BUILD/quick t
+    quick_build || return 0
     for t in $(meson introspect --tests "$dir" | "$PYTHON" -c '
 import json, sys
 for t in json.load(sys.stdin):
@@ -37,6 +42,14 @@ for t in json.load(sys.stdin):
         tally "quick-${t##*/}" "$t" --tap -k
     done
 }
+
+# The larger configurations of the state space search
+check_explore() {
+    quick_build || return 0
+    tally explore --show "$BUILD/quick/test-cxl-cache-explore" --tap -k -m slow
+}
+
+check_fuzz() { tally fuzz --status "$TOP/scripts/fuzz-cache.sh" "${FUZZ:-20}"; }
 
 build() { "$TOP/scripts/build.sh" "$@"; }
 
@@ -51,7 +64,8 @@ check_unit() {
     ((${#tests[@]})) || return 0
     must unit-build build "${tests[@]}" || return 0
     for t in "${tests[@]}"; do
-        (cd "$QEMU/build" && tally "unit-${t##*/}" "./$t" --tap -k)
+        (cd "$QEMU/build" && G_TEST_SRCDIR=$QEMU/tests/unit \
+            tally "unit-${t##*/}" "./$t" --tap -k)
     done
 }
 
@@ -68,7 +82,8 @@ run_qtests() {
 
 check_qtest() {
     must qtest-build build qemu-system-{x86_64,aarch64} \
-        "${QTESTS_x86_64[@]/#/tests/qtest/}" || return 0
+        "${QTESTS_x86_64[@]/#/tests/qtest/}" \
+        "${QTESTS_aarch64[@]/#/tests/qtest/}" || return 0
     run_qtests "$QEMU/build" x86_64 qtest-x86_64 "${QTESTS_x86_64[@]}"
     run_qtests "$QEMU/build" aarch64 qtest-aarch64 "${QTESTS_aarch64[@]}"
 }
@@ -93,6 +108,15 @@ check_series() {
 
 check_guest() {
     tally guest --show "$TOP/scripts/guest/check.sh"
+}
+
+check_mec() {
+    tally mec-upstream "$TOP/scripts/mec/upstream.sh"
+    tally mec "$TOP/scripts/mec/check.sh"
+}
+
+check_firmware() {
+    tally firmware --show "$TOP/scripts/mec/firmware.sh"
 }
 
 rm -rf "$OUT"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Install the Debian packages that are missing:
-#   scripts/deps.sh [build|run|quick|guest|check]...     (default: build run)
+#   scripts/deps.sh [build|run|quick|guest|mec|check]...     (default: build run)
 # The lists below are the only place where packages are named.
 
 . "$(dirname "$0")/lib.sh"
@@ -18,11 +18,16 @@ run_list="seabios ipxe-qemu qemu-system-data"
 # The standalone part: meson.build at the top.
 quick_list="git gcc libc6-dev make python3 meson ninja-build pkg-config
     libglib2.0-dev libssl-dev"
+# The fuzzer of CXL.cache
+fuzz_list="$quick_list clang-14 libclang-rt-14-dev"
 # What makes the guest's initramfs and module, and checks its disk afterwards.
 # Kernel and headers are not installed: they are unpacked under build/.
 guest_list="gcc binutils make python3 cpio busybox-static cryptsetup-bin dmsetup kmod openssl e2fsprogs"
+# Firmware, bare-metal payloads and a kernel for arm64; the latter is unpacked.
+mec_list="gcc libc6-dev make python3 curl xz-utils libssl-dev gcc-aarch64-linux-gnu
+    binutils-aarch64-linux-gnu device-tree-compiler"
 # shellcheck disable=SC2034  # the lists are read by name
-check_list="$build_list $run_list $quick_list $guest_list"
+check_list="$build_list $run_list $quick_list $fuzz_list $guest_list $mec_list"
 
 installed() {
     [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]

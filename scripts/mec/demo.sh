@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Show FEAT_MEC at work, on a bare machine: tests/tcg/aarch64/system/mec-demo.c.
+#   demo.sh [deadbeef|keystream]      what a mismatch shows
+
+# shellcheck source=scripts/mec/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+mode=${1:-deadbeef}
+"$TOP/scripts/deps.sh" mec
+[[ -x $QEMU_AARCH64 ]] || die "$QEMU_AARCH64 is not there: make build"
+build_payloads demo
+say "qemu-system-aarch64 -M virt,mec=on,mec-mismatch=$mode -cpu max,x-rme=on"
+# shellcheck disable=SC2016  # another shell's words
+timeout --foreground 60 bash -c '. "$0"; qemu_mec "$@"' \
+    "$TOP/scripts/mec/lib.sh" ",mec=on,mec-mismatch=$mode" "" \
+    -kernel "$OUT/mec-demo.elf" \
+    -fw_cfg "name=opt/mec/text,string=from a device,, by DMA " ||
+    die "the demo did not go as it should"

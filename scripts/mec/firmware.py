@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Boot what firmware.sh made, without and with FEAT_MEC, and look at the
+# consoles; TAP on stdout.
+#
+# usage: firmware.py        BL33, KERNEL, INITRAMFS: load addresses
+#
+# Environment: QEMU (default build/bin/qemu-system-aarch64), TIMEOUT for one
+# boot in seconds.
+
+import os
+import re
+import subprocess
+import sys
+import time
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), '../..'))
+MEC = os.path.join(ROOT, 'build/mec')
+OUT = os.path.join(MEC, 'firmware')
+QEMU = os.environ.get('QEMU') or \
+    os.path.join(ROOT, 'build/bin/qemu-system-aarch64')
+TIMEOUT = float(os.environ.get('TIMEOUT') or 120)
+
+# As in tests/guest/mec-bl33.S
+GRANULES = 32
+ROUNDS = 16
+VISITS = GRANULES * ROUNDS
+
+# What the first console must show, in this order: name of the test, pattern
+STORY = (
+    ('BL1 starts',
+     r'NOTICE:  BL1: v2\.12\.1'),
+    ('BL2 turns granule protection on',
+     r'INFO:    Enabling Granule Protection Checks\n'
+     r'NOTICE:  BL2: v2\.12\.1'),
+    ('BL31 starts',
+     r'NOTICE:  BL31: v2\.12\.1'),
+    ('the test realm payload starts in Realm world',
+     r'NOTICE:  TRP: v2\.12\.1'),
+    ('EL3 and the test realm payload agree on their interface',
+     r'INFO:    TRP: RMM-EL3 Interface ABI reported by EL3: v\.0\.4'),
+    ('the test realm payload is done with its start',
+     r'INFO:    RMM init end\.'),
+    ('granules move to Realm and back, and are out of reach between',
+     rf'BL33: rmi 00000000 moves {2 * VISITS:08x} faults {VISITS:08x} '
+     rf'kept {VISITS:08x} errors 00000000'),
+    ('Linux starts at EL2',
+     r'CPU: All CPU\(s\) started at EL2'),
+    ('Linux reaches user space on both CPUs',
+     r'user space: [\w.+-]+ aarch64, 2 CPUs'),
+    ('user space computes',
+     r'user space: 4 MiB read alike'),
+    ('PSCI powers the machine off',
+     r'System Power off'),
+)
+
+# The only complaint allowed is the firmware's way to report power-off
+COMPLAINT = re.compile(r'(ERROR:   (?!QEMU System Power off).*|PANIC.*|'
+                       r'.*Unhandled Exception.*|BUG: .*|.*Oops.*|'
+                       r'.*Call trace:.*|.*Kernel panic.*)')
+# Lines of the firmware, which do not depend on time; one at a time may be cut
+# by the kernel's first line
+FIRMWARE = re.compile(r'^(NOTICE|INFO|WARNING|ERROR|BL33):')
+
+
+def machine(mec):
+    """mec=off is said by leaving it out: the default must be off"""
+    return ('virt,secure=on,virtualization=on,gic-version=3' +
+            (',mec=on' if mec == 'on' else ''))
+
+
+def machine_has_mec(mec):
+    """Ask the monitor of such a machine that does not run"""
+    process = subprocess.run(
+        [QEMU, '-S', '-nodefaults', '-display', 'none', '-M', machine(mec),
+         '-cpu', 'max,x-rme=on', '-monitor', 'stdio'],
+        input='info mtree\nquit\n', stdout=subprocess.PIPE, text=True,
+        stderr=subprocess.STDOUT, check=False, timeout=TIMEOUT)
+    return 'address-space: cpu-mec-view-0' in process.stdout
+
+
+class Boot:
+    """One boot, to its end; what was said is in .console"""
+
+    def __init__(self, mec):
+        self.mec = mec
+        self.name = f'mec={mec}'
+        self.has_mec = machine_has_mec(mec)
+        self.base = os.path.join(OUT, f'mec-{mec}')
+        self.run(['-M', machine(mec)])
+        self.console = self.read('.console.log')
+        self.secure = self.read('.secure.log')
+        self.complaints = self.read('.qemu.log')
+
+    def read(self, suffix):
+        with open(self.base + suffix, errors='replace') as file:
+            return file.read().replace('\r', '')
+
+    @staticmethod
+    def loader(name, address):
+        path = os.path.join(MEC, name)
+        return ['-device',
+                f'loader,file={path},addr={address},force-raw=on']
+
+    def run(self, options):
+        initramfs = os.environ['INITRAMFS']
+        size = os.path.getsize(os.path.join(MEC, 'initramfs.cpio'))
+        # With firmware, -kernel is no more than a way to say -append
+        argv = [QEMU, '-nodefaults', '-display', 'none', '-monitor', 'none',
+                *options, '-accel', 'tcg,thread=multi',
+                '-cpu', 'max,x-rme=on', '-smp', '2', '-m', '1G', '-no-reboot',
+                '-bios', os.path.join(MEC, 'firmware.bin'),
+                '-kernel', os.path.join(MEC, 'Image'), '-append',
+                'console=ttyAMA0 panic=-1 '
+                f'initrdmem={initramfs},{size}',
+                *self.loader('bl33.bin', os.environ['BL33']),
+                *self.loader('Image', os.environ['KERNEL']),
+                *self.loader('initramfs.cpio', initramfs),
+                '-serial', f'file:{self.base}.console.log',
+                '-serial', f'file:{self.base}.secure.log',
+                '-d', 'guest_errors', '-D', f'{self.base}.qemu.log']
+        for suffix in ('.console.log', '.secure.log', '.qemu.log'):
+            with open(self.base + suffix, 'w'):
+                pass
+        start = time.monotonic()
+        try:
+            process = subprocess.run(argv, stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.PIPE, text=True,
+                                     stderr=subprocess.STDOUT, check=False,
+                                     timeout=TIMEOUT)
+            self.end = f'exit status {process.returncode}'
+            if process.stdout:
+                self.end += ': ' + process.stdout.strip()
+        except subprocess.TimeoutExpired:
+            self.end = f'still running after {TIMEOUT:.0f} s'
+        self.seconds = time.monotonic() - start
+
+    def firmware_lines(self):
+        """What the firmware said up to the kernel's first words."""
+        said = self.console.split('Booting Linux')[0]
+        return [line for line in said.splitlines() if FIRMWARE.match(line)]
+
+
+class Tap:
+    def __init__(self):
+        self.count = 0
+        self.failed = 0
+
+    def point(self, good, name, why=''):
+        self.count += 1
+        self.failed += not good
+        print(f'{"ok" if good else "not ok"} {self.count} - {name}',
+              flush=True)
+        if not good:
+            for line in str(why).splitlines()[:12]:
+                print(f'# {line}', flush=True)
+
+
+def check_boot(tap, boot):
+    rest = boot.console
+    for name, pattern in STORY:
+        found = re.search(pattern, rest)
+        tap.point(found, f'{boot.name}: {name}',
+                  f'not on the console: {pattern}\n' +
+                  '\n'.join(rest.splitlines()[-8:]))
+        if found:
+            rest = rest[found.end():]
+    tap.point(boot.end == 'exit status 0',
+              f'{boot.name}: the emulator ends well', boot.end)
+    tap.point(boot.has_mec == (boot.mec == 'on'),
+              f'{boot.name}: the machine is what was asked for',
+              f'it has {"" if boot.has_mec else "no "}contexts')
+    bad = '\n'.join(COMPLAINT.findall(boot.console) +
+                    boot.secure.splitlines())
+    tap.point(not bad, f'{boot.name}: no complaint on either console', bad)
+    tap.point(not boot.complaints, f'{boot.name}: no guest error',
+              boot.complaints[:1000])
+    print(f'# {boot.name}: {boot.seconds:.1f} s', flush=True)
+
+
+def main():
+    os.makedirs(OUT, exist_ok=True)
+    tap = Tap()
+    check = os.path.join(ROOT, 'scripts/mec/payload.sh')
+    tap.point(subprocess.run([check, 'check'], check=False).returncode == 0,
+              "the qtest's payload is what its source assembles to")
+    boots = [Boot(mec) for mec in ('off', 'on')]
+    for boot in boots:
+        check_boot(tap, boot)
+    off, on = (boot.firmware_lines() for boot in boots)
+    other = [f'-{a}\n+{b}' for a, b in zip(off, on) if a != b]
+    tap.point(len(off) > 30 and off == on,
+              'firmware says the same with and without MEC',
+              f'{len(off)} and {len(on)} lines\n' + '\n'.join(other))
+    print(f'1..{tap.count}')
+    return int(tap.failed > 0)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

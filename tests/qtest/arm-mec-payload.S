@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * EL3 payload of arm-mec-test: does one access for the test at a time, or
+ * re-keys pages all the time.
+ *
+ * arm-mec-payload.h holds what this assembles to, linked at 0x40100000:
+ *   aarch64-linux-gnu-gcc -nostdlib -static -Wl,--build-id=none \
+ *       -Wl,-Ttext=0x40100000 -o payload.elf arm-mec-payload.S
+ *   aarch64-linux-gnu-objcopy -O binary payload.elf payload.bin
+ *
+ * Main memory is mapped at its own address as Root (MECID 0), and at three
+ * aliases as Realm, Non-secure and Secure.  GPC is off, so that each of these
+ * is reachable.
+ */
+        .arch   armv8.5-a
+
+#define ID_AA64MMFR3_EL1 S3_0_C0_C7_3
+#define ID_MMFR3_MEC    28              /* FEAT_MEC, 4 bits */
+#define SCTLR2_EL3      S3_6_C1_C0_3
+#define MECID_RL_A_EL3  S3_6_C10_C10_1
+#define SCTLR2_EMEC     (1 << 1)
+#define SCR_MECEN       (1 << 49)
+
+#define RAM             0x40000000
+#define TABLE           0x40200000
+#define BOX             0x40300000
+
+/* The mailbox, 64-bit words; the test writes the command last */
+#define BOX_COMMAND     0x00            /* 0: done */
+#define BOX_MECID       0x08
+#define BOX_ADDRESS     0x10
+#define BOX_VALUE       0x18
+#define BOX_FAULT       0x20            /* ESR_EL3 of an exception */
+#define BOX_ERRORS      0x28            /* churn: values misread */
+#define BOX_LAPS        0x30            /* churn: pages written */
+#define BOX_STOP        0x38            /* churn: nonzero ends it */
+#define BOX_STARTS      0x40            /* how often this was started */
+#define BOX_SHADOW      0x1000          /* churn: MECID, value per page */
+
+/* Churn: page number lap % 16 is written under MECID lap % 3 + 1 */
+#define CHURN_PAGES     16
+#define CHURN_MECIDS    3
+
+/* 1 GiB block: AF, inner shareable, attribute 0, AP[1] */
+#define BLOCK           (RAM | 1 << 10 | 3 << 8 | 1 << 6 | 1)
+#define BLOCK_NS        (1 << 5)
+#define BLOCK_NSE       (1 << 11)
+
+        .text
+        .globl  _start
+_start:
+        mrs     x0, mpidr_el1
+        tst     x0, #0xff
+        b.ne    halt
+
+        adr     x0, vectors
+        msr     vbar_el3, x0
+
+        ldr     x0, =TABLE
+        ldr     x1, =BLOCK | BLOCK_NSE
+        str     x1, [x0, #8]            /* 0x40000000 Root */
+        ldr     x1, =BLOCK | BLOCK_NSE | BLOCK_NS
+        str     x1, [x0, #16]           /* 0x80000000 Realm */
+        ldr     x1, =BLOCK | BLOCK_NS
+        str     x1, [x0, #24]           /* 0xc0000000 Non-secure */
+        ldr     x1, =BLOCK
+        str     x1, [x0, #32]           /* 0x100000000 Secure */
+        msr     ttbr0_el3, x0
+        mov     x0, #0xff               /* attribute 0: write-back */
+        msr     mair_el3, x0
+        /* 39 bits of VA, 40 of PA, tables write-back and inner shareable */
+        ldr     x0, =(1 << 31 | 1 << 23 | 2 << 16 | 3 << 12 | 1 << 10 | \
+                      1 << 8 | 25)
+        msr     tcr_el3, x0
+        /* Only a CPU with FEAT_MEC has the registers */
+        mrs     x28, ID_AA64MMFR3_EL1
+        ubfx    x28, x28, #ID_MMFR3_MEC, #4
+        cbz     x28, 1f
+        mrs     x0, scr_el3
+        orr     x0, x0, #SCR_MECEN
+        msr     scr_el3, x0
+        mov     x0, #SCTLR2_EMEC
+        msr     SCTLR2_EL3, x0
+1:      dsb     sy
+        isb
+        mrs     x0, sctlr_el3
+        mov     x1, #0x1005             /* M, C, I */
+        orr     x0, x0, x1
+        msr     sctlr_el3, x0
+        isb
+
+        ldr     x19, =BOX
+        ldr     x0, [x19, #BOX_STARTS]
+        add     x0, x0, #1
+        str     x0, [x19, #BOX_STARTS]
+        stlr    xzr, [x19]
+next:
+        yield
+        ldar    x0, [x19]
+        cbz     x0, next
+        ldr     x1, [x19, #BOX_MECID]
+        ldr     x2, [x19, #BOX_ADDRESS]
+        ldr     x3, [x19, #BOX_VALUE]
+        cmp     x0, #(commands_end - commands) / 4
+        b.hi    next
+        adr     x4, commands - 4
+        add     x4, x4, x0, lsl #2
+        br      x4
+
+commands:
+        b       load
+        b       store
+        b       store_byte
+        b       clean
+        b       load_as_it_is
+        b       churn
+        b       id_register
+        b       load_pair
+commands_end:
+
+done:   str     x3, [x19, #BOX_VALUE]
+        stlr    xzr, [x19]
+        b       next
+
+/* MECIDs are not cached in TLBs: an ISB is all it takes (R_LPNPC) */
+        .macro  context mecid
+        cbz     x28, 2f
+        msr     MECID_RL_A_EL3, \mecid
+        isb
+2:
+        .endm
+
+load:   context x1
+load_as_it_is:
+        ldr     x3, [x2]
+        b       done
+
+store:  context x1
+        str     x3, [x2]
+        b       done
+
+store_byte:
+        context x1
+        strb    w3, [x2]
+        b       done
+
+/* Two contexts one after the other through the same translation */
+load_pair:
+        context x3
+        ldr     x5, [x2]
+        context x1
+        ldr     x3, [x2]
+        b       done
+
+/* DC CIPAPA: the operand holds the PA space */
+clean:  dsb     sy
+        sys     #6, c7, c14, #1, x2
+        dsb     sy
+        b       done
+
+id_register:
+        mrs     x3, ID_AA64MMFR3_EL1
+        b       done
+
+/*
+ * Write pages under changing MECIDs; each time look at what the page held
+ * under its last one first.  @address: Realm alias of the first page
+ */
+churn:  ldr     x5, [x19, #BOX_LAPS]
+        add     x20, x19, #BOX_SHADOW
+3:      and     x6, x5, #CHURN_PAGES - 1
+        add     x7, x2, x6, lsl #12     /* page */
+        add     x8, x20, x6, lsl #4     /* shadow */
+        mov     x9, #CHURN_MECIDS
+        udiv    x10, x5, x9
+        msub    x10, x10, x9, x5
+        add     x10, x10, #1            /* MECID */
+
+        ldp     x11, x12, [x8]
+        cbz     x11, 4f
+        context x11
+        ldr     x13, [x7]
+        ldr     x14, [x7, #4088]
+        cmp     x13, x12
+        ccmp    x14, x12, #0, eq
+        b.eq    4f
+        ldr     x13, [x19, #BOX_ERRORS]
+        add     x13, x13, #1
+        str     x13, [x19, #BOX_ERRORS]
+4:
+        context x10
+        add     x12, x5, x10, lsl #48
+        str     x12, [x7]
+        str     x12, [x7, #4088]
+        stp     x10, x12, [x8]
+        add     x5, x5, #1
+        str     x5, [x19, #BOX_LAPS]
+        ldar    x13, [x19]
+        ldr     x13, [x19, #BOX_STOP]
+        cbz     x13, 3b
+        b       done
+
+halt:   wfi
+        b       halt
+
+        .ltorg
+
+/*
+ * Only the vector for synchronous exceptions of this level is needed: tell
+ * the test, and go on with the next command
+ */
+        .align  11
+vectors:
+        .space  0x200
+        ldr     x19, =BOX
+        mrs     x0, esr_el3
+        str     x0, [x19, #BOX_FAULT]
+        adr     x0, next
+        msr     elr_el3, x0
+        stlr    xzr, [x19]
+        eret
+        .ltorg
