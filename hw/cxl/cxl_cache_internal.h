@@ -1,0 +1,247 @@
+/*
+ * CXL.cache: the engine's private structures
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * For cxl_cache_*.c and for tests that look inside; nobody else. Device and
+ * home are one block of memory each, with pointers to nothing but themselves,
+ * their link, callbacks and statistics: copied away and back, in place, a block
+ * is in its earlier state again.
+ */
+
+#ifndef HW_CXL_CACHE_INTERNAL_H
+#define HW_CXL_CACHE_INTERNAL_H
+
+#include "hw/cxl/cxl_cache_dev.h"
+#include "hw/cxl/cxl_cache_home.h"
+
+#define CXL_CACHE_NO_ID 0xffff
+
+/*
+ * A way of the device's cache is one word: line address, state, age within its
+ * set (0 is the most recent), poison, non-temporal. The ages of a set's ways
+ * are all different.
+ */
+#define CXL_CACHE_TAG_STATE_BITS    5
+#define CXL_CACHE_TAG_AGE_SHIFT     5
+#define CXL_CACHE_TAG_AGE_MASK      (0xfULL << CXL_CACHE_TAG_AGE_SHIFT)
+#define CXL_CACHE_TAG_POISON        (1ULL << 9)
+#define CXL_CACHE_TAG_NT            (1ULL << 10)
+#define CXL_CACHE_TAG_LINE_SHIFT    18
+
+QEMU_BUILD_BUG_ON(CXL_CACHE_NUM_STATES > (1 << CXL_CACHE_TAG_STATE_BITS));
+
+static inline CXLCacheState cxl_cache_tag_state(uint64_t tag)
+{
+    return tag & ((1 << CXL_CACHE_TAG_STATE_BITS) - 1);
+}
+
+static inline uint64_t cxl_cache_tag_line(uint64_t tag)
+{
+    return tag >> CXL_CACHE_TAG_LINE_SHIFT;
+}
+
+static inline unsigned cxl_cache_tag_age(uint64_t tag)
+{
+    return (tag & CXL_CACHE_TAG_AGE_MASK) >> CXL_CACHE_TAG_AGE_SHIFT;
+}
+
+/**
+ * CXLCacheDevReq: an outstanding request; its index is the CQID
+ * @way: index of the line's way, -1 for requests that leave the cache alone
+ * @next: next request in the chain of @line, for those
+ * @uqid: host's buffer that a late forward goes to
+ * @opcode: 0 if the entry is free
+ */
+typedef struct CXLCacheDevReq {
+    uint64_t line;
+    uint64_t be;
+    uint64_t tag;
+    int32_t way;
+    uint16_t next;
+    uint16_t uqid;
+    uint8_t opcode;
+    bool go;            /* GO, or what stands for it, is in */
+    bool pulled;        /* the data are sent */
+    bool got_data;      /* the data are in */
+    bool failed;
+    /* Not side by side: read as one after a store of each, they would stall. */
+    bool internal;      /* a victim or a flush: nobody is told */
+    bool poison;
+} CXLCacheDevReq;
+
+#define CXL_CACHE_CHAINS 64
+
+typedef enum CXLCacheFlushPhase {
+    CXL_CACHE_FLUSH_IDLE,
+    CXL_CACHE_FLUSH_LINES,      /* lines are on their way out */
+    CXL_CACHE_FLUSH_TELL,       /* CacheFlushed is sent */
+    CXL_CACHE_FLUSH_DONE,
+} CXLCacheFlushPhase;
+
+struct CXLCacheDev {
+    CXLCacheLink *link;
+    const CXLCacheDevOps *ops;
+    void *opaque;
+    uint64_t *tags;
+    CXLCacheLineData *data;
+    CXLCacheDevReq *req;
+    CXLCacheLineData *req_data;         /* to be pulled, by CQID */
+    uint64_t *cqid_free;                /* bitmap */
+    size_t size;                        /* of this block */
+    unsigned ways;
+    unsigned sets;
+    unsigned requests;
+    unsigned cqid_hint;                 /* first bitmap word with a free ID */
+    unsigned outstanding;
+    unsigned cacheable_out;             /* ... of them with a way */
+    unsigned flush_at;                  /* next way that a flush looks at */
+    CXLCacheFlushPhase flush;
+    CXLCacheCleanEvict clean_evict;
+    bool caching;
+    bool viral;
+    uint32_t states[CXL_CACHE_NUM_STATES];
+    uint16_t chain[CXL_CACHE_CHAINS];   /* requests without a way, by line */
+};
+
+typedef enum CXLCacheTxPhase {
+    CXL_CACHE_TX_FREE,
+    CXL_CACHE_TX_WAIT,          /* for room in the snoop filter */
+    CXL_CACHE_TX_SNOOP,         /* snoops to send, responses to come */
+    CXL_CACHE_TX_ANSWER,        /* GO, data or a pull to send */
+    CXL_CACHE_TX_PULL,          /* data of a write to come */
+    CXL_CACHE_TX_FINISH,        /* last response of a write to send */
+} CXLCacheTxPhase;
+
+/* Who asked: a device by its opcode, the host, or the snoop filter */
+typedef enum CXLCacheTxKind {
+    CXL_CACHE_TX_DEV,
+    CXL_CACHE_TX_HOST,
+    CXL_CACHE_TX_EVICT,         /* back-invalidation */
+} CXLCacheTxKind;
+
+/**
+ * CXLCacheTx: an open transaction; its index is the UQID
+ * @e: the line's entry of the snoop filter; see tx_entry()
+ * @next: next one of the same hash chain
+ * @then: the transaction that waits for the entry this one frees
+ * @ask: devices still to be snooped
+ * @wait: devices whose response is due
+ * @fwd: devices whose data are due
+ * @early: devices whose data came before their response
+ * @access: what the host could do with the line before
+ */
+typedef struct CXLCacheTx {
+    uint64_t line;
+    uint64_t *e;
+    uint64_t be;
+    uint64_t tag;
+    uint16_t next;
+    uint16_t then;
+    uint16_t cqid;
+    uint16_t ask;
+    uint16_t wait;
+    uint16_t fwd;
+    uint16_t early;
+    uint8_t access;
+    uint8_t phase;
+    uint8_t kind;
+    uint8_t op;
+    uint8_t dev;
+    uint8_t snoop;
+    uint8_t rsp;                /* H2D Rsp to send, 0 for none */
+    uint16_t rsp_data;
+    bool orphan;                /* its device is gone */
+    bool open;                  /* see tx_enter() */
+    bool stalled;               /* its bit of tx_stalled */
+    bool keep;                  /* the device may keep the line */
+    bool send_data;
+    bool dirty;                 /* @data are newer than memory */
+    bool have;                  /* @data are the line's */
+    bool poison;
+    bool failed;
+    bool snooped;
+    bool was_dirty;
+    bool host_poison;
+    CXLCacheLineData data;
+    CXLCacheLineData host_data; /* of a host's write */
+} CXLCacheTx;
+
+typedef struct CXLCacheHomeDev {
+    CXLCacheLink *link;
+    unsigned open;              /* transactions it asked for */
+    unsigned snoops;            /* not yet answered, data included */
+    uint64_t cqid_busy[CXL_CACHE_ID_MAX / 64];
+} CXLCacheHomeDev;
+
+/*
+ * A snoop filter entry is one word: line address, a recently-used mark, "one of
+ * them may own it", the devices that may hold it. Zero is a free entry.
+ */
+#define CXL_CACHE_SF_DEVS           0xffffULL
+#define CXL_CACHE_SF_EXCL           (1ULL << 16)
+#define CXL_CACHE_SF_USED           (1ULL << 17)
+#define CXL_CACHE_SF_LINE_SHIFT     18
+
+struct CXLCacheHome {
+    const CXLCacheHomeOps *ops;
+    void *opaque;
+    CXLCacheHomeStats *stats;
+    uint64_t *sf;
+    CXLCacheTx *tx;
+    uint16_t *chain;            /* heads of open transactions, by line */
+    uint64_t *tx_free;          /* bitmap */
+    uint64_t *tx_stalled;       /* bitmap: something to send, no credit */
+    size_t size;                /* of this block */
+    unsigned sf_sets;
+    unsigned sf_ways;
+    unsigned sf_used;
+    unsigned num_tx;
+    unsigned tx_open;
+    unsigned tx_hint;
+    unsigned n_stalled;
+    unsigned chain_mask;
+    bool forward_dirty;
+    bool pull_clean;
+    unsigned num_devs;          /* highest number + 1 */
+    CXLCacheHomeDev dev[CXL_CACHE_DEV_MAX];
+};
+
+static inline bool cxl_cache_has_line(uint64_t word, uint64_t key)
+{
+    return G_UNLIKELY((word ^ key) < (1 << CXL_CACHE_SF_LINE_SHIFT));
+}
+
+/*
+ * Index of the first of @n words with @line above bit 18 and one of @used below
+ * it, or @n. A free word has no line: @used is what tells it from line 0. Ways
+ * are looked through for every message, most of them in vain.
+ */
+static inline unsigned cxl_cache_find_line(const uint64_t *word, unsigned n,
+                                           uint64_t line, uint64_t used)
+{
+    const uint64_t key = line << CXL_CACHE_SF_LINE_SHIFT;
+    const uint64_t *w = word, *end = word + n;
+
+    while (end - w >= 4 &&
+           !cxl_cache_has_line(w[0], key) && !cxl_cache_has_line(w[1], key) &&
+           !cxl_cache_has_line(w[2], key) && !cxl_cache_has_line(w[3], key)) {
+        w += 4;
+    }
+    while (w < end && !(cxl_cache_has_line(*w, key) && (*w & used))) {
+        w++;
+    }
+    return w - word;
+}
+
+QEMU_BUILD_BUG_ON(CXL_CACHE_TAG_LINE_SHIFT != CXL_CACHE_SF_LINE_SHIFT);
+
+/* Fibonacci hashing; the low bits alone would put all pages' starts together */
+static inline unsigned cxl_cache_hash(uint64_t line)
+{
+    return (line * 0x9e3779b97f4a7c15ULL) >> 40;
+}
+
+#endif /* HW_CXL_CACHE_INTERNAL_H */

@@ -1,0 +1,240 @@
+/*
+ * CXL.cache, the host's side: snoop filter, transactions, memory
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What is modelled: the home agent of several CXL.cache devices. It knows by a
+ * snoop filter of limited capacity which device may hold which line, asks them
+ * by snoops before anybody else gets the line, and is the only one to touch
+ * memory. The host's own reads, writes and flushes are requests like the
+ * devices' own (cxl_cache_home_host()).
+ *
+ * One transaction at a time per line. The specification's prose leaves open
+ * what two outstanding snoops of one line to two devices may do; with all
+ * transactions of a line in sequence the question does not come up.
+ *
+ * Memory is behind CXLCacheHomeOps. Of memory that no device has a line of, the
+ * home knows nothing: the filter's 8 bytes per tracked line are all there is.
+ *
+ * Calls are not re-entrant: a callback may not call into the same home.
+ */
+
+#ifndef HW_CXL_CACHE_HOME_H
+#define HW_CXL_CACHE_HOME_H
+
+#include "hw/cxl/cxl_cache_link.h"
+#include "hw/cxl/cxl_cache_tables.h"
+
+typedef struct CXLCacheHome CXLCacheHome;
+
+/* What decode() may say of a line */
+enum {
+    CXL_CACHE_MEM_READ      = 1 << 0,
+    CXL_CACHE_MEM_WRITE     = 1 << 1,
+    CXL_CACHE_MEM_CACHEABLE = 1 << 2,   /* a device may keep it */
+};
+
+/* Why a line is written */
+typedef enum CXLCacheWriteWhy {
+    CXL_CACHE_WRITE_BACK,       /* a modified line comes home */
+    CXL_CACHE_WRITE_NEW,        /* what a device's write brings */
+    CXL_CACHE_WRITE_HOST,       /* cxl_cache_home_host() */
+    CXL_CACHE_WRITE_POISON,     /* the line was lost with its device */
+} CXLCacheWriteWhy;
+
+/**
+ * CXLCacheHostReq: an access by the host itself
+ * @data: for a write: copied at once
+ * @be: for a write: byte enables; 0 just takes the line from all devices
+ * @tag: the caller's
+ */
+typedef enum CXLCacheHostOp {
+    CXL_CACHE_HOST_READ,        /* SnpData: owners keep the line shared */
+    CXL_CACHE_HOST_PEEK,        /* SnpCur: nobody's state changes */
+    CXL_CACHE_HOST_WRITE,       /* SnpInv: all devices lose the line */
+    CXL_CACHE_HOST_FLUSH,       /* SnpInv: likewise, memory is current */
+    CXL_CACHE_NUM_HOST_OPS
+} CXLCacheHostOp;
+
+typedef struct CXLCacheHostReq {
+    uint64_t line;
+    uint64_t be;
+    const CXLCacheLineData *data;
+    uint64_t tag;
+    CXLCacheHostOp op;
+    bool poison;
+} CXLCacheHostReq;
+
+/**
+ * CXLCacheHostDone: outcome of a host access
+ * @data: the line, for READ and PEEK; valid during the callback
+ * @snooped: devices were asked
+ * @dirty: a device had newer data than memory
+ * @failed: memory refused the access
+ */
+typedef struct CXLCacheHostDone {
+    uint64_t line;
+    uint64_t tag;
+    const CXLCacheLineData *data;
+    CXLCacheHostOp op;
+    bool snooped;
+    bool dirty;
+    bool poison;
+    bool failed;
+} CXLCacheHostDone;
+
+/**
+ * CXLCacheHomeOps: memory, and who is told
+ * @decode: CXL_CACHE_MEM_* of a line; 0 where nothing is
+ * @read_line: read memory; sets @poison; false on an error
+ * @write_line: write the bytes of @be; @poison marks the line, a full write
+ *              without it clears the mark; false on an error
+ * @host_access: from now on the host may do no more than @access to the line
+ *               by itself. Called before a device gets it and, to allow more
+ *               again, after the device's data are in memory. A restriction
+ *               may be refused (false): then no device gets to keep the line.
+ * @complete: a cxl_cache_home_host() is done
+ * @error: device @dev broke a rule, by @msg of @channel (@msg may be NULL)
+ */
+typedef struct CXLCacheHomeOps {
+    unsigned (*decode)(void *opaque, uint64_t line);
+    bool (*read_line)(void *opaque, uint64_t line, CXLCacheLineData *data,
+                      bool *poison);
+    bool (*write_line)(void *opaque, uint64_t line,
+                       const CXLCacheLineData *data, uint64_t be, bool poison,
+                       CXLCacheWriteWhy why);
+    bool (*host_access)(void *opaque, uint64_t line,
+                        CXLCacheHostAccess access);
+    void (*complete)(void *opaque, const CXLCacheHostDone *done);
+    void (*error)(void *opaque, unsigned dev, CXLCacheError err,
+                  CXLCacheChannelId channel, const CXLCacheMsg *msg);
+} CXLCacheHomeOps;
+
+/**
+ * CXLCacheHomeConfig:
+ * @sf_lines: capacity of the snoop filter, a multiple of @sf_ways, sets a
+ *            power of two
+ * @sf_ways: 1 to 64
+ * @transactions: open at most, 2 to 4096; their UQIDs are 0 to this - 1
+ * @forward_dirty: a RdOwn or RdAny that finds the line modified elsewhere gets
+ *                 GO-M with the data and memory stays old; else memory is
+ *                 written and the grant is GO-E
+ * @pull_clean: a CleanEvict is answered with GO_WritePull, not with
+ *              GO_WritePull_Drop
+ */
+typedef struct CXLCacheHomeConfig {
+    unsigned sf_lines;
+    unsigned sf_ways;
+    unsigned transactions;
+    bool forward_dirty;
+    bool pull_clean;
+} CXLCacheHomeConfig;
+
+typedef struct CXLCacheHomeStats {
+    uint64_t host[CXL_CACHE_NUM_HOST_OPS];      /* accesses */
+    uint64_t host_snoops[CXL_CACHE_NUM_HOST_OPS];       /* snoops for them */
+    uint64_t host_dirty[CXL_CACHE_NUM_HOST_OPS];        /* found modified */
+    uint64_t back_invalidations;                /* the snoop filter was full */
+    uint64_t write_backs;                       /* modified lines come home */
+    uint64_t use_once;                          /* reads answered GO-I */
+    uint64_t errors[CXL_CACHE_NUM_ERRS];
+} CXLCacheHomeStats;
+
+/**
+ * cxl_cache_home_new: a home without devices
+ *
+ * Returns: NULL if @config is out of range.
+ */
+CXLCacheHome *cxl_cache_home_new(const CXLCacheHomeConfig *config,
+                                 const CXLCacheHomeOps *ops, void *opaque);
+void cxl_cache_home_free(CXLCacheHome *home);
+
+/**
+ * cxl_cache_home_attach: take the host's end of @link
+ *
+ * Returns: the device's number, the lowest that is free, or -ENOSPC.
+ */
+int cxl_cache_home_attach(CXLCacheHome *home, CXLCacheLink *link);
+CXLCacheLink *cxl_cache_home_link(const CXLCacheHome *home, unsigned dev);
+
+/* Highest number of an attached device, plus 1 */
+unsigned cxl_cache_home_devices(const CXLCacheHome *home);
+
+/**
+ * cxl_cache_home_isolate: the device answers no more
+ *
+ * What a root port does at link down or time-out (section 12.3): the host
+ * answers in the device's place. Lines that it may have owned are poisoned in
+ * memory, unless memory says otherwise by refusing; shared ones are not.
+ * Pending pulls end with poison, its own requests vanish. The link is reset.
+ *
+ * Returns: number of lines poisoned.
+ */
+unsigned cxl_cache_home_isolate(CXLCacheHome *home, unsigned dev);
+
+/**
+ * cxl_cache_home_detach: forget a device
+ *
+ * Isolates it first if it holds lines or has transactions open.
+ */
+void cxl_cache_home_detach(CXLCacheHome *home, unsigned dev);
+
+/**
+ * cxl_cache_home_reset: everything at its initial state, as at system reset
+ *
+ * Nothing is written to memory; the host may access every line. Links are
+ * reset, devices stay attached.
+ */
+void cxl_cache_home_reset(CXLCacheHome *home);
+
+/**
+ * cxl_cache_home_host: an access by the host
+ *
+ * Returns: 0 if it is under way: complete() will be called, or was already;
+ *   -EBUSY  a transaction of this line is open: run, then ask again
+ *   -EAGAIN too many transactions are open: likewise
+ *   -EINVAL the address is out of range
+ */
+int cxl_cache_home_host(CXLCacheHome *home, const CXLCacheHostReq *req);
+
+/**
+ * cxl_cache_home_rx: take the oldest message of a D2H channel
+ *
+ * Returns: false if there is none, or if it has to wait. Only D2H Req ever
+ * waits: for a transaction of the same line, or for a free tracker.
+ */
+bool cxl_cache_home_rx(CXLCacheHome *home, unsigned dev,
+                       CXLCacheChannelId channel);
+
+/**
+ * cxl_cache_home_tx: send what transactions could not for lack of credits
+ *
+ * Returns: whether anything was sent.
+ */
+bool cxl_cache_home_tx(CXLCacheHome *home);
+
+/**
+ * cxl_cache_home_tracks: the snoop filter's view of a line
+ * @excl: set if a device may own it; may be NULL
+ *
+ * Returns: set of devices that may hold the line, bit n for device n.
+ */
+uint16_t cxl_cache_home_tracks(const CXLCacheHome *home, uint64_t line,
+                               bool *excl);
+unsigned cxl_cache_home_tracked(const CXLCacheHome *home);
+unsigned cxl_cache_home_open(const CXLCacheHome *home);
+const CXLCacheHomeStats *cxl_cache_home_stats(const CXLCacheHome *home);
+
+/**
+ * cxl_cache_run: move messages until none can move any more
+ *
+ * What the host sent is drained first, then responses and data to the host,
+ * then one request of each device in turn, in the order they were made.
+ *
+ * Returns: number of messages taken.
+ */
+unsigned cxl_cache_run(CXLCacheHome *home);
+
+#endif /* HW_CXL_CACHE_HOME_H */

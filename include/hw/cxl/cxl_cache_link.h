@@ -1,0 +1,214 @@
+/*
+ * CXL.cache link: six channels between a device and its host, with credits
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Each channel is a FIFO of its receiver's buffers. The receiver grants one
+ * credit for each buffer; the sender spends one for each message and gets it
+ * back when the buffer is free (CXL r3.1 section 3.2.3 and table 3-12). At any
+ * time
+ *
+ *     credits at the sender + messages + credits on their way back == depth
+ *
+ * The channels are independent of each other but for one rule: a snoop may not
+ * pass a GO for the same line that was sent before it (section 3.2.5.2,
+ * "snoop pushes GO"). cxl_cache_link_snoop_blocked() tells.
+ *
+ * The structures are open so that tests and the state space search can look
+ * into them; everybody else uses the functions.
+ */
+
+#ifndef HW_CXL_CACHE_LINK_H
+#define HW_CXL_CACHE_LINK_H
+
+#include "hw/cxl/cxl_cache_msg.h"
+
+typedef struct CXLCacheDev CXLCacheDev;
+
+typedef struct CXLCacheChannel {
+    CXLCacheMsg *msg;           /* @mask + 1 entries */
+    CXLCacheLineData *data;     /* likewise, NULL where there are none */
+    uint32_t mask;
+    uint32_t head;              /* oldest message, free running */
+    uint32_t tail;
+    uint16_t depth;             /* credits the receiver granted in all */
+    uint16_t credits;           /* at the sender */
+    uint16_t freed;             /* on their way back to the sender */
+} CXLCacheChannel;
+
+/* Messages sent, by channel and opcode (0 for the data channels) */
+typedef struct CXLCacheLinkStats {
+    uint64_t sent[CXL_CACHE_NUM_CHANNELS][CXL_CACHE_D2H_REQ_CODES];
+    uint64_t stalled[CXL_CACHE_NUM_CHANNELS];   /* no credit when wanted */
+} CXLCacheLinkStats;
+
+/**
+ * CXLCacheLinkConfig:
+ * @depth: buffers, thus credits, of each channel: 1 to 4096
+ * @flit: format; a 68B link carries no CacheID
+ * @cache_id: the device's, 0 to CXL_CACHE_DEV_MAX - 1
+ */
+typedef struct CXLCacheLinkConfig {
+    uint16_t depth[CXL_CACHE_NUM_CHANNELS];
+    CXLCacheFlit flit;
+    uint8_t cache_id;
+} CXLCacheLinkConfig;
+
+typedef void CXLCacheTrace(void *opaque, CXLCacheChannelId channel,
+                           const CXLCacheMsg *msg,
+                           const CXLCacheLineData *data);
+
+typedef struct CXLCacheLink {
+    CXLCacheChannel ch[CXL_CACHE_NUM_CHANNELS];
+    CXLCacheDev *dev;           /* set by cxl_cache_dev_new() */
+    CXLCacheTrace *trace;       /* every message as it is sent, or NULL */
+    void *trace_opaque;
+    CXLCacheLinkStats *stats;
+    CXLCacheFlit flit;
+    uint8_t cache_id;
+    /* Credits come back by cxl_cache_link_return_credits() alone. */
+    bool hold_credits;
+    size_t size;                /* of this block, rings included */
+} CXLCacheLink;
+
+/**
+ * cxl_cache_link_new: a link with all credits at their senders
+ *
+ * Returns: NULL if @config is out of range. One block of memory, but for its
+ * statistics; free with cxl_cache_link_free().
+ */
+CXLCacheLink *cxl_cache_link_new(const CXLCacheLinkConfig *config);
+void cxl_cache_link_free(CXLCacheLink *link);
+
+/**
+ * cxl_cache_link_reset: the link went down; what it carried is lost
+ *
+ * All messages vanish and all credits are back at their senders.
+ */
+void cxl_cache_link_reset(CXLCacheLink *link);
+
+/**
+ * cxl_cache_link_return_credits: hand freed buffers' credits to the sender
+ *
+ * Returns: how many there were. Senders call this themselves when they are out
+ * of credits, unless @link->hold_credits.
+ */
+unsigned cxl_cache_link_return_credits(CXLCacheLink *link,
+                                       CXLCacheChannelId channel);
+
+/**
+ * cxl_cache_link_inject: send as an illegal peer would
+ *
+ * Like cxl_cache_link_send() but takes any message as it is, and spends a
+ * credit only if there is one. For tests of the other side.
+ *
+ * Returns: false if the receiver had no buffer; the message is lost.
+ */
+bool cxl_cache_link_inject(CXLCacheLink *link, CXLCacheChannelId channel,
+                           const CXLCacheMsg *msg,
+                           const CXLCacheLineData *data);
+
+/**
+ * cxl_cache_link_idle: no message in any channel and all credits home
+ */
+bool cxl_cache_link_idle(const CXLCacheLink *link);
+
+static inline unsigned cxl_cache_link_used(const CXLCacheChannel *ch)
+{
+    return ch->tail - ch->head;
+}
+
+/**
+ * cxl_cache_link_can_send: whether a credit of @channel is at hand
+ */
+static inline bool cxl_cache_link_can_send(CXLCacheLink *link,
+                                           CXLCacheChannelId channel)
+{
+    CXLCacheChannel *ch = &link->ch[channel];
+
+    if (G_UNLIKELY(!ch->credits) && !link->hold_credits) {
+        cxl_cache_link_return_credits(link, channel);
+    }
+    if (G_UNLIKELY(!ch->credits)) {
+        link->stats->stalled[channel]++;
+        return false;
+    }
+    return true;
+}
+
+/**
+ * cxl_cache_link_send: append a message; the caller has seen a credit
+ *
+ * Returns: the message in the channel, zeroed but for its order, for the
+ * caller to fill in before anybody else runs. @data, where the channel has
+ * data, points to its 64 bytes, to be filled in likewise.
+ */
+static inline CXLCacheMsg *cxl_cache_link_send(CXLCacheLink *link,
+                                               CXLCacheChannelId channel,
+                                               CXLCacheLineData **data)
+{
+    CXLCacheChannel *ch = &link->ch[channel];
+    uint32_t at = ch->tail++ & ch->mask;
+    CXLCacheMsg *msg = &ch->msg[at];
+
+    g_assert(ch->credits);
+    ch->credits--;
+    *msg = (CXLCacheMsg) {
+        .cache_id = link->cache_id,
+        .order = link->ch[CXL_CACHE_H2D_RSP].tail,
+    };
+    if (data) {
+        *data = &ch->data[at];
+    }
+    return msg;
+}
+
+/**
+ * cxl_cache_link_sent: the message is filled in; count and trace it
+ */
+static inline void cxl_cache_link_sent(CXLCacheLink *link,
+                                       CXLCacheChannelId channel,
+                                       const CXLCacheMsg *msg)
+{
+    CXLCacheChannel *ch = &link->ch[channel];
+
+    link->stats->sent[channel][msg->opcode & (CXL_CACHE_D2H_REQ_CODES - 1)]++;
+    if (G_UNLIKELY(link->trace)) {
+        link->trace(link->trace_opaque, channel, msg,
+                    ch->data ? &ch->data[msg - ch->msg] : NULL);
+    }
+}
+
+/**
+ * cxl_cache_link_peek: the oldest message, or NULL
+ */
+static inline const CXLCacheMsg *
+cxl_cache_link_peek(const CXLCacheLink *link, CXLCacheChannelId channel)
+{
+    const CXLCacheChannel *ch = &link->ch[channel];
+
+    return ch->head == ch->tail ? NULL : &ch->msg[ch->head & ch->mask];
+}
+
+/* The data of what cxl_cache_link_peek() returned. */
+static inline const CXLCacheLineData *
+cxl_cache_link_peek_data(const CXLCacheLink *link, CXLCacheChannelId channel)
+{
+    const CXLCacheChannel *ch = &link->ch[channel];
+
+    return &ch->data[ch->head & ch->mask];
+}
+
+/**
+ * cxl_cache_link_pop: the oldest message's buffer is free again
+ */
+static inline void cxl_cache_link_pop(CXLCacheLink *link,
+                                      CXLCacheChannelId channel)
+{
+    link->ch[channel].head++;
+    link->ch[channel].freed++;
+}
+
+#endif /* HW_CXL_CACHE_LINK_H */

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Measure CXL.cache by itself and put the figures with the others, into
+# build/bench/results.json.
+
+. "$(dirname "$0")/lib.sh"
+
+"$TOP/scripts/deps.sh" quick
+[[ -e $BUILD/quick/build.ninja ]] || meson setup "$BUILD/quick" "$TOP" >/dev/null
+ninja -C "$BUILD/quick" --quiet cxl-cache-bench
+mkdir -p "$BUILD/bench"
+"$BUILD/quick/cxl-cache-bench" > "$BUILD/bench/cxl-cache.jsonl"
+"$PYTHON" - "$BUILD/bench" <<'PY'
+import json, pathlib, sys
+
+where = pathlib.Path(sys.argv[1])
+results = where / 'results.json'
+have = json.loads(results.read_text()) if results.exists() else {}
+for line in (where / 'cxl-cache.jsonl').read_text().splitlines():
+    have.update(json.loads(line))
+results.write_text(json.dumps(have, indent=2) + '\n')
+PY

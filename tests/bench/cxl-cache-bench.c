@@ -1,0 +1,375 @@
+/*
+ * CXL.cache: how fast is it, and how big
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * One thread, one device, one home. What is counted: a RdOwn that has completed
+ * (request, snoop filter, memory read, GO, data) is a transaction, and so is a
+ * host access that has completed (SnpInv, RspIFwdM, data, memory write). The
+ * stores to the owned lines in between, one a line, are not. Seven of eight
+ * host accesses are flushes, the eighth is a store of 8 bytes.
+ *
+ * Of the lines that the device holds modified all the time, BATCH are taken by
+ * the host, then owned and modified anew, then the next ones: page after page
+ * as an accelerator walks them, or in random order. Cache and snoop filter have
+ * the same size for every number of lines.
+ *
+ * Time is the processor time of the thread; medians of ROUNDS rounds count.
+ * Each line of output is an object in the form of build/bench/results.json,
+ * where a ratio above 1 is better than "peer": what is asked for, or, for the
+ * cost of a transaction, its cost at 1 k lines. CXL_CACHE_BENCH_MS sets the
+ * time of a round.
+ */
+
+#include "qemu/osdep.h"
+#include <time.h>
+#include "hw/cxl/cxl_cache_internal.h"
+
+#define ROUNDS      9
+#define BATCH       32
+#define PAGE_LINES  64
+#define BASE        (0x100000000ULL >> CXL_CACHE_LINE_SHIFT)
+#define MAX_LINES   (1 << 20)
+
+typedef struct Bench {
+    CXLCacheHome *home;
+    CXLCacheLink *link;
+    CXLCacheDev *dev;
+    CXLCacheLineData *ram;
+    uint32_t *order;            /* of the lines, for the walk */
+    uint64_t done;              /* RdOwn */
+    uint64_t host_done;
+} Bench;
+
+static unsigned bench_decode(void *opaque, uint64_t line)
+{
+    return CXL_CACHE_MEM_READ | CXL_CACHE_MEM_WRITE | CXL_CACHE_MEM_CACHEABLE;
+}
+
+static bool bench_read(void *opaque, uint64_t line, CXLCacheLineData *data,
+                       bool *poison)
+{
+    Bench *b = opaque;
+
+    *data = b->ram[line - BASE];
+    return true;
+}
+
+static bool bench_write(void *opaque, uint64_t line,
+                        const CXLCacheLineData *data, uint64_t be, bool poison,
+                        CXLCacheWriteWhy why)
+{
+    Bench *b = opaque;
+    unsigned i;
+
+    if (be == CXL_CACHE_BE_ALL) {
+        b->ram[line - BASE] = *data;
+    } else {
+        for (i = 0; i < CXL_CACHE_LINE_SIZE; i++) {
+            if (be >> i & 1) {
+                b->ram[line - BASE].b[i] = data->b[i];
+            }
+        }
+    }
+    return true;
+}
+
+static bool bench_access(void *opaque, uint64_t line,
+                         CXLCacheHostAccess access)
+{
+    return true;
+}
+
+static void bench_host_done(void *opaque, const CXLCacheHostDone *done)
+{
+    Bench *b = opaque;
+
+    g_assert(!done->failed);
+    b->host_done++;
+}
+
+static void bench_home_error(void *opaque, unsigned dev, CXLCacheError err,
+                             CXLCacheChannelId channel, const CXLCacheMsg *msg)
+{
+    g_assert_not_reached();
+}
+
+static void bench_done(void *opaque, const CXLCacheDone *done)
+{
+    Bench *b = opaque;
+
+    b->done += done->opcode == CXL_CACHE_RD_OWN && !done->failed;
+}
+
+static void bench_dev_error(void *opaque, CXLCacheError err,
+                            CXLCacheChannelId channel, const CXLCacheMsg *msg)
+{
+    g_assert_not_reached();
+}
+
+static const CXLCacheHomeOps home_ops = {
+    .decode = bench_decode,
+    .read_line = bench_read,
+    .write_line = bench_write,
+    .host_access = bench_access,
+    .complete = bench_host_done,
+    .error = bench_home_error,
+};
+
+static const CXLCacheDevOps dev_ops = {
+    .complete = bench_done,
+    .error = bench_dev_error,
+};
+
+static const CXLCacheLinkConfig link_config = {
+    .depth = { 64, 64, 64, 64, 64, 64 },
+    .flit = CXL_CACHE_FLIT_256B,
+};
+
+static CXLCacheHomeConfig home_config(unsigned lines)
+{
+    return (CXLCacheHomeConfig) {
+        .sf_lines = lines, .sf_ways = 16, .transactions = 64,
+        .forward_dirty = true,
+    };
+}
+
+static CXLCacheDevConfig dev_config(unsigned lines)
+{
+    return (CXLCacheDevConfig) {
+        .size = (uint64_t)lines * CXL_CACHE_LINE_SIZE, .ways = 16,
+        .requests = 64,
+    };
+}
+
+static Bench *bench_new(void)
+{
+    CXLCacheHomeConfig home = home_config(2 * MAX_LINES);
+    CXLCacheDevConfig dev = dev_config(MAX_LINES);
+    Bench *b = g_new0(Bench, 1);
+
+    b->home = cxl_cache_home_new(&home, &home_ops, b);
+    b->link = cxl_cache_link_new(&link_config);
+    b->dev = cxl_cache_dev_new(&dev, b->link, &dev_ops, b);
+    g_assert(b->home && b->link && b->dev);
+    g_assert(cxl_cache_home_attach(b->home, b->link) == 0);
+    /* Aligned and touched: page faults are not what is measured. */
+    b->ram = aligned_alloc(4096, (size_t)MAX_LINES * CXL_CACHE_LINE_SIZE);
+    memset(b->ram, 1, (size_t)MAX_LINES * CXL_CACHE_LINE_SIZE);
+    b->order = g_new(uint32_t, MAX_LINES);
+    return b;
+}
+
+static void bench_free(Bench *b)
+{
+    cxl_cache_home_free(b->home);
+    cxl_cache_dev_free(b->dev);
+    cxl_cache_link_free(b->link);
+    free(b->ram);
+    g_free(b->order);
+    g_free(b);
+}
+
+static void own(Bench *b, const uint32_t *lines, unsigned n)
+{
+    CXLCacheLineData data = { { 1, 2, 3 } };
+    uint64_t before = b->done;
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        CXLCacheReq req = {
+            .line = BASE + lines[i], .opcode = CXL_CACHE_RD_OWN,
+        };
+        int ret = cxl_cache_dev_request(b->dev, &req);
+
+        g_assert(ret >= 0);
+    }
+    cxl_cache_run(b->home);
+    g_assert(b->done == before + n);
+    for (i = 0; i < n; i++) {
+        bool ok = cxl_cache_dev_write(b->dev, BASE + lines[i], &data, 0xff);
+
+        g_assert(ok);
+    }
+}
+
+static void host(Bench *b, const uint32_t *lines, unsigned n)
+{
+    CXLCacheLineData data = { { 4, 5, 6 } };
+    uint64_t before = b->host_done;
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        CXLCacheHostReq req = {
+            .line = BASE + lines[i],
+            .op = i % 8 ? CXL_CACHE_HOST_FLUSH : CXL_CACHE_HOST_WRITE,
+            .data = &data,
+            .be = 0xff00,
+        };
+        int ret = cxl_cache_home_host(b->home, &req);
+
+        g_assert(ret == 0);
+    }
+    cxl_cache_run(b->home);
+    g_assert(b->host_done == before + n);
+}
+
+static void order_lines(Bench *b, unsigned lines, bool random)
+{
+    uint64_t rng = 88172645463325252ULL;
+    unsigned i, k;
+
+    for (i = 0; i < lines; i++) {
+        b->order[i] = i;
+    }
+    for (i = lines - 1; random && i > 0; i--) {
+        rng ^= rng << 13;
+        rng ^= rng >> 7;
+        rng ^= rng << 17;
+        k = rng % (i + 1);
+        uint32_t tmp = b->order[i];
+
+        b->order[i] = b->order[k];
+        b->order[k] = tmp;
+    }
+}
+
+/* The thread's own time: what else the machine does is not ours. */
+static double now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+/* Nanoseconds for a transaction, over about @seconds */
+static double walk(Bench *b, unsigned lines, unsigned *at, double seconds)
+{
+    double start = now(), spent;
+    uint64_t n = 0;
+
+    do {
+        for (unsigned i = 0; i < PAGE_LINES / BATCH * 16; i++) {
+            host(b, &b->order[*at], BATCH);
+            own(b, &b->order[*at], BATCH);
+            *at = (*at + BATCH) % lines;
+            n += 2 * BATCH;
+        }
+        spent = now() - start;
+    } while (spent < seconds);
+    g_assert(cxl_cache_home_tracked(b->home) == lines);
+    return spent * 1e9 / n;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(double *v)
+{
+    qsort(v, ROUNDS, sizeof(*v), compare);
+    return v[ROUNDS / 2];
+}
+
+static Bench *prepared(unsigned lines, bool random)
+{
+    Bench *b = bench_new();
+    unsigned i;
+
+    order_lines(b, lines, random);
+    for (i = 0; i < lines; i += BATCH) {
+        own(b, &b->order[i], BATCH);
+    }
+    return b;
+}
+
+static void result(const char *name, double ours, double peer, double ratio,
+                   const char *unit, double target)
+{
+    printf("{\"%s\": {\"ours\": %.2f, \"peer\": %.2f, \"ratio\": %.3f, "
+           "\"unit\": \"%s\", \"target\": %.3f}}\n", name, ours, peer, ratio,
+           unit, target);
+    fflush(stdout);
+    fprintf(stderr, "%-44s %9.2f %9.2f %-6s x%.2f (target x%.2f) %s\n", name,
+            ours, peer, unit, ratio, target,
+            ratio >= target ? "ok" : "BELOW TARGET");
+}
+
+/* Both sizes take turns, so that a noisy machine is noisy for both. */
+static void bench_speed(bool random, double seconds)
+{
+    const char *how = random ? "random" : "sequential";
+    double small[ROUNDS], large[ROUNDS], s, l;
+    Bench *k1 = prepared(1 << 10, random);
+    Bench *m1 = prepared(MAX_LINES, random);
+    unsigned at_small = 0, at_large = 0, i;
+    g_autofree char *cost = NULL;
+
+    walk(k1, 1 << 10, &at_small, seconds / 4);
+    walk(m1, MAX_LINES, &at_large, seconds / 4);
+    for (i = 0; i < ROUNDS; i++) {
+        small[i] = walk(k1, 1 << 10, &at_small, seconds);
+        large[i] = walk(m1, MAX_LINES, &at_large, seconds);
+    }
+    s = median(small);
+    l = median(large);
+    if (!random) {
+        result("CXL.cache line transactions, 1 k lines", 1000 / s, 10,
+               100 / s, "M/s", 1);
+        result("CXL.cache line transactions, 1 M lines", 1000 / l, 10,
+               100 / l, "M/s", 1);
+    }
+    cost = g_strdup_printf("CXL.cache cost at 1 M lines, %s", how);
+    /* Random order is there to be known; nobody walks pages like that. */
+    result(cost, l, s, s / l, "ns", random ? 0 : 1 / 1.3);
+    bench_free(k1);
+    bench_free(m1);
+}
+
+/*
+ * What another cached line costs: blocks for @lines against blocks for twice as
+ * many, the data taken off. The snoop filter has as many entries as the cache.
+ */
+static void bench_size(void)
+{
+    unsigned lines = 1 << 14, i;
+    size_t size[2];
+    double each;
+
+    for (i = 0; i < 2; i++) {
+        CXLCacheHomeConfig hc = home_config(lines << i);
+        CXLCacheDevConfig dc = dev_config(lines << i);
+        CXLCacheLink *link = cxl_cache_link_new(&link_config);
+        CXLCacheHome *home = cxl_cache_home_new(&hc, &home_ops, NULL);
+        CXLCacheDev *dev = cxl_cache_dev_new(&dc, link, &dev_ops, NULL);
+
+        size[i] = home->size + dev->size + link->size -
+                  (size_t)(lines << i) * CXL_CACHE_LINE_SIZE;
+        cxl_cache_home_free(home);
+        cxl_cache_dev_free(dev);
+        cxl_cache_link_free(link);
+    }
+    each = (double)(size[1] - size[0]) / lines;
+    result("CXL.cache metadata of a cached line", each, 16, 16 / each, "bytes",
+           1);
+    fprintf(stderr, "%-44s %9.0f bytes, cache and filter of any size\n",
+            "  and for requests, trackers and channels",
+            size[0] - each * lines);
+}
+
+int main(void)
+{
+    const char *ms = g_getenv("CXL_CACHE_BENCH_MS");
+    double seconds = (ms ? g_ascii_strtod(ms, NULL) : 300) / 1000;
+
+    bench_speed(false, seconds);
+    bench_speed(true, seconds);
+    bench_size();
+    return 0;
+}
