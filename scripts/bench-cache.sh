@@ -6,9 +6,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-"$TOP/scripts/deps.sh" quick
-[[ -e $BUILD/quick/build.ninja ]] || meson setup "$BUILD/quick" "$TOP" >/dev/null
-ninja -C "$BUILD/quick" --quiet cxl-cache-bench
+build_quick cxl-cache-bench
 mkdir -p "$BUILD/bench"
 "$BUILD/quick/cxl-cache-bench" > "$BUILD/bench/cxl-cache.jsonl"
 "$PYTHON" - "$BUILD/bench" <<'PY'

@@ -23,18 +23,9 @@ must() {
     "$@" || { tally "$name" --status false; return 1; }
 }
 
-quick_build() {
-    local dir=$BUILD/quick
-    "$TOP/scripts/deps.sh" quick
-    [[ -e $dir/build.ninja ]] || must quick-setup meson setup \
-        "$dir" "$TOP" > "$BUILD/quick.log" 2>&1 ||
-        { tail "$BUILD/quick.log"; return 1; }
-    must quick-build ninja -C "$dir" --quiet
-}
-
 check_quick() {
     local dir=$BUILD/quick t
-    quick_build || return 0
+    must quick-build build_quick || return 0
     for t in $(meson introspect --tests "$dir" | "$PYTHON" -c '
 import json, sys
 for t in json.load(sys.stdin):
@@ -45,7 +36,7 @@ for t in json.load(sys.stdin):
 
 # The larger configurations of the state space search
 check_explore() {
-    quick_build || return 0
+    must quick-build build_quick || return 0
     tally explore --show "$BUILD/quick/test-cxl-cache-explore" --tap -k -m slow
 }
 

@@ -92,6 +92,16 @@ add_missing() {
     done
 }
 
+# Build what needs no QEMU in build/quick: all of it, or these of its targets.
+build_quick() {
+    "$TOP/scripts/deps.sh" quick || return 1
+    mkdir -p "$BUILD"
+    [[ -e $BUILD/quick/build.ninja ]] ||
+        meson setup "$BUILD/quick" "$TOP" > "$BUILD/quick.log" 2>&1 ||
+        { tail "$BUILD/quick.log"; return 1; }
+    ninja -C "$BUILD/quick" --quiet "$@"
+}
+
 in_progress() {
     local d
     for d in rebase-apply rebase-merge CHERRY_PICK_HEAD; do

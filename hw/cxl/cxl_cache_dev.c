@@ -867,24 +867,11 @@ bool cxl_cache_dev_rx(CXLCacheDev *dev, CXLCacheChannelId channel)
 static bool config_ok(const CXLCacheDevConfig *c)
 {
     uint64_t lines = c->size / CXL_CACHE_LINE_SIZE;
-    uint64_t sets;
 
-    if (!c->ways || c->ways > MAX_WAYS || !c->requests ||
-        c->requests > CXL_CACHE_ID_MAX || c->size % CXL_CACHE_LINE_SIZE ||
-        lines % c->ways || lines > INT32_MAX) {
-        return false;
-    }
-    sets = lines / c->ways;
-    return sets && !(sets & (sets - 1));
-}
-
-/* Hand out a piece of the block, or only count it while @base is NULL. */
-static void *carve(char *base, size_t *at, size_t size)
-{
-    void *p = base ? base + *at : NULL;
-
-    *at += ROUND_UP(size, CXL_CACHE_LINE_SIZE);
-    return p;
+    return c->ways && c->ways <= MAX_WAYS && c->requests &&
+           c->requests <= CXL_CACHE_ID_MAX &&
+           c->size % CXL_CACHE_LINE_SIZE == 0 && lines <= INT32_MAX &&
+           cxl_cache_sets_ok(lines, c->ways);
 }
 
 static size_t lay_out(CXLCacheDev *dev, char *base, unsigned lines,
@@ -892,11 +879,12 @@ static size_t lay_out(CXLCacheDev *dev, char *base, unsigned lines,
 {
     size_t at = ROUND_UP(sizeof(*dev), CXL_CACHE_LINE_SIZE);
 
-    dev->tags = carve(base, &at, lines * sizeof(*dev->tags));
-    dev->data = carve(base, &at, lines * sizeof(*dev->data));
-    dev->req = carve(base, &at, requests * sizeof(*dev->req));
-    dev->req_data = carve(base, &at, requests * sizeof(*dev->req_data));
-    dev->cqid_free = carve(base, &at, DIV_ROUND_UP(requests, 64) * 8);
+    dev->tags = cxl_cache_carve(base, &at, lines * sizeof(*dev->tags));
+    dev->data = cxl_cache_carve(base, &at, lines * sizeof(*dev->data));
+    dev->req = cxl_cache_carve(base, &at, requests * sizeof(*dev->req));
+    dev->req_data = cxl_cache_carve(base, &at,
+                                    requests * sizeof(*dev->req_data));
+    dev->cqid_free = cxl_cache_carve(base, &at, DIV_ROUND_UP(requests, 64) * 8);
     return at;
 }
 

@@ -1357,33 +1357,14 @@ void cxl_cache_home_reset(CXLCacheHome *home)
 
 static bool config_ok(const CXLCacheHomeConfig *c)
 {
-    unsigned sets;
-
-    if (!c->sf_ways || c->sf_ways > MAX_SF_WAYS || c->sf_lines % c->sf_ways ||
-        c->transactions < 2 || c->transactions > CXL_CACHE_ID_MAX) {
-        return false;
-    }
-    sets = c->sf_lines / c->sf_ways;
-    return sets && !(sets & (sets - 1));
+    return c->sf_ways && c->sf_ways <= MAX_SF_WAYS &&
+           c->transactions >= 2 && c->transactions <= CXL_CACHE_ID_MAX &&
+           cxl_cache_sets_ok(c->sf_lines, c->sf_ways);
 }
 
 static unsigned chains(unsigned transactions)
 {
-    unsigned n = 16;
-
-    while (n < 2 * transactions) {
-        n *= 2;
-    }
-    return n;
-}
-
-/* Hand out a piece of the block, or only count it while @base is NULL. */
-static void *carve(char *base, size_t *at, size_t size)
-{
-    void *p = base ? base + *at : NULL;
-
-    *at += ROUND_UP(size, CXL_CACHE_LINE_SIZE);
-    return p;
+    return cxl_cache_pow2(16, 2 * transactions);
 }
 
 static size_t lay_out(CXLCacheHome *home, char *base,
@@ -1392,12 +1373,12 @@ static size_t lay_out(CXLCacheHome *home, char *base,
     size_t at = ROUND_UP(sizeof(*home), CXL_CACHE_LINE_SIZE);
     size_t words = DIV_ROUND_UP(c->transactions, 64);
 
-    home->sf = carve(base, &at, c->sf_lines * sizeof(*home->sf));
-    home->tx = carve(base, &at, c->transactions * sizeof(*home->tx));
-    home->chain = carve(base, &at,
+    home->sf = cxl_cache_carve(base, &at, c->sf_lines * sizeof(*home->sf));
+    home->tx = cxl_cache_carve(base, &at, c->transactions * sizeof(*home->tx));
+    home->chain = cxl_cache_carve(base, &at,
                         chains(c->transactions) * sizeof(*home->chain));
-    home->tx_free = carve(base, &at, words * 8);
-    home->tx_stalled = carve(base, &at, words * 8);
+    home->tx_free = cxl_cache_carve(base, &at, words * 8);
+    home->tx_stalled = cxl_cache_carve(base, &at, words * 8);
     return at;
 }
 

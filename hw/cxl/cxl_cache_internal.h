@@ -238,6 +238,32 @@ static inline unsigned cxl_cache_find_line(const uint64_t *word, unsigned n,
 
 QEMU_BUILD_BUG_ON(CXL_CACHE_TAG_LINE_SHIFT != CXL_CACHE_SF_LINE_SHIFT);
 
+/* Hand out a piece of the block, or only count it while @base is NULL. */
+static inline void *cxl_cache_carve(void *base, size_t *at, size_t size)
+{
+    void *p = base ? (char *)base + *at : NULL;
+
+    *at += ROUND_UP(size, CXL_CACHE_LINE_SIZE);
+    return p;
+}
+
+/* The smallest power of two, from @n on, that is no less than @least */
+static inline unsigned cxl_cache_pow2(unsigned n, unsigned least)
+{
+    while (n < least) {
+        n *= 2;
+    }
+    return n;
+}
+
+/* Whether @lines lines make a power of two of sets of @ways each */
+static inline bool cxl_cache_sets_ok(uint64_t lines, unsigned ways)
+{
+    uint64_t sets = lines / ways;
+
+    return lines % ways == 0 && sets && !(sets & (sets - 1));
+}
+
 /* Fibonacci hashing; the low bits alone would put all pages' starts together */
 static inline unsigned cxl_cache_hash(uint64_t line)
 {

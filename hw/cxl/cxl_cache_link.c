@@ -7,21 +7,11 @@
  */
 
 #include "qemu/osdep.h"
-#include "hw/cxl/cxl_cache_link.h"
+#include "cxl_cache_internal.h"
 
 static bool has_data(CXLCacheChannelId channel)
 {
     return channel == CXL_CACHE_D2H_DATA || channel == CXL_CACHE_H2D_DATA;
-}
-
-static uint32_t ring_size(unsigned depth)
-{
-    uint32_t size = 1;
-
-    while (size < depth) {
-        size *= 2;
-    }
-    return size;
 }
 
 static bool config_ok(const CXLCacheLinkConfig *config)
@@ -35,50 +25,44 @@ static bool config_ok(const CXLCacheLinkConfig *config)
            config->cache_id < CXL_CACHE_DEV_MAX;
 }
 
-static size_t link_size(const CXLCacheLinkConfig *config)
+/* Give each channel its rings; returns the size of the block. */
+static size_t lay_out(CXLCacheLink *link, void *base,
+                      const CXLCacheLinkConfig *config)
 {
-    size_t size = ROUND_UP(sizeof(CXLCacheLink), 64);
+    size_t at = ROUND_UP(sizeof(*link), CXL_CACHE_LINE_SIZE);
 
     for (int i = 0; i < CXL_CACHE_NUM_CHANNELS; i++) {
-        size_t n = ring_size(config->depth[i]);
+        CXLCacheChannel *ch = &link->ch[i];
+        size_t n = cxl_cache_pow2(1, config->depth[i]);
 
-        size += ROUND_UP(n * sizeof(CXLCacheMsg), 64);
-        size += has_data(i) ? n * sizeof(CXLCacheLineData) : 0;
+        ch->msg = cxl_cache_carve(base, &at, n * sizeof(CXLCacheMsg));
+        if (has_data(i)) {
+            ch->data = cxl_cache_carve(base, &at,
+                                       n * sizeof(CXLCacheLineData));
+        }
+        ch->mask = n - 1;
+        ch->depth = config->depth[i];
     }
-    return size;
+    return at;
 }
 
 CXLCacheLink *cxl_cache_link_new(const CXLCacheLinkConfig *config)
 {
-    CXLCacheLink *link;
+    CXLCacheLink measure, *link;
     size_t size;
-    char *p;
 
     if (!config_ok(config)) {
         return NULL;
     }
-    size = ROUND_UP(link_size(config), 64);
-    link = aligned_alloc(64, size);
+    size = lay_out(&measure, NULL, config);
+    link = aligned_alloc(CXL_CACHE_LINE_SIZE, size);
     memset(link, 0, size);
+    lay_out(link, link, config);
     link->size = size;
     link->stats = g_new0(CXLCacheLinkStats, 1);
     link->flit = config->flit;
     /* CacheID does not exist in 68B flits: one device per root port. */
     link->cache_id = config->flit == CXL_CACHE_FLIT_68B ? 0 : config->cache_id;
-    p = (char *)link + ROUND_UP(sizeof(*link), 64);
-    for (int i = 0; i < CXL_CACHE_NUM_CHANNELS; i++) {
-        CXLCacheChannel *ch = &link->ch[i];
-        size_t n = ring_size(config->depth[i]);
-
-        ch->msg = (CXLCacheMsg *)p;
-        p += ROUND_UP(n * sizeof(CXLCacheMsg), 64);
-        if (has_data(i)) {
-            ch->data = (CXLCacheLineData *)p;
-            p += n * sizeof(CXLCacheLineData);
-        }
-        ch->mask = n - 1;
-        ch->depth = config->depth[i];
-    }
     cxl_cache_link_reset(link);
     return link;
 }
