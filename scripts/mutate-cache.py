@@ -236,6 +236,9 @@ FAULTS = [
      'if (!cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_RSP) ||',
      'if (!cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_REQ) ||\n'
      '        !cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_RSP) ||'),
+    ('a device that yields keeps the line modified', DEV,
+     '&cxl_cache_snoop_rules[CXL_CACHE_SNP_INV][state] : rule;',
+     '&cxl_cache_snoop_rules[CXL_CACHE_SNP_CUR][state] : rule;'),
 ]
 
 # A test that compares the tables with a copy of them proves nothing here.

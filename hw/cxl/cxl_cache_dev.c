@@ -637,6 +637,16 @@ static void answer_snoop(CXLCacheDev *dev, int way,
     }
 }
 
+/* Table 3-26 lets a device that forwards modified data keep the line or not. */
+static const CXLCacheSnoopRule *snoop_rule(const CXLCacheDev *dev,
+                                           uint8_t opcode, CXLCacheState state)
+{
+    const CXLCacheSnoopRule *rule = &cxl_cache_snoop_rules[opcode][state];
+
+    return dev->yield && rule->rsp == CXL_CACHE_RSP_S_FWD_M ?
+           &cxl_cache_snoop_rules[CXL_CACHE_SNP_INV][state] : rule;
+}
+
 static bool rx_snoop(CXLCacheDev *dev)
 {
     const CXLCacheMsg *msg = cxl_cache_link_peek(dev->link, CXL_CACHE_H2D_REQ);
@@ -654,7 +664,7 @@ static bool rx_snoop(CXLCacheDev *dev)
         return false;
     }
     way = find_way(dev, msg->line);
-    rule = &cxl_cache_snoop_rules[msg->opcode][way_state(dev, way)];
+    rule = snoop_rule(dev, msg->opcode, way_state(dev, way));
     /* O13: answering takes credits of D2H Rsp and Data and nothing else. */
     if (!cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_RSP) ||
         (rule->fwd && !rule->late &&
@@ -911,6 +921,7 @@ CXLCacheDev *cxl_cache_dev_new(const CXLCacheDevConfig *config,
     dev->sets = lines / config->ways;
     dev->requests = config->requests;
     dev->clean_evict = config->clean_evict;
+    dev->yield = config->yield;
     cxl_cache_dev_reset(dev);
     link->dev = dev;
     return dev;
@@ -960,6 +971,22 @@ const uint32_t *cxl_cache_dev_states(const CXLCacheDev *dev)
 unsigned cxl_cache_dev_outstanding(const CXLCacheDev *dev)
 {
     return dev->outstanding;
+}
+
+bool cxl_cache_dev_request_line(const CXLCacheDev *dev, unsigned cqid,
+                                uint64_t *line)
+{
+    const CXLCacheDevReq *r;
+
+    if (cqid >= dev->requests) {
+        return false;
+    }
+    r = &dev->req[cqid];
+    if (!r->opcode || r->opcode == CXL_CACHE_CACHE_FLUSHED) {
+        return false;
+    }
+    *line = r->line;
+    return true;
 }
 
 bool cxl_cache_dev_slot(const CXLCacheDev *dev, unsigned index,

@@ -1428,6 +1428,23 @@ uint16_t cxl_cache_home_tracks(const CXLCacheHome *home, uint64_t line,
     return e ? *e & CXL_CACHE_SF_DEVS : 0;
 }
 
+bool cxl_cache_home_tx_line(const CXLCacheHome *home, unsigned uqid,
+                            uint64_t *line)
+{
+    const CXLCacheTx *tx;
+
+    if (uqid >= home->num_tx) {
+        return false;
+    }
+    tx = &home->tx[uqid];
+    if (tx->phase == CXL_CACHE_TX_FREE ||
+        (tx->kind == CXL_CACHE_TX_DEV && tx->op == CXL_CACHE_CACHE_FLUSHED)) {
+        return false;
+    }
+    *line = tx->line;
+    return true;
+}
+
 unsigned cxl_cache_home_tracked(const CXLCacheHome *home)
 {
     return home->sf_used;

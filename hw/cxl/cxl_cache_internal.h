@@ -102,6 +102,7 @@ struct CXLCacheDev {
     CXLCacheCleanEvict clean_evict;
     bool caching;
     bool viral;
+    bool yield;
     uint32_t states[CXL_CACHE_NUM_STATES];
     uint16_t chain[CXL_CACHE_CHAINS];   /* requests without a way, by line */
 };

@@ -16,9 +16,11 @@
 #include "hw/pci/pcie_port.h"
 #include "hw/cxl/cxl_type1_crypto.h"
 #include "hw/cxl/cxl_type1_port.h"
+#include "system/address-spaces.h"
 #include "system/dma.h"
 #include "trace.h"
 
+#define WINDOW_BAR         0
 #define COMPONENT_BAR      2
 #define DEFAULT_CACHE_SIZE (1 * MiB)
 #define DEFAULT_CACHE_WAYS 16
@@ -84,21 +86,6 @@ static bool check_virtio_options(VirtIOPCIProxy *proxy, Error **errp)
     return true;
 }
 
-static bool check_cache(CXLType1Crypto *s, Error **errp)
-{
-    uint64_t lines = s->cache_size / CXL_CACHE_LINE_SIZE;
-
-    if (!cxl_type1_cache_size_enc(s->cache_size, errp)) {
-        return false;
-    }
-    if (!s->cache_ways || lines % s->cache_ways) {
-        error_setg(errp, "'cache-ways' must divide the cache's %" PRIu64
-                   " lines, and %" PRIu32 " does not", lines, s->cache_ways);
-        return false;
-    }
-    return true;
-}
-
 static bool check_cryptodev(CryptoDevBackend *backend, Error **errp)
 {
     if (!backend) {
@@ -113,28 +100,155 @@ static bool check_cryptodev(CryptoDevBackend *backend, Error **errp)
     return true;
 }
 
+static void cxl_type1_crypto_cache_error(void *opaque, CXLCacheError err)
+{
+    CXLType1Crypto *s = opaque;
+
+    cxl_type1_regs_protocol_error(&s->regs, err);
+}
+
+static bool attach_cache(CXLType1Crypto *s, Error **errp)
+{
+    CacheMemDevConfig config = {
+        .dev = DEVICE(s),
+        .cache_size = s->cache_size,
+        .cache_ways = s->cache_ways,
+        /* Nobody here reads a result, and who reads it often writes there */
+        .yield = true,
+        .sf_size = cxl_type1_port_sf_size(port_above(DEVICE(s))),
+        .error = cxl_type1_crypto_cache_error,
+        .opaque = s,
+    };
+
+    s->cache = cache_mem_dev_new(&config, errp);
+    return s->cache;
+}
+
 /*
  * Options are checked before anything of the device exists: virtio-pci does
  * not undo its part of a realize that fails later.
  */
 static void cxl_type1_crypto_dc_realize(DeviceState *dev, Error **errp)
 {
+    ERRP_GUARD();
     CXLType1Crypto *s = CXL_TYPE1_CRYPTO(dev);
     CXLType1CryptoClass *c = CXL_TYPE1_CRYPTO_GET_CLASS(dev);
 
     if (!check_bus(dev, errp) ||
         !check_virtio_options(VIRTIO_PCI(dev), errp) ||
-        !check_cache(s, errp) ||
-        !check_cryptodev(s->vdev.conf.cryptodev, errp)) {
+        !cxl_type1_cache_size_enc(s->cache_size, errp) ||
+        !check_cryptodev(s->vdev.conf.cryptodev, errp) ||
+        !attach_cache(s, errp)) {
         return;
     }
     c->parent_dc_realize(dev, errp);
+    if (*errp) {
+        g_clear_pointer(&s->cache, cache_mem_dev_free);
+    }
 }
 
 typedef enum PayloadDir {
     PAYLOAD_READ,
     PAYLOAD_WRITE,
 } PayloadDir;
+
+/*
+ * The guest memory that @len bytes at @offset of a descriptor chain are in.
+ * Returns the number of pieces; *@total is less than @len if the chain ends.
+ */
+static unsigned find_payload(const hwaddr *addr, const struct iovec *sg,
+                             unsigned num, size_t offset, size_t len,
+                             CacheMemSeg *seg, size_t *total)
+{
+    unsigned n = 0;
+
+    *total = 0;
+    for (unsigned i = 0; i < num && *total < len; i++) {
+        if (offset >= sg[i].iov_len) {
+            offset -= sg[i].iov_len;
+            continue;
+        }
+        seg[n].addr = addr[i] + offset;
+        seg[n].len = MIN(sg[i].iov_len - offset, len - *total);
+        *total += seg[n].len;
+        if (n && seg[n - 1].addr + seg[n - 1].len == seg[n].addr) {
+            seg[n - 1].len += seg[n].len;
+        } else {
+            n++;
+        }
+        offset = 0;
+    }
+    return n;
+}
+
+/* By CXL.io. Returns the number of bytes moved. */
+static size_t move_uncached(CXLType1Crypto *s, const CacheMemSeg *seg,
+                            unsigned n, uint8_t *buf, PayloadDir dir)
+{
+    AddressSpace *as = VIRTIO_DEVICE(&s->vdev)->dma_as;
+    const char *name = PCI_DEVICE(s)->name;
+    size_t done = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        MemTxResult result;
+
+        if (dir == PAYLOAD_READ) {
+            result = dma_memory_read(as, seg[i].addr, buf + done, seg[i].len,
+                                     MEMTXATTRS_UNSPECIFIED);
+            trace_cxl_type1_crypto_read(name, seg[i].addr, seg[i].len, result);
+        } else {
+            result = dma_memory_write(as, seg[i].addr, buf + done, seg[i].len,
+                                      MEMTXATTRS_UNSPECIFIED);
+            trace_cxl_type1_crypto_write(name, seg[i].addr, seg[i].len, result);
+        }
+        if (result != MEMTX_OK) {
+            break;
+        }
+        done += seg[i].len;
+    }
+    return done;
+}
+
+static bool read_cached(CXLType1Crypto *s, const CacheMemSeg *seg, unsigned n,
+                        uint8_t *buf)
+{
+    for (unsigned i = 0; i < n; i++) {
+        bool good = cache_mem_read(s->cache, seg[i].addr, buf, seg[i].len);
+
+        trace_cxl_type1_crypto_read_cached(PCI_DEVICE(s)->name, seg[i].addr,
+                                           seg[i].len, good);
+        if (!good) {
+            return false;
+        }
+        buf += seg[i].len;
+    }
+    return true;
+}
+
+static bool write_cached(CXLType1Crypto *s, const CacheMemSeg *seg, unsigned n,
+                         const uint8_t *buf)
+{
+    bool keep = s->writeback == CXL_TYPE1_WRITEBACK_ON_DEMAND;
+    bool good = cache_mem_write(s->cache, seg, n, buf, keep);
+
+    for (unsigned i = 0; i < n; i++) {
+        trace_cxl_type1_crypto_write_cached(PCI_DEVICE(s)->name, seg[i].addr,
+                                            seg[i].len, good);
+    }
+    return good;
+}
+
+/*
+ * CXL.cache speaks host physical addresses. Without an IOMMU the addresses of
+ * descriptors are that; with one they would have to be translated first.
+ */
+static bool can_use_cache(CXLType1Crypto *s, const CacheMemSeg *seg, unsigned n,
+                          PayloadDir dir)
+{
+    return pci_device_iommu_address_space(PCI_DEVICE(s)) ==
+           &address_space_memory &&
+           cache_mem_usable(s->cache, seg, n, dir == PAYLOAD_WRITE);
+}
 
 /*
  * Move payload between @buf and the guest addresses of a descriptor chain.
@@ -146,35 +260,17 @@ static size_t move_payload(CXLType1Crypto *s, const hwaddr *addr,
                            size_t offset, uint8_t *buf, size_t len,
                            PayloadDir dir)
 {
-    AddressSpace *as = VIRTIO_DEVICE(&s->vdev)->dma_as;
-    const char *name = PCI_DEVICE(s)->name;
-    size_t done = 0;
+    g_autofree CacheMemSeg *seg = g_new(CacheMemSeg, num);
+    size_t total;
+    unsigned n = find_payload(addr, sg, num, offset, len, seg, &total);
+    bool good;
 
-    for (unsigned i = 0; i < num && done < len; i++) {
-        size_t n = sg[i].iov_len;
-        MemTxResult result;
-
-        if (offset >= n) {
-            offset -= n;
-            continue;
-        }
-        n = MIN(n - offset, len - done);
-        if (dir == PAYLOAD_READ) {
-            result = dma_memory_read(as, addr[i] + offset, buf + done, n,
-                                     MEMTXATTRS_UNSPECIFIED);
-            trace_cxl_type1_crypto_read(name, addr[i] + offset, n, result);
-        } else {
-            result = dma_memory_write(as, addr[i] + offset, buf + done, n,
-                                      MEMTXATTRS_UNSPECIFIED);
-            trace_cxl_type1_crypto_write(name, addr[i] + offset, n, result);
-        }
-        if (result != MEMTX_OK) {
-            break;
-        }
-        done += n;
-        offset = 0;
+    if (!can_use_cache(s, seg, n, dir)) {
+        return move_uncached(s, seg, n, buf, dir);
     }
-    return done;
+    good = dir == PAYLOAD_READ ? read_cached(s, seg, n, buf)
+                               : write_cached(s, seg, n, buf);
+    return good ? total : 0;
 }
 
 static size_t cxl_type1_crypto_read(VirtIOCrypto *vcrypto,
@@ -266,9 +362,14 @@ static void cxl_type1_crypto_realize(VirtIOPCIProxy *proxy, Error **errp)
     pci_dev->config_read = cxl_type1_crypto_config_read;
     pci_dev->config_write = cxl_type1_crypto_config_write;
 
+    s->regs.cache = s->cache;
+    s->regs.cache_enable = s->cache_enable;
     proxy->last_pcie_cap_offset =
         cxl_type1_regs_init(&s->regs, pci_dev, proxy->last_pcie_cap_offset,
                             COMPONENT_BAR, s->cache_size, serial_number(s));
+    cache_mem_dev_window(s->cache, &s->window, OBJECT(s));
+    pci_register_bar(pci_dev, WINDOW_BAR, PCI_BASE_ADDRESS_SPACE_MEMORY,
+                     &s->window);
     pcie_cap_fill_link_ep_usp(pci_dev, s->width, s->speed, false);
     s->port_status = cxl_type1_port_link_up(port_above(DEVICE(s)));
 }
@@ -280,6 +381,12 @@ static void cxl_type1_crypto_exit(PCIDevice *pci_dev)
     cxl_type1_port_link_down(port_above(DEVICE(s)), s->port_status);
     CXL_TYPE1_CRYPTO_GET_CLASS(s)->parent_exit(pci_dev);
     cxl_type1_regs_exit(&s->regs);
+    cache_mem_dev_detach(s->cache);
+}
+
+static void cxl_type1_crypto_instance_finalize(Object *obj)
+{
+    cache_mem_dev_free(CXL_TYPE1_CRYPTO(obj)->cache);
 }
 
 static void cxl_type1_crypto_reset_hold(Object *obj, ResetType type)
@@ -298,6 +405,7 @@ static void cxl_type1_crypto_reset_hold(Object *obj, ResetType type)
     if (devctl & PCI_EXP_DEVCTL_BCR_FLR) {
         trace_cxl_type1_crypto_flr(pci_dev->name);
     } else {
+        cache_mem_dev_reset(s->cache);
         cxl_type1_regs_reset(&s->regs);
     }
 }
@@ -315,12 +423,31 @@ static const Property cxl_type1_crypto_properties[] = {
                      DEFAULT_CACHE_SIZE),
     DEFINE_PROP_UINT32("cache-ways", CXLType1Crypto, cache_ways,
                        DEFAULT_CACHE_WAYS),
+    DEFINE_PROP_BOOL("cache-enable", CXLType1Crypto, cache_enable, true),
     DEFINE_PROP_UINT64("sn", CXLType1Crypto, sn, UINT64_MAX),
     DEFINE_PROP_PCIE_LINK_SPEED("x-speed", CXLType1Crypto, speed,
                                 PCIE_LINK_SPEED_32),
     DEFINE_PROP_PCIE_LINK_WIDTH("x-width", CXLType1Crypto, width,
                                 PCIE_LINK_WIDTH_16),
 };
+
+static const QEnumLookup writeback_lookup = {
+    .array = (const char *const[]) {
+        [CXL_TYPE1_WRITEBACK_ON_DEMAND] = "on-demand",
+        [CXL_TYPE1_WRITEBACK_COMPLETION] = "completion",
+    },
+    .size = 2,
+};
+
+static int get_writeback(Object *obj, Error **errp)
+{
+    return CXL_TYPE1_CRYPTO(obj)->writeback;
+}
+
+static void set_writeback(Object *obj, int value, Error **errp)
+{
+    CXL_TYPE1_CRYPTO(obj)->writeback = value;
+}
 
 static void cxl_type1_crypto_class_init(ObjectClass *klass, const void *data)
 {
@@ -333,6 +460,11 @@ static void cxl_type1_crypto_class_init(ObjectClass *klass, const void *data)
     dc->desc = "CXL Type 1 crypto accelerator";
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
     device_class_set_props(dc, cxl_type1_crypto_properties);
+    object_class_property_add_enum(klass, "writeback", "CXLType1Writeback",
+                                   &writeback_lookup, get_writeback,
+                                   set_writeback);
+    object_class_property_set_description(klass, "writeback",
+        "When modified lines go to memory (on-demand, completion)");
     device_class_set_parent_realize(dc, cxl_type1_crypto_dc_realize,
                                     &c->parent_dc_realize);
     resettable_class_set_parent_phases(rc, NULL, cxl_type1_crypto_reset_hold,
@@ -358,6 +490,7 @@ static const TypeInfo cxl_type1_crypto_info = {
     .parent = TYPE_VIRTIO_PCI,
     .instance_size = sizeof(CXLType1Crypto),
     .instance_init = cxl_type1_crypto_instance_init,
+    .instance_finalize = cxl_type1_crypto_instance_finalize,
     .class_size = sizeof(CXLType1CryptoClass),
     .class_init = cxl_type1_crypto_class_init,
     .interfaces = (const InterfaceInfo[]) {

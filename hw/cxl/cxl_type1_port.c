@@ -91,6 +91,12 @@ bool cxl_type1_port_offers_cache(PCIDevice *pdev)
            R_CXL_FLEX_BUS_CAP_CACHE_MASK;
 }
 
+uint64_t cxl_type1_port_sf_size(PCIDevice *pdev)
+{
+    return object_property_get_uint(OBJECT(pdev), "cxl-cache-sf-size",
+                                    &error_abort);
+}
+
 static uint16_t set_negotiated(PCIDevice *pdev, uint16_t status)
 {
     uint8_t *reg = pdev->config + find_flex_bus_dvsec(pdev) +

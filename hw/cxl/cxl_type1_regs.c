@@ -241,6 +241,28 @@ static void init_component_registers(CXLType1Regs *regs, int bar)
                      &cstate->crb.component_registers);
 }
 
+/* CXL r3.1 sections 8.1.3.2 and 8.1.3.4: what the cache may do */
+static void update_mode(CXLType1Regs *regs)
+{
+    uint16_t ctrl = pci_get_word(dev_dvsec_reg(regs, A_CXL_DEV_CTRL));
+    uint16_t ctrl2 = pci_get_word(dev_dvsec_reg(regs, A_CXL_DEV_CTRL2));
+
+    cache_mem_dev_set_mode(regs->cache,
+        !FIELD_EX16(ctrl, CXL_DEV_CTRL, CACHE_ENABLE) ? CACHE_MEM_OFF :
+        FIELD_EX16(ctrl2, CXL_DEV_CTRL2, DISABLE_CACHING) ? CACHE_MEM_ONCE :
+        CACHE_MEM_ON);
+}
+
+/* Stands in for firmware that sets Cache_Enable before it starts an OS */
+static void firmware_enable(CXLType1Regs *regs)
+{
+    if (regs->cache_enable) {
+        pci_word_test_and_set_mask(dev_dvsec_reg(regs, A_CXL_DEV_CTRL),
+                                   R_CXL_DEV_CTRL_CACHE_ENABLE_MASK);
+    }
+    update_mode(regs);
+}
+
 uint16_t cxl_type1_regs_init(CXLType1Regs *regs, PCIDevice *pdev,
                              uint16_t offset, int bar, uint64_t cache_size,
                              uint64_t serial)
@@ -274,6 +296,7 @@ uint16_t cxl_type1_regs_init(CXLType1Regs *regs, PCIDevice *pdev,
     offset += PCI_EXT_CAP_DSN_SIZEOF;
 
     init_component_registers(regs, bar);
+    firmware_enable(regs);
     return offset;
 }
 
@@ -286,6 +309,7 @@ void cxl_type1_regs_reset(CXLType1Regs *regs)
 {
     dvsec_reset(regs->pdev, regs->dev_dvsec, CXL_DEV_DVSEC_LENGTH,
                 cxl_dev_dvsec, ARRAY_SIZE(cxl_dev_dvsec));
+    firmware_enable(regs);
     component_registers_reset(regs);
     trace_cxl_type1_regs_reset(regs->pdev->name);
 }
@@ -309,10 +333,7 @@ static void write_lock(CXLType1Regs *regs)
     }
 }
 
-/*
- * CXL r3.1 sections 8.1.3.4 and 8.1.3.5.  The device keeps no line yet, so
- * writing back and invalidating its cache is done as soon as it is asked for.
- */
+/* CXL r3.1 sections 8.1.3.4 and 8.1.3.5 */
 static void write_ctrl2(CXLType1Regs *regs)
 {
     uint8_t *reg = dev_dvsec_reg(regs, A_CXL_DEV_CTRL2);
@@ -330,6 +351,7 @@ static void write_ctrl2(CXLType1Regs *regs)
                           regs->pdev->name);
         }
     } else if (initiate) {
+        cache_mem_dev_flush(regs->cache);
         trace_cxl_type1_regs_cache_wb_and_inv(regs->pdev->name);
         pci_word_test_and_set_mask(status2,
                                    R_CXL_DEV_STATUS2_CACHE_INVALID_MASK);
@@ -345,6 +367,9 @@ void cxl_type1_regs_config_write(CXLType1Regs *regs, uint32_t addr,
 
     pcie_doe_write_config(regs->doe, addr, val, len);
 
+    if (ranges_overlap(addr, len, ctrl, ctrl2 + 2 - ctrl)) {
+        update_mode(regs);
+    }
     if (ranges_overlap(addr, len, ctrl2, 2)) {
         write_ctrl2(regs);
     }
@@ -358,10 +383,33 @@ void cxl_type1_regs_config_write(CXLType1Regs *regs, uint32_t addr,
     }
 }
 
-bool cxl_type1_regs_cache_enabled(CXLType1Regs *regs)
+/* CXL r3.1 section 8.2.4.17.1; what has no bit of its own is internal */
+static const uint8_t ras_bit[CXL_CACHE_NUM_ERRS] = {
+    [CXL_CACHE_ERR_RSVD_ENCODING] = CXL_RAS_UNC_ERR_RSVD_ENCODING,
+};
+
+void cxl_type1_regs_protocol_error(CXLType1Regs *regs, CXLCacheError err)
 {
-    return (pci_get_word(dev_dvsec_reg(regs, A_CXL_DEV_CTRL)) &
-            R_CXL_DEV_CTRL_CACHE_ENABLE_MASK) &&
-           !(pci_get_word(dev_dvsec_reg(regs, A_CXL_DEV_CTRL2)) &
-             R_CXL_DEV_CTRL2_DISABLE_CACHING_MASK);
+    uint8_t *ras = (uint8_t *)regs->cstate.crb.cache_mem_registers;
+    uint32_t bit = ras_bit[err] ?: CXL_RAS_UNC_ERR_INTERNAL;
+    uint32_t status = ldl_le_p(ras + A_CXL_RAS_UNC_ERR_STATUS);
+    uint32_t control = ldl_le_p(ras + A_CXL_RAS_ERR_CAP_CTRL);
+    PCIEAERErr aer = {
+        .status = PCI_ERR_UNC_INTN,
+        .source_id = pci_requester_id(regs->pdev),
+    };
+
+    if (ldl_le_p(ras + A_CXL_RAS_UNC_ERR_MASK) & BIT(bit)) {
+        return;
+    }
+    if (!status) {
+        control = FIELD_DP32(control, CXL_RAS_ERR_CAP_CTRL,
+                             FIRST_ERROR_POINTER, bit);
+        stl_le_p(ras + A_CXL_RAS_ERR_CAP_CTRL, control);
+    }
+    stl_le_p(ras + A_CXL_RAS_UNC_ERR_STATUS, status | BIT(bit));
+    trace_cxl_type1_regs_ras(regs->pdev->name, status | BIT(bit));
+    if (regs->pdev->exp.aer_cap) {
+        pcie_aer_inject_error(regs->pdev, &aer);
+    }
 }

@@ -86,9 +86,10 @@ static void machine_end(Machine *m)
     qtest_quit(m->qts);
 }
 
+/* As the specification has it after reset: no firmware has been there */
 static void start(Machine *m)
 {
-    machine_start(m, ",cxl-cache=on", "");
+    machine_start(m, ",cxl-cache=on", ",cache-enable=off");
 }
 
 /* A machine whose root port has @rp_opts and nothing below */
@@ -160,7 +161,7 @@ static void test_bars(void)
         int bar;
         uint32_t ones;    /* what is left of a write of all ones */
     } bars[] = {
-        { 0, 0 },                              /* kept */
+        { 0, 0xffe00000 },                     /* slots of a 1 MiB cache */
         { 1, 0xfffff000 },                     /* MSI-X, 32 bit */
         { 2, 0xffff0004 }, { 3, 0xffffffff },  /* component, 64 bit */
         { 4, 0xffffc00c }, { 5, 0xffffffff },  /* virtio, 64 bit prefetch */
@@ -230,7 +231,9 @@ static void check_dev_reset_values(Machine *m)
     uint16_t base = dvsec(m->dev, DVSEC_DEVICE);
 
     g_assert_cmphex(qcxl_readw(m->dev, base + DEV_CAP), ==, 0xc043);
-    g_assert_cmphex(qcxl_readw(m->dev, base + DEV_CTRL), ==, CTRL_RESET);
+    /* Cache_Enable depends on "cache-enable", see test_cache_enable() */
+    g_assert_cmphex(qcxl_readw(m->dev, base + DEV_CTRL) & ~CTRL_CACHE_EN, ==,
+                    CTRL_RESET);
     g_assert_cmphex(qcxl_readw(m->dev, base + DEV_STATUS), ==, 0);
     g_assert_cmphex(qcxl_readw(m->dev, base + DEV_CTRL2), ==, 0);
     g_assert_cmphex(qcxl_readw(m->dev, base + DEV_STATUS2), ==,
@@ -445,9 +448,10 @@ static void test_cache_size(void)
         { "", 1 * MiB },
         { ",cache-size=64K", 64 * KiB },
         { ",cache-size=192K,cache-ways=3", 192 * KiB },
-        { ",cache-size=16320K", 255 * 64 * KiB },
+        { ",cache-size=960K,cache-ways=15", 960 * KiB },
         { ",cache-size=16M", 16 * MiB },
-        { ",cache-size=255M", 255 * MiB },
+        { ",cache-size=128M", 128 * MiB },
+        { ",cache-size=240M,cache-ways=15", 240 * MiB },
     };
     static const uint64_t units[] = { 0, 64 * KiB, 1 * MiB };
     Machine m;
@@ -734,6 +738,24 @@ static void test_cache_enable(void)
     qcxl_writew(m.dev, ctrl, CTRL_RESET | CTRL_CACHE_EN);
     flr(&m);
     g_assert_cmphex(qcxl_readw(m.dev, ctrl), ==, CTRL_RESET | CTRL_CACHE_EN);
+    qcxl_secondary_reset(m.cxl);
+    g_assert_cmphex(qcxl_readw(m.dev, ctrl), ==, CTRL_RESET);
+    machine_end(&m);
+
+    /* By default the device is as firmware would leave it, again and again */
+    machine_start(&m, ",cxl-cache=on", "");
+    for (int i = 0; i < 3; i++) {
+        g_assert_cmphex(qcxl_readw(m.dev, ctrl), ==,
+                        CTRL_RESET | CTRL_CACHE_EN);
+        qcxl_writew(m.dev, ctrl, 0);
+        g_assert_cmphex(qcxl_readw(m.dev, ctrl), ==, CTRL_RESET);
+        if (i == 1) {
+            qtest_system_reset(m.qts);
+            qcxl_init(m.cxl);
+        } else {
+            qcxl_secondary_reset(m.cxl);
+        }
+    }
     machine_end(&m);
 }
 
@@ -1069,15 +1091,27 @@ static const struct {
     }, {
         "cache-ways-0",
         BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",cache-ways=0",
-        "'cache-ways' must divide the cache's 16384 lines, and 0 does not",
+        "a cache of 16384 lines cannot have 0 ways",
     }, {
         "cache-ways-7",
         BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",cache-ways=7",
-        "'cache-ways' must divide the cache's 16384 lines, and 7 does not",
+        "a cache of 16384 lines cannot have 7 ways",
     }, {
         "cache-ways-more-than-lines",
         BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",cache-ways=32768",
-        "'cache-ways' must divide the cache's 16384 lines, and 32768 does not",
+        "a cache of 16384 lines cannot have 32768 ways",
+    }, {
+        "cache-size-192K-16-ways",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",cache-size=192K",
+        "a cache of 3072 lines cannot have 16 ways",
+    }, {
+        "snoop-filter-67-units",
+        BACKEND QCXL_RP ",cxl-cache=on,cxl-cache-sf-size=4288K " TYPE1,
+        "this snoop filter cannot be had",
+    }, {
+        "writeback",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",writeback=never",
+        "never",
     }, {
         "modern-pio-notify",
         BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",modern-pio-notify=on",

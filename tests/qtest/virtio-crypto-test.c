@@ -135,8 +135,8 @@ machine_init(Machine *m, const CryptoConfig *cfg, const char *extra_fmt, ...)
 
     *m = (Machine) { .cfg = cfg };
     if (cfg->cxl) {
-        m->qts = qtest_initf("-nodefaults " QCXL_MACHINE QCXL_PXB QCXL_RP "%s "
-                             "-object %s,id=c0%s%s "
+        m->qts = qtest_initf("-nodefaults " QCXL_MACHINE QCXL_SHARED_RAM
+                             QCXL_PXB QCXL_RP "%s -object %s,id=c0%s%s "
                              "-device %s,bus=rp0,cryptodev=c0,id=dut,"
                              "vectors=%u",
                              cfg->rp_opts, cfg->backend,

@@ -340,6 +340,7 @@ World *world_new(const ExploreConfig *cfg)
             .ways = cfg->cache_ways,
             .requests = cfg->reqs,
             .clean_evict = cfg->clean_evict,
+            .yield = cfg->yield,
         };
         CXLCacheLinkConfig link_cfg = {
             .flit = CXL_CACHE_FLIT_256B,

@@ -79,6 +79,7 @@ typedef struct ExploreConfig {
     unsigned cache_lines;
     unsigned cache_ways;
     CXLCacheCleanEvict clean_evict;
+    bool yield;
     CXLCacheHomeConfig home;
     uint16_t depth;
     unsigned hold_credits;

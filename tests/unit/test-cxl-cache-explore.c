@@ -565,6 +565,14 @@ static const ExploreConfig small[] = {
         .may = MAY_STORE, .decode = { OK, OK },
         TWO_LINES(1), HOME(1),
         .clean_evict = CXL_CACHE_CLEAN_SILENT,
+    }, {
+        .name = "yield",
+        .bound = "1 line, 1 request a device, 1 credit a channel; devices give "
+                 "up modified lines that are read; some requests",
+        .ops = { SHARE | EVICTS, SHARE | EVICTS },
+        .may = MAY_STORE | MAY_HOST_READ, .decode = { OK },
+        ONE_LINE(1, 1), HOME(1, .forward_dirty = true),
+        .yield = true,
     },
 };
 

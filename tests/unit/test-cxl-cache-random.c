@@ -128,7 +128,7 @@ static const Run runs[] = {
             },
             .dev = {
                 .size = 64 * 64, .ways = 4, .requests = 64,
-                .clean_evict = CXL_CACHE_CLEAN_DATA,
+                .clean_evict = CXL_CACHE_CLEAN_DATA, .yield = true,
             },
             .link = { .depth = { 32, 32, 32, 32, 32, 32 },
                       .flit = CXL_CACHE_FLIT_256B },

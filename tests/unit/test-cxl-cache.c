@@ -1472,6 +1472,34 @@ static void never_cell(unsigned snoop, unsigned road)
     solo_free(s);
 }
 
+/* A device that yields: the other answers that table 3-26 lets it give */
+static void test_yield(void)
+{
+    static const struct {
+        CXLCacheState state, next;
+        bool forwards;
+    } cases[] = {
+        { CXL_CACHE_I, CXL_CACHE_I }, { CXL_CACHE_S, CXL_CACHE_S },
+        { CXL_CACHE_E, CXL_CACHE_S }, { CXL_CACHE_M, CXL_CACHE_I, true },
+    };
+    WorldConfig cfg = world_config(1);
+    unsigned i;
+
+    cfg.dev.yield = true;
+    for (i = 0; i < ARRAY_SIZE(cases); i++) {
+        World *w = world_new(&cfg);
+        const uint64_t *rsp = w->link[0]->stats->sent[CXL_CACHE_D2H_RSP];
+
+        world_make(w, 0, 0, cases[i].state, V1);
+        world_host(w, CXL_CACHE_HOST_READ, 0, 0);
+        g_assert_cmpuint(rsp[CXL_CACHE_RSP_I_FWD_M], ==, cases[i].forwards);
+        g_assert_cmpuint(rsp[CXL_CACHE_RSP_S_FWD_M], ==, 0);
+        g_assert_cmpint(world_state(w, 0, 0), ==, cases[i].next);
+        g_assert_cmpuint(world_ram(w, 0) == V1, ==, cases[i].forwards);
+        world_free(w);
+    }
+}
+
 /* The same cells, as our tables have them */
 static void snoop_rule(unsigned snoop, CXLCacheState state)
 {
@@ -3126,6 +3154,7 @@ static const struct {
     { "dev/legal-states", test_legal_states },
     { "dev/overlap", test_overlap },
     { "dev/bad-arguments", test_bad_arguments },
+    { "dev/yield", test_yield },
     { "T01-rdcurr-cold", test_t01 },
     { "T02-rdcurr-modified-elsewhere", test_t02 },
     { "T03-rdshared", test_t03 },

@@ -44,12 +44,15 @@ typedef enum CXLCacheCleanEvict {
  * @size: bytes of data, a multiple of @ways lines, sets a power of two
  * @ways: 1 to 16
  * @requests: outstanding at most, 1 to 4096; their CQIDs are 0 to this - 1
+ * @yield: give up a modified line that the host reads (RspIFwdM), rather than
+ *         keep it shared (RspSFwdM); for devices that do not read their results
  */
 typedef struct CXLCacheDevConfig {
     uint64_t size;
     unsigned ways;
     unsigned requests;
     CXLCacheCleanEvict clean_evict;
+    bool yield;
 } CXLCacheDevConfig;
 
 /**
@@ -208,6 +211,15 @@ bool cxl_cache_dev_rx(CXLCacheDev *dev, CXLCacheChannelId channel);
 unsigned cxl_cache_dev_num_lines(const CXLCacheDev *dev);
 const uint32_t *cxl_cache_dev_states(const CXLCacheDev *dev);
 unsigned cxl_cache_dev_outstanding(const CXLCacheDev *dev);
+
+/**
+ * cxl_cache_dev_request_line: the line that a request is about
+ *
+ * Returns: false if there is no request with this CQID, or if it is not about
+ * a line.
+ */
+bool cxl_cache_dev_request_line(const CXLCacheDev *dev, unsigned cqid,
+                                uint64_t *line);
 
 /**
  * CXLCacheSlot: one line of the cache, as a register window shows it

@@ -223,6 +223,16 @@ bool cxl_cache_home_tx(CXLCacheHome *home);
  */
 uint16_t cxl_cache_home_tracks(const CXLCacheHome *home, uint64_t line,
                                bool *excl);
+
+/**
+ * cxl_cache_home_tx_line: the line that a transaction is about
+ *
+ * Returns: false if there is no transaction with this UQID, or if it is not
+ * about a line.
+ */
+bool cxl_cache_home_tx_line(const CXLCacheHome *home, unsigned uqid,
+                            uint64_t *line);
+
 unsigned cxl_cache_home_tracked(const CXLCacheHome *home);
 unsigned cxl_cache_home_open(const CXLCacheHome *home);
 const CXLCacheHomeStats *cxl_cache_home_stats(const CXLCacheHome *home);

@@ -27,7 +27,7 @@
 #define HW_CXL_CACHE_MSG_H
 
 #define CXL_CACHE_LINE_SHIFT    6
-#define CXL_CACHE_LINE_SIZE     (1 << CXL_CACHE_LINE_SHIFT)
+#define CXL_CACHE_LINE_SIZE 64
 /* Lines below this are addressable: an HPA has 52 bits. */
 #define CXL_CACHE_LINE_MAX      (1ULL << (52 - CXL_CACHE_LINE_SHIFT))
 /* CQID and UQID are 12 bits wide. */

@@ -9,7 +9,7 @@
  * cxl_type1_regs.h; the arithmetic is a cryptodev backend's.
  *
  * BARs:
- *  0    kept for the window on the cached lines
+ *  0    window on the cached lines, 32-bit memory (cache_mem_dev_window())
  *  1    MSI-X, 32-bit memory
  *  2-3  CXL component registers, 64-bit memory, 64 KiB
  *  4-5  virtio 1.x configuration, 64-bit prefetchable memory
@@ -23,6 +23,12 @@
  *  + "cache-size" (size, default 1 MiB): 1 to 255 times 64 KiB or 1 MiB
  *  + "cache-ways" (uint32, default 16): associativity, divides the cache's
  *    number of 64-byte lines
+ *  + "cache-enable" (bool, default on): Cache_Enable is set after reset, as
+ *    platform firmware that knows CXL.cache would leave it; off: the register's
+ *    own reset value, and CXL.io moves all data until software sets it
+ *  + "writeback" (enum, default on-demand): results stay in the cache as
+ *    modified lines until the host asks for them; completion: they are written
+ *    back before a request is completed
  *  + "sn" (uint64): device serial number; by default made from the chassis and
  *    slot numbers of the root port
  *  + "ats", "aer" (bool, default on), "vectors", "ioeventfd" and the other
@@ -34,6 +40,7 @@
 
 #include "hw/virtio/virtio-pci.h"
 #include "hw/virtio/virtio-crypto.h"
+#include "hw/cxl/cache_mem_region.h"
 #include "hw/cxl/cxl_type1_regs.h"
 #include "qom/object.h"
 
@@ -48,14 +55,23 @@ struct CXLType1CryptoClass {
     ResettablePhases parent_phases;
 };
 
+typedef enum CXLType1Writeback {
+    CXL_TYPE1_WRITEBACK_ON_DEMAND,
+    CXL_TYPE1_WRITEBACK_COMPLETION,
+} CXLType1Writeback;
+
 struct CXLType1Crypto {
     VirtIOPCIProxy parent_obj;
 
     VirtIOCrypto vdev;
     CXLType1Regs regs;
+    CacheMemDev *cache;
+    MemoryRegion window;
 
     uint64_t cache_size;
     uint32_t cache_ways;
+    bool cache_enable;
+    CXLType1Writeback writeback;
     uint64_t sn;
     PCIExpLinkSpeed speed;
     PCIExpLinkWidth width;

@@ -63,6 +63,12 @@ void cxl_type1_port_reset(const CXLType1Port *port,
 bool cxl_type1_port_offers_cache(PCIDevice *pdev);
 
 /**
+ * cxl_type1_port_sf_size: bytes that @pdev's snoop filter can track
+ * @pdev: a port for which cxl_type1_port_offers_cache() holds
+ */
+uint64_t cxl_type1_port_sf_size(PCIDevice *pdev);
+
+/**
  * cxl_type1_port_link_up: a cache device has trained below @pdev
  * @pdev: a port for which cxl_type1_port_offers_cache() holds
  *

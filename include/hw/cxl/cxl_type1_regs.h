@@ -29,6 +29,7 @@
 #include "hw/pci/pci_device.h"
 #include "hw/pci/pcie_doe.h"
 #include "hw/cxl/cxl.h"
+#include "hw/cxl/cache_mem_region.h"
 #include "hw/core/registerfields.h"
 
 /* CXL r3.1 section 8.1.3; offsets are from the start of the DVSEC */
@@ -77,7 +78,14 @@ REG16(CXL_FLEX_BUS_STATUS, 0x0e)
 #define CXL_FLEX_BUS_TYPE1             0x0023
 #define CXL_FLEX_BUS_IO_ENABLE         0x0002
 
+/**
+ * CXLType1Regs:
+ * @cache: what the cache controls control; set before cxl_type1_regs_init()
+ * @cache_enable: Cache_Enable is set after reset; likewise
+ */
 typedef struct CXLType1Regs {
+    CacheMemDev *cache;
+    bool cache_enable;
     CXLComponentState cstate;
     MemoryRegionOps cachemem_ops;
     DOECap *doe;
@@ -145,12 +153,11 @@ void cxl_type1_regs_config_write(CXLType1Regs *regs, uint32_t addr,
                                  uint32_t val, int len);
 
 /**
- * cxl_type1_regs_cache_enabled: may the device make CXL.cache requests that
- * leave a line in its cache?
+ * cxl_type1_regs_protocol_error: note a CXL.cache protocol error
  *
- * Returns: Cache_Enable of DVSEC CXL Control and not Disable_Caching of
- * DVSEC CXL Control2
+ * In the RAS Capability Structure (CXL r3.1 section 8.2.4.17), unless masked
+ * there, and as an Uncorrectable Internal Error by AER (section 12.2.1).
  */
-bool cxl_type1_regs_cache_enabled(CXLType1Regs *regs);
+void cxl_type1_regs_protocol_error(CXLType1Regs *regs, CXLCacheError err);
 
 #endif

@@ -14,10 +14,10 @@
 
 #define ECAM_BASE       0xb0000000u
 #define PORT_MMIO_BASE  0xc0000000u
-#define PORT_MMIO_END   0xd0000000u
-/* The root port forwards this to the endpoint. */
+/* What a root port forwards to the endpoint below it. */
 #define WINDOW_BASE     0xe0000000u
-#define WINDOW_END      0xf0000000u
+/* Each of QCXL_MAX_PORTS has as much of both. */
+#define PORT_SIZE       0x04000000u
 
 #define CXL_VENDOR_ID   0x1e98
 
@@ -135,25 +135,34 @@ static void enable_ecam(QTestState *qts)
     qtest_outl(qts, 0xcfc, ECAM_BASE | MCH_HOST_BRIDGE_PCIEXBAREN);
 }
 
+/* The bus below the root port */
+static int endpoint_bus(const QCXL *cxl)
+{
+    return QCXL_BUS_NR + 1 + cxl->port;
+}
+
 void qcxl_init(QCXL *cxl)
 {
+    uint32_t mmio = PORT_MMIO_BASE + cxl->port * PORT_SIZE;
+    uint32_t window = WINDOW_BASE + cxl->port * PORT_SIZE;
     QPCIDevice *rp;
 
     enable_ecam(cxl->qts);
-    bus_init(&cxl->port_bus, cxl->qts, PORT_MMIO_BASE, PORT_MMIO_END);
-    bus_init(&cxl->bus, cxl->qts, WINDOW_BASE, WINDOW_END);
+    bus_init(&cxl->port_bus, cxl->qts, mmio, mmio + PORT_SIZE);
+    bus_init(&cxl->bus, cxl->qts, window, window + PORT_SIZE);
 
     g_free(cxl->rp);
-    rp = cxl->rp = qpci_device_find(&cxl->port_bus, QCXL_BUS_NR << 8);
+    rp = cxl->rp = qpci_device_find(&cxl->port_bus,
+                                    QCXL_BUS_NR << 8 | cxl->port << 3);
     g_assert_nonnull(rp);
     g_assert_cmphex(qpci_config_readw(rp, PCI_CLASS_DEVICE), ==,
                     PCI_CLASS_BRIDGE_PCI);
 
     qpci_config_writeb(rp, PCI_PRIMARY_BUS, QCXL_BUS_NR);
-    qpci_config_writeb(rp, PCI_SECONDARY_BUS, QCXL_BUS_NR + 1);
-    qpci_config_writeb(rp, PCI_SUBORDINATE_BUS, QCXL_BUS_NR + 1);
-    qpci_config_writew(rp, PCI_MEMORY_BASE, WINDOW_BASE >> 16);
-    qpci_config_writew(rp, PCI_MEMORY_LIMIT, (WINDOW_END - 1) >> 16);
+    qpci_config_writeb(rp, PCI_SECONDARY_BUS, endpoint_bus(cxl));
+    qpci_config_writeb(rp, PCI_SUBORDINATE_BUS, endpoint_bus(cxl));
+    qpci_config_writew(rp, PCI_MEMORY_BASE, window >> 16);
+    qpci_config_writew(rp, PCI_MEMORY_LIMIT, (window + PORT_SIZE - 1) >> 16);
     /* A window whose limit is below its base is closed. */
     qpci_config_writew(rp, PCI_PREF_MEMORY_BASE, 0xfff0);
     qpci_config_writew(rp, PCI_PREF_MEMORY_LIMIT, 0);
@@ -163,13 +172,20 @@ void qcxl_init(QCXL *cxl)
                        PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 }
 
-QCXL *qcxl_new(QTestState *qts)
+QCXL *qcxl_new_port(QTestState *qts, int port)
 {
     QCXL *cxl = g_new0(QCXL, 1);
 
+    g_assert_cmpint(port, <, QCXL_MAX_PORTS);
     cxl->qts = qts;
+    cxl->port = port;
     qcxl_init(cxl);
     return cxl;
+}
+
+QCXL *qcxl_new(QTestState *qts)
+{
+    return qcxl_new_port(qts, 0);
 }
 
 void qcxl_free(QCXL *cxl)
@@ -182,12 +198,12 @@ void qcxl_free(QCXL *cxl)
 
 QPCIDevice *qcxl_endpoint(QCXL *cxl)
 {
-    return qpci_device_find(&cxl->bus, (QCXL_BUS_NR + 1) << 8);
+    return qpci_device_find(&cxl->bus, endpoint_bus(cxl) << 8);
 }
 
 QVirtioPCIDevice *qcxl_virtio_endpoint(QCXL *cxl)
 {
-    QPCIAddress addr = { .devfn = (QCXL_BUS_NR + 1) << 8 };
+    QPCIAddress addr = { .devfn = endpoint_bus(cxl) << 8 };
 
     return virtio_pci_new(&cxl->bus, &addr);
 }

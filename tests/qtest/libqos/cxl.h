@@ -19,13 +19,25 @@
 
 /* What qcxl_new() expects to find on the command line */
 #define QCXL_MACHINE        "-machine q35,cxl=on "
+/* RAM of which devices can keep lines, where the host has such a thing */
+#ifdef CONFIG_LINUX
+#define QCXL_SHARED_RAM     "-object memory-backend-memfd,id=ram,share=on," \
+                            "size=128M -m 128M -machine memory-backend=ram "
+#else
+#define QCXL_SHARED_RAM     "-m 128M "
+#endif
 #define QCXL_BUS_NR         12
 #define QCXL_PXB            "-device pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.0 "
 #define QCXL_RP             "-device cxl-rp,port=0,bus=cxl.0,id=rp0," \
                             "chassis=0,slot=2"
+/* A second root port, for qcxl_new_port() */
+#define QCXL_RP1            "-device cxl-rp,port=1,bus=cxl.0,id=rp1," \
+                            "chassis=0,slot=3"
+#define QCXL_MAX_PORTS      4
 
 typedef struct QCXL {
     QTestState *qts;
+    int port;
     /* Where the root port is, and where what is below it is */
     QPCIBus port_bus;
     QPCIBus bus;
@@ -38,6 +50,15 @@ typedef struct QCXL {
  * @qts: a machine started with QCXL_MACHINE, QCXL_PXB and QCXL_RP
  */
 QCXL *qcxl_new(QTestState *qts);
+
+/**
+ * qcxl_new_port: bring up the hierarchy of one root port of several
+ * @qts: a machine whose root ports are the first devices of the pxb-cxl's bus
+ * @port: 0 is QCXL_RP, 1 is QCXL_RP1
+ *
+ * Other functions that take a QCXL are for that root port and its endpoint.
+ */
+QCXL *qcxl_new_port(QTestState *qts, int port);
 
 /**
  * qcxl_init: (re)do what firmware does

@@ -1,0 +1,82 @@
+/*
+ * CacheMemRegion, for its own files
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef HW_CXL_CACHE_MEM_INTERNAL_H
+#define HW_CXL_CACHE_MEM_INTERNAL_H
+
+#include "hw/cxl/cache_mem_region.h"
+#include "hw/cxl/cxl_cache_home.h"
+#include "cache_mem_trap.h"
+#include "hw/core/resettable.h"
+#include "qemu/queue.h"
+#include "qom/object.h"
+
+#define TYPE_CACHE_MEM_REGION "cache-mem-region"
+OBJECT_DECLARE_SIMPLE_TYPE(CacheMemRegion, CACHE_MEM_REGION)
+
+struct CacheMemRegion {
+    Object parent_obj;
+
+    ResettableState reset;
+    QemuMutex lock;
+    CXLCacheHome *home;
+    CacheMemTrap *trap;
+    uint64_t sf_size;
+    GHashTable *poisoned;       /* lines of memory */
+    QTAILQ_HEAD(, CacheMemDev) devices;
+    unsigned users;             /* attached or not */
+};
+
+/**
+ * CacheMemDev:
+ * @number: at the home; negative when not attached
+ * @once_lines: lines written without being kept
+ * @lost_lines: modified lines that a system reset dropped
+ * @errors: to be reported by @error_bh, a bit for each CXLCacheError
+ *
+ * The rest is for the operation that holds the lock:
+ * @done: takes completions
+ * @read: what is being read, for cache_mem_read()
+ * @result: for cache_mem_request()
+ * @failed: the host has answered with an error
+ */
+struct CacheMemDev {
+    CacheMemRegion *region;
+    CacheMemDevConfig config;
+    CXLCacheLink *link;
+    CXLCacheDev *dev;
+    int number;
+    CacheMemMode mode;
+    char *name;
+    uint64_t once_lines;
+    uint64_t lost_lines;
+    uint32_t errors;
+    QEMUBH *error_bh;
+    QTAILQ_ENTRY(CacheMemDev) next;
+
+    void (*done)(CacheMemDev *cm, const CXLCacheDone *done);
+    struct {
+        hwaddr addr;
+        size_t len;
+        uint8_t *buf;
+    } read;
+    CacheMemResult *result;
+    bool failed;
+};
+
+/* The machine's, or NULL while it has no device */
+CacheMemRegion *cache_mem_region_get(void);
+
+/**
+ * cache_mem_trace_update: follow "-trace cxl_cache_*" at run time
+ *
+ * To be called with the lock held before messages are sent.
+ */
+void cache_mem_trace_update(CacheMemDev *cm);
+
+#endif /* HW_CXL_CACHE_MEM_INTERNAL_H */

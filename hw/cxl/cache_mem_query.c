@@ -1,0 +1,329 @@
+/*
+ * CacheMemRegion: x-query-cxl-cache and "info cxl-cache"
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/lockable.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-cxl.h"
+#include "hw/core/qdev.h"
+#include "monitor/hmp.h"
+#include "monitor/monitor.h"
+#include "cache_mem_internal.h"
+
+/* The enumerations of qapi/cxl.json are in the order of ours. */
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_MODE_OFF != CACHE_MEM_OFF);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_MODE_ONCE != CACHE_MEM_ONCE);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_MODE_ON != CACHE_MEM_ON);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_ACCESS_READ != CXL_CACHE_HOST_READ);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_ACCESS_PEEK != CXL_CACHE_HOST_PEEK);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_ACCESS_WRITE != CXL_CACHE_HOST_WRITE);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_ACCESS_FLUSH != CXL_CACHE_HOST_FLUSH);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_CHANNEL_TYPE_D2H_REQ != CXL_CACHE_D2H_REQ);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_CHANNEL_TYPE_D2H_RSP != CXL_CACHE_D2H_RSP);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_CHANNEL_TYPE_D2H_DATA != CXL_CACHE_D2H_DATA);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_CHANNEL_TYPE_H2D_REQ != CXL_CACHE_H2D_REQ);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_CHANNEL_TYPE_H2D_RSP != CXL_CACHE_H2D_RSP);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_CHANNEL_TYPE_H2D_DATA != CXL_CACHE_H2D_DATA);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_CHANNEL_TYPE__MAX != CXL_CACHE_NUM_CHANNELS);
+
+static const CXLCacheError faults[] = {
+    [CXL_CACHE_FAULT_RESERVED_ENCODING] = CXL_CACHE_ERR_RSVD_ENCODING,
+    [CXL_CACHE_FAULT_ID_IN_USE]         = CXL_CACHE_ERR_ID_IN_USE,
+    [CXL_CACHE_FAULT_ID_UNKNOWN]        = CXL_CACHE_ERR_ID_UNKNOWN,
+    [CXL_CACHE_FAULT_ADDRESS]           = CXL_CACHE_ERR_ADDRESS,
+    [CXL_CACHE_FAULT_UNEXPECTED]        = CXL_CACHE_ERR_UNEXPECTED,
+    [CXL_CACHE_FAULT_DIRTY_LOST]        = CXL_CACHE_ERR_DIRTY_LOST,
+    [CXL_CACHE_FAULT_NOT_OWNER]         = CXL_CACHE_ERR_NOT_OWNER,
+    [CXL_CACHE_FAULT_DECODE]            = CXL_CACHE_ERR_DECODE,
+};
+
+QEMU_BUILD_BUG_ON(ARRAY_SIZE(faults) != CXL_CACHE_FAULT__MAX);
+/* All but "no error" */
+QEMU_BUILD_BUG_ON(ARRAY_SIZE(faults) != CXL_CACHE_NUM_ERRS - 1);
+
+/* Collecting, with the lock held */
+
+static CxlCacheOpcodeStatsList *query_opcodes(CXLCacheChannelId channel,
+                                              const uint64_t *sent)
+{
+    bool data = channel == CXL_CACHE_D2H_DATA || channel == CXL_CACHE_H2D_DATA;
+    unsigned codes = data ? 1 : CXL_CACHE_D2H_REQ_CODES;
+    CxlCacheOpcodeStatsList *list = NULL, **tail = &list;
+
+    for (unsigned op = 0; op < codes; op++) {
+        CxlCacheOpcodeStats *stats;
+
+        if (!cxl_cache_opcode_valid(channel, op)) {
+            continue;
+        }
+        stats = g_new0(CxlCacheOpcodeStats, 1);
+        stats->name = g_strdup(cxl_cache_opcode_name(channel, op));
+        stats->count = sent[op];
+        QAPI_LIST_APPEND(tail, stats);
+    }
+    return list;
+}
+
+static CxlCacheChannelInfoList *query_channels(const CXLCacheLink *link)
+{
+    CxlCacheChannelInfoList *list = NULL, **tail = &list;
+
+    for (int i = 0; i < CXL_CACHE_NUM_CHANNELS; i++) {
+        const CXLCacheChannel *ch = &link->ch[i];
+        CxlCacheChannelInfo *info = g_new0(CxlCacheChannelInfo, 1);
+
+        info->channel = i;
+        info->depth = ch->depth;
+        info->credits = ch->credits;
+        info->returning = ch->freed;
+        info->messages = cxl_cache_link_used(ch);
+        info->stalled = link->stats->stalled[i];
+        info->opcodes = query_opcodes(i, link->stats->sent[i]);
+        QAPI_LIST_APPEND(tail, info);
+    }
+    return list;
+}
+
+static CxlCacheLinesList *query_states(const uint32_t *lines)
+{
+    CxlCacheLinesList *list = NULL, **tail = &list;
+
+    for (int i = 0; i < CXL_CACHE_NUM_STATES; i++) {
+        CxlCacheLines *info = g_new0(CxlCacheLines, 1);
+
+        info->state = g_strdup(cxl_cache_states[i].name);
+        info->lines = lines[i];
+        QAPI_LIST_APPEND(tail, info);
+    }
+    return list;
+}
+
+static CxlCacheDeviceInfo *query_device(const CacheMemDev *cm)
+{
+    CxlCacheDeviceInfo *info = g_new0(CxlCacheDeviceInfo, 1);
+
+    info->qom_path = object_get_canonical_path(OBJECT(cm->config.dev));
+    info->id = g_strdup(cm->config.dev->id);
+    info->size = cm->config.cache_size;
+    info->ways = cm->config.cache_ways;
+    info->mode = (CxlCacheMode)cm->mode;
+    info->states = query_states(cxl_cache_dev_states(cm->dev));
+    info->outstanding = cxl_cache_dev_outstanding(cm->dev);
+    info->once_lines = cm->once_lines;
+    info->lost_lines = cm->lost_lines;
+    info->channels = query_channels(cm->link);
+    return info;
+}
+
+static CxlCacheDeviceInfoList *query_devices(CacheMemRegion *region)
+{
+    CxlCacheDeviceInfoList *list = NULL, **tail = &list;
+    CacheMemDev *cm;
+
+    QTAILQ_FOREACH(cm, &region->devices, next) {
+        QAPI_LIST_APPEND(tail, query_device(cm));
+    }
+    return list;
+}
+
+static CxlCacheTrap *query_trap(CacheMemTrap *trap)
+{
+    const CacheMemTrapStats *stats = cache_mem_trap_stats(trap);
+    CxlCacheTrap *info = g_new0(CxlCacheTrap, 1);
+
+    info->reads = stats->reads;
+    info->writes = stats->writes;
+    info->other = stats->other;
+    info->zapped = stats->zaps;
+    info->held = stats->pages;
+    info->can_share = cache_mem_trap_can_share(trap);
+    info->obstacle = g_strdup(cache_mem_trap_obstacle(trap));
+    return info;
+}
+
+static CxlCacheAccessStatsList *query_accesses(const CXLCacheHomeStats *stats)
+{
+    CxlCacheAccessStatsList *list = NULL, **tail = &list;
+
+    for (int i = 0; i < CXL_CACHE_NUM_HOST_OPS; i++) {
+        CxlCacheAccessStats *info = g_new0(CxlCacheAccessStats, 1);
+
+        info->access = i;
+        info->count = stats->host[i];
+        info->snoops = stats->host_snoops[i];
+        info->dirty = stats->host_dirty[i];
+        QAPI_LIST_APPEND(tail, info);
+    }
+    return list;
+}
+
+static CxlCacheFaultStatsList *query_faults(const CXLCacheHomeStats *stats)
+{
+    CxlCacheFaultStatsList *list = NULL, **tail = &list;
+
+    for (int i = 0; i < ARRAY_SIZE(faults); i++) {
+        CxlCacheFaultStats *info = g_new0(CxlCacheFaultStats, 1);
+
+        info->fault = i;
+        info->count = stats->errors[faults[i]];
+        QAPI_LIST_APPEND(tail, info);
+    }
+    return list;
+}
+
+static CxlCacheInfo *query_region(CacheMemRegion *region)
+{
+    const CXLCacheHomeStats *stats = cxl_cache_home_stats(region->home);
+    CxlCacheInfo *info = g_new0(CxlCacheInfo, 1);
+
+    info->filter_lines = region->sf_size / CXL_CACHE_LINE_SIZE;
+    info->tracked_lines = cxl_cache_home_tracked(region->home);
+    info->transactions = cxl_cache_home_open(region->home);
+    info->accesses = query_accesses(stats);
+    info->back_invalidations = stats->back_invalidations;
+    info->write_backs = stats->write_backs;
+    info->use_once = stats->use_once;
+    info->faults = query_faults(stats);
+    info->trap = query_trap(region->trap);
+    info->devices = query_devices(region);
+    return info;
+}
+
+CxlCacheInfo *qmp_x_query_cxl_cache(Error **errp)
+{
+    CacheMemRegion *region = cache_mem_region_get();
+
+    if (!region) {
+        error_setg(errp, "This machine has no CXL.cache device");
+        return NULL;
+    }
+    QEMU_LOCK_GUARD(&region->lock);
+    return query_region(region);
+}
+
+/* Printing */
+
+static void print_number(Monitor *mon, const char *what, uint64_t n)
+{
+    monitor_printf(mon, "  %-21s %12" PRIu64 "\n", what, n);
+}
+
+static void print_word(Monitor *mon, const char *what, const char *word)
+{
+    monitor_printf(mon, "  %-21s %12s\n", what, word);
+}
+
+static void print_accesses(Monitor *mon, const CxlCacheInfo *info)
+{
+    const CxlCacheAccessStatsList *l;
+
+    monitor_printf(mon, "  %-21s %12s %12s %12s\n", "host accesses", "lines",
+                   "snoops", "dirty");
+    for (l = info->accesses; l; l = l->next) {
+        monitor_printf(mon, "    %-19s %12" PRIu64 " %12" PRIu64
+                       " %12" PRIu64 "\n", CxlCacheAccess_str(l->value->access),
+                       l->value->count, l->value->snoops, l->value->dirty);
+    }
+}
+
+static void print_home(Monitor *mon, const CxlCacheInfo *info)
+{
+    const CxlCacheFaultStatsList *l;
+
+    monitor_printf(mon, "home\n");
+    print_number(mon, "snoop filter lines", info->filter_lines);
+    print_number(mon, "tracked lines", info->tracked_lines);
+    print_number(mon, "open transactions", info->transactions);
+    print_number(mon, "back-invalidations", info->back_invalidations);
+    print_number(mon, "write-backs", info->write_backs);
+    print_number(mon, "use-once reads", info->use_once);
+    for (l = info->faults; l; l = l->next) {
+        if (l->value->count) {
+            g_autofree char *what = g_strdup_printf("error: %s",
+                CxlCacheFault_str(l->value->fault));
+
+            print_number(mon, what, l->value->count);
+        }
+    }
+    print_accesses(mon, info);
+}
+
+static void print_trap(Monitor *mon, const CxlCacheTrap *trap)
+{
+    monitor_printf(mon, "trap\n");
+    print_number(mon, "read faults", trap->reads);
+    print_number(mon, "write faults", trap->writes);
+    print_number(mon, "other faults", trap->other);
+    print_number(mon, "pages zapped", trap->zapped);
+    print_number(mon, "pages held", trap->held);
+    print_word(mon, "can share pages", trap->can_share ? "yes" : "no");
+    if (trap->obstacle) {
+        monitor_printf(mon, "  lines are not kept: %s\n", trap->obstacle);
+    }
+}
+
+static void print_channel(Monitor *mon, const CxlCacheChannelInfo *info)
+{
+    const CxlCacheOpcodeStatsList *l;
+
+    monitor_printf(mon, "  %-21s %12u %8u %9u %8u %12" PRIu64 "\n",
+                   cxl_cache_channel_name(info->channel), info->depth,
+                   info->credits, info->returning, info->messages,
+                   info->stalled);
+    for (l = info->opcodes; l; l = l->next) {
+        if (l->value->count) {
+            monitor_printf(mon, "    %-19s %12" PRIu64 "\n", l->value->name,
+                           l->value->count);
+        }
+    }
+}
+
+static void print_device(Monitor *mon, const CxlCacheDeviceInfo *info)
+{
+    const CxlCacheLinesList *s;
+    const CxlCacheChannelInfoList *l;
+
+    monitor_printf(mon, "device %s%s%s\n", info->id ?: "",
+                   info->id ? " " : "", info->qom_path);
+    print_number(mon, "bytes", info->size);
+    print_number(mon, "ways", info->ways);
+    print_word(mon, "mode", CxlCacheMode_str(info->mode));
+    print_number(mon, "outstanding requests", info->outstanding);
+    print_number(mon, "lines written through", info->once_lines);
+    print_number(mon, "lines lost by reset", info->lost_lines);
+    for (s = info->states; s; s = s->next) {
+        if (s->value->lines) {
+            g_autofree char *what = g_strdup_printf("lines in %s",
+                                                    s->value->state);
+
+            print_number(mon, what, s->value->lines);
+        }
+    }
+    monitor_printf(mon, "  %-21s %12s %8s %9s %8s %12s\n", "channel", "depth",
+                   "credits", "returning", "messages", "stalled");
+    for (l = info->channels; l; l = l->next) {
+        print_channel(mon, l->value);
+    }
+}
+
+void hmp_info_cxl_cache(Monitor *mon, const QDict *qdict)
+{
+    g_autoptr(CxlCacheInfo) info = NULL;
+    const CxlCacheDeviceInfoList *l;
+    Error *err = NULL;
+
+    info = qmp_x_query_cxl_cache(&err);
+    if (hmp_handle_error(mon, err)) {
+        return;
+    }
+    print_home(mon, info);
+    print_trap(mon, info->trap);
+    for (l = info->devices; l; l = l->next) {
+        print_device(mon, l->value);
+    }
+}

@@ -1,0 +1,677 @@
+/*
+ * QTest testcase for what is to be seen of a CXL.cache: the window on its
+ * lines, x-query-cxl-cache, "info cxl-cache" and trace events
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * cxl-type1-crypto encrypts a page into another one. Without its cache (by
+ * CXL.io) this gives what the page must hold; with it, the page's 64 lines
+ * stay in the device. qtest's own reads and writes of guest memory are those
+ * of a CPU: they bring the lines home.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "qemu/units.h"
+#include "libqtest.h"
+#include "libqos/cxl-type1.h"
+#include "libqos/malloc-pc.h"
+
+#define PAGE        QCT_PAGE
+#define PAGE_LINES  QCT_PAGE_LINES
+#define CACHE_LINES (1 * MiB / QCT_LINE)
+#define SLOT        128
+
+/* MESI as the window has it */
+enum { MESI_S = 1, MESI_E = 2, MESI_I = 3, MESI_M = 6 };
+
+typedef struct Rig {
+    QTestState *qts;
+    QCXL *cxl;
+    QCXLType1 *t;
+    QGuestAllocator alloc;
+    uint64_t dst;
+    uint8_t cipher[PAGE];
+} Rig;
+
+static void encrypt(Rig *r)
+{
+    qct_encrypt_zeroes(r->t, r->dst, PAGE);
+}
+
+static void rig_start(Rig *r, const char *ram, const char *dev_opts)
+{
+    static const uint8_t key[16] = "sixteen bytes...";
+
+    r->qts = qtest_initf("-nodefaults " QCXL_MACHINE "%s" QCXL_PXB QCXL_RP
+                         ",cxl-cache=on " QCT_BACKEND QCT_DEVICE "%s",
+                         ram, dev_opts);
+    r->cxl = qcxl_new(r->qts);
+    pc_alloc_init(&r->alloc, r->qts, ALLOC_NO_FLAGS);
+    r->t = qct_new(r->cxl, &r->alloc, key);
+    r->dst = guest_alloc(&r->alloc, PAGE);
+    g_assert_cmphex(r->dst % PAGE, ==, 0);
+
+    qct_set_cache_enable(r->t, false);
+    encrypt(r);
+    qtest_memread(r->qts, r->dst, r->cipher, PAGE);
+    qtest_memset(r->qts, r->dst, 0, PAGE);
+    qct_set_cache_enable(r->t, true);
+}
+
+static void rig_end(Rig *r)
+{
+    guest_free(&r->alloc, r->dst);
+    qct_free(r->t, false);
+    alloc_destroy(&r->alloc);
+    qcxl_free(r->cxl);
+    qtest_quit(r->qts);
+}
+
+/* The only device there is */
+
+static QDict *device(QDict *info)
+{
+    return qct_device(info, 0);
+}
+
+static int64_t sent(QDict *info, const char *channel, const char *opcode)
+{
+    return qct_sent(device(info), channel, opcode);
+}
+
+static int64_t sent_all(QDict *info, const char *channel)
+{
+    return qct_sent_all(device(info), channel);
+}
+
+static int64_t lines_in(QDict *info, const char *state)
+{
+    return qct_lines(device(info), state);
+}
+
+/* The window */
+
+typedef struct Slot {
+    uint8_t data[64];
+    uint64_t ats;
+    uint8_t state;
+    uint8_t nreq;
+    uint8_t rsvd[6];
+    uint64_t desc[6];
+} Slot;
+
+QEMU_BUILD_BUG_ON(sizeof(Slot) != SLOT);
+
+static Slot *read_window(Rig *r)
+{
+    Slot *slot = g_new(Slot, CACHE_LINES);
+
+    qpci_memread(r->t->c->pci->pdev, r->t->window, 0, slot, CACHE_LINES * SLOT);
+    return slot;
+}
+
+/* All 64 lines of the page are there, in @mesi, and nothing else. */
+static void check_window(Rig *r, uint8_t mesi)
+{
+    static const uint8_t none[SLOT];
+    g_autofree Slot *slot = read_window(r);
+    uint64_t seen = 0;
+
+    for (int i = 0; i < CACHE_LINES; i++) {
+        Slot *s = &slot[i];
+        uint64_t addr = le64_to_cpu(s->ats) & 0x000fffffffffffc0ULL;
+        unsigned n = (addr - r->dst) / 64;
+
+        g_assert_cmpmem(&s->nreq, SLOT - 73, none, SLOT - 73);
+        if (!(le64_to_cpu(s->ats) & 1)) {
+            g_assert_cmphex(s->state, ==, MESI_I);
+            g_assert_cmpmem(s, 72, none, 72);
+            continue;
+        }
+        g_assert_cmphex(s->state, ==, mesi);
+        g_assert_cmphex(le64_to_cpu(s->ats), ==, addr | 3);
+        g_assert_cmpuint(n, <, PAGE_LINES);
+        g_assert_cmpmem(s->data, 64, r->cipher + n * 64, 64);
+        g_assert_false(seen & (1ULL << n));
+        seen |= 1ULL << n;
+    }
+    g_assert_cmphex(seen, ==, mesi == MESI_I ? 0 : UINT64_MAX);
+}
+
+static void check_same(QDict *a, QDict *b)
+{
+    g_assert_true(qobject_is_equal(QOBJECT(a), QOBJECT(b)));
+}
+
+/* A result stays in the cache, is read by a CPU, is written by a CPU. */
+static void test_life_of_a_page(void)
+{
+    uint8_t page[PAGE];
+    QDict *info, *again;
+    const char *access, *snoop;
+    int64_t requests, flushes;
+    Rig r;
+
+    rig_start(&r, QCXL_SHARED_RAM, ",id=t1");
+    g_assert_cmpuint(r.t->window_size, ==, CACHE_LINES * SLOT);
+    info = qct_query(r.qts);
+    g_assert_cmpstr(qdict_get_str(device(info), "mode"), ==, "on");
+    /* It was off until now, and has only said so. */
+    flushes = sent(info, "d2h-req", "CacheFlushed");
+    g_assert_cmpint(sent_all(info, "d2h-req"), ==, flushes);
+    qct_check_quiet(info);
+    check_window(&r, MESI_I);
+    qobject_unref(info);
+
+    encrypt(&r);
+    info = qct_query(r.qts);
+    if (qct_cannot_keep(info)) {
+        goto out;
+    }
+    access = qct_can_share(info) ? "read" : "flush";
+    snoop = qct_can_share(info) ? "SnpData" : "SnpInv";
+    qct_check_quiet(info);
+    g_assert_cmpint(lines_in(info, "M"), ==, PAGE_LINES);
+    g_assert_cmpint(lines_in(info, "I"), ==, CACHE_LINES - PAGE_LINES);
+    g_assert_cmpint(qdict_get_int(info, "tracked-lines"), ==, PAGE_LINES);
+    g_assert_cmpint(sent(info, "d2h-req", "RdOwnNoData"), ==, PAGE_LINES);
+    g_assert_cmpint(sent(info, "d2h-req", "RdCurr"), >=, PAGE_LINES);
+    g_assert_cmpint(sent(info, "h2d-rsp", "GO"), ==, PAGE_LINES + flushes);
+    g_assert_cmpint(sent_all(info, "h2d-req"), ==, 0);
+    g_assert_cmpint(sent_all(info, "d2h-data"), ==, 0);
+    g_assert_cmpint(qdict_get_int(info, "write-backs"), ==, 0);
+    g_assert_cmpint(qdict_get_int(device(info), "once-lines"), ==, 0);
+    g_assert_cmpint(qct_trap(info, "held"), ==, 1);
+    g_assert_cmpint(qct_trap(info, "zapped"), >=, 1);
+    g_assert_cmpint(qct_trap(info, "reads"), ==, 0);
+    requests = sent_all(info, "d2h-req");
+
+    /* Looking costs nothing, and writing to the window does nothing. */
+    check_window(&r, MESI_M);
+    for (uint64_t at = 0; at < CACHE_LINES * SLOT; at += 1000 * 8) {
+        qpci_io_writeq(r.t->c->pci->pdev, r.t->window, at, UINT64_MAX);
+    }
+    check_window(&r, MESI_M);
+    again = qct_query(r.qts);
+    check_same(info, again);
+    qobject_unref(info);
+    qobject_unref(again);
+
+    qtest_memread(r.qts, r.dst, page, PAGE);
+    g_assert_cmpmem(page, PAGE, r.cipher, PAGE);
+    /* This device does not keep what somebody reads. */
+    check_window(&r, MESI_I);
+    info = qct_query(r.qts);
+    qct_check_quiet(info);
+    g_assert_cmpint(lines_in(info, "I"), ==, CACHE_LINES);
+    g_assert_cmpint(sent_all(info, "h2d-req"), ==, PAGE_LINES);
+    g_assert_cmpint(sent(info, "h2d-req", snoop), ==, PAGE_LINES);
+    g_assert_cmpint(sent(info, "d2h-rsp", "RspIFwdM"), ==, PAGE_LINES);
+    g_assert_cmpint(qct_access(info, access, "count"), ==, PAGE_LINES);
+    g_assert_cmpint(qct_access(info, access, "snoops"), ==, PAGE_LINES);
+    g_assert_cmpint(qct_access(info, access, "dirty"), ==, PAGE_LINES);
+    g_assert_cmpint(qdict_get_int(info, "write-backs"), ==, PAGE_LINES);
+    g_assert_cmpint(qct_trap(info, "reads"), ==, 1);
+    g_assert_cmpint(qct_trap(info, "writes"), ==, 0);
+    /* The device has not asked for anything. */
+    g_assert_cmpint(sent_all(info, "d2h-req"), ==, requests);
+    qobject_unref(info);
+
+    qtest_writeb(r.qts, r.dst + 100, 0xaa);
+    check_window(&r, MESI_I);
+    info = qct_query(r.qts);
+    qct_check_quiet(info);
+    g_assert_cmpint(sent_all(info, "h2d-req"), ==, PAGE_LINES);
+    g_assert_cmpint(qct_trap(info, "writes"), ==, 0);
+    g_assert_cmpint(qct_trap(info, "held"), ==, 0);
+    g_assert_cmpint(qdict_get_int(info, "write-backs"), ==, PAGE_LINES);
+    r.cipher[100] = 0xaa;
+    qtest_memread(r.qts, r.dst, page, PAGE);
+    g_assert_cmpmem(page, PAGE, r.cipher, PAGE);
+out:
+    qobject_unref(info);
+    rig_end(&r);
+}
+
+/* Accesses of all sizes, also across slots and where nothing is aligned */
+static void test_window_accesses(void)
+{
+    static const unsigned sizes[] = { 1, 2, 3, 4, 5, 7, 8, 64, 200 };
+    g_autofree Slot *slot = NULL;
+    QPCIDevice *pci;
+    uint8_t *image;
+    QDict *info;
+    int first;
+    Rig r;
+
+    rig_start(&r, QCXL_SHARED_RAM, ",id=t1");
+    pci = r.t->c->pci->pdev;
+    encrypt(&r);
+    info = qct_query(r.qts);
+    if (qct_cannot_keep(info)) {
+        goto out;
+    }
+    slot = read_window(&r);
+    image = (uint8_t *)slot;
+    for (first = 0; !(slot[first].ats & cpu_to_le64(1)); first++) {
+        g_assert_cmpint(first, <, CACHE_LINES - 1);
+    }
+    for (int at = first * SLOT; at < (first + 2) * SLOT; at++) {
+        for (int i = 0; i < ARRAY_SIZE(sizes); i++) {
+            uint8_t buf[200];
+
+            if (at + sizes[i] <= CACHE_LINES * SLOT) {
+                qpci_memread(pci, r.t->window, at, buf, sizes[i]);
+                g_assert_cmpmem(buf, sizes[i], image + at, sizes[i]);
+            }
+        }
+        g_assert_cmphex(qpci_io_readb(pci, r.t->window, at), ==, image[at]);
+    }
+    for (int at = first * SLOT; at < (first + 1) * SLOT; at += 8) {
+        g_assert_cmphex(qpci_io_readw(pci, r.t->window, at + 2), ==,
+                        lduw_le_p(image + at + 2));
+        g_assert_cmphex(qpci_io_readl(pci, r.t->window, at + 4), ==,
+                        (uint32_t)ldl_le_p(image + at + 4));
+        g_assert_cmphex(qpci_io_readq(pci, r.t->window, at), ==,
+                        ldq_le_p(image + at));
+    }
+out:
+    qobject_unref(info);
+    rig_end(&r);
+}
+
+static void test_window_log(void)
+{
+    g_autofree char *log = g_strdup_printf("%s/cxl-cache-query-%d.log",
+                                           g_get_tmp_dir(), (int)getpid());
+    g_autofree char *opts = g_strdup_printf(",id=t1 -d guest_errors -D %s",
+                                            log);
+    g_autofree char *said = NULL;
+    Rig r;
+
+    rig_start(&r, QCXL_SHARED_RAM, opts);
+    qpci_io_writel(r.t->c->pci->pdev, r.t->window, 72, 0);
+    g_assert_true(g_file_get_contents(log, &said, NULL, NULL));
+    g_assert_nonnull(strstr(said, "t1: the cache window is read-only"));
+    unlink(log);
+    rig_end(&r);
+}
+
+/* RAM that cannot be trapped: lines are used once, and it says why. */
+static void test_use_once(void)
+{
+    uint8_t page[PAGE];
+    QDict *info;
+    Rig r;
+
+    rig_start(&r, QCT_PRIVATE_RAM, "");
+    encrypt(&r);
+    check_window(&r, MESI_I);
+    info = qct_query(r.qts);
+    qct_check_quiet(info);
+    g_assert_cmpint(lines_in(info, "I"), ==, CACHE_LINES);
+    g_assert_cmpint(qdict_get_int(device(info), "once-lines"), ==,
+                    PAGE_LINES);
+    g_assert_cmpint(sent(info, "d2h-req", "ItoMWr"), ==, PAGE_LINES);
+    g_assert_cmpint(sent(info, "h2d-rsp", "GO_WritePull"), ==, PAGE_LINES);
+    g_assert_cmpint(sent_all(info, "d2h-data"), ==, PAGE_LINES);
+    g_assert_cmpint(qct_trap(info, "held"), ==, 0);
+    g_assert_cmpint(qct_trap(info, "zapped"), ==, 0);
+    g_assert_true(qct_has_obstacle(info));
+    /* The device was given no id. */
+    g_assert_false(qdict_haskey(device(info), "id"));
+    g_assert_true(g_str_has_prefix(qdict_get_str(device(info), "qom-path"),
+                                   "/machine/peripheral-anon/"));
+    qobject_unref(info);
+    qtest_memread(r.qts, r.dst, page, PAGE);
+    g_assert_cmpmem(page, PAGE, r.cipher, PAGE);
+    rig_end(&r);
+}
+
+static void check_mode(Rig *r, const char *mode)
+{
+    QDict *info = qct_query(r->qts);
+
+    g_assert_cmpstr(qdict_get_str(device(info), "mode"), ==, mode);
+    qobject_unref(info);
+}
+
+/* T64: a device that goes past the page tables sends all lines home for good */
+static void test_bypass(void)
+{
+    uint8_t page[PAGE];
+    QDict *info;
+    Rig r;
+
+    if (!qtest_has_device("ivshmem-plain")) {
+        g_test_skip("no ivshmem-plain");
+        return;
+    }
+    rig_start(&r, QCXL_SHARED_RAM "-object memory-backend-memfd,id=shm,"
+              "size=1M,share=on -device pcie-root-port,id=hp,bus=pcie.0,"
+              "chassis=9 ", "");
+    encrypt(&r);
+    info = qct_query(r.qts);
+    if (qct_cannot_keep(info)) {
+        goto out;
+    }
+    g_assert_cmpint(lines_in(info, "M"), ==, PAGE_LINES);
+    g_assert_false(qct_has_obstacle(info));
+    qobject_unref(info);
+
+    qtest_qmp_device_add(r.qts, "ivshmem-plain", "iv",
+                         "{'bus': 'hp', 'memdev': 'shm'}");
+    info = qct_query(r.qts);
+    g_assert_true(qct_has_obstacle(info));
+    g_assert_cmpint(lines_in(info, "I"), ==, CACHE_LINES);
+    g_assert_cmpint(qct_trap(info, "held"), ==, 0);
+    g_assert_cmpint(qdict_get_int(info, "write-backs"), ==, PAGE_LINES);
+    qobject_unref(info);
+    qtest_memread(r.qts, r.dst, page, PAGE);
+    g_assert_cmpmem(page, PAGE, r.cipher, PAGE);
+
+    encrypt(&r);
+    info = qct_query(r.qts);
+    g_assert_cmpint(lines_in(info, "I"), ==, CACHE_LINES);
+    g_assert_cmpint(qdict_get_int(device(info), "once-lines"), ==, PAGE_LINES);
+    qtest_memread(r.qts, r.dst, page, PAGE);
+    g_assert_cmpmem(page, PAGE, r.cipher, PAGE);
+out:
+    qobject_unref(info);
+    rig_end(&r);
+}
+
+static void test_description(void)
+{
+    QDict *info, *dev;
+    Rig r;
+
+    rig_start(&r, QCXL_SHARED_RAM, ",id=t1,cache-size=512K,cache-ways=4");
+    g_assert_cmpuint(r.t->window_size, ==, 1 * MiB);
+    info = qct_query(r.qts);
+    dev = device(info);
+    g_assert_cmpstr(qdict_get_str(dev, "id"), ==, "t1");
+    g_assert_cmpstr(qdict_get_str(dev, "qom-path"), ==,
+                    "/machine/peripheral/t1");
+    g_assert_cmpint(qdict_get_int(dev, "size"), ==, 512 * KiB);
+    g_assert_cmpint(qdict_get_int(dev, "ways"), ==, 4);
+    g_assert_cmpint(lines_in(info, "I"), ==, 512 * KiB / 64);
+    /* As the root port has it by default: 16M */
+    g_assert_cmpint(qdict_get_int(info, "filter-lines"), ==, 16 * MiB / 64);
+    qobject_unref(info);
+    check_mode(&r, "on");
+    qct_set_disable_caching(r.t, true);
+    check_mode(&r, "once");
+    qct_set_cache_enable(r.t, false);
+    check_mode(&r, "off");
+    rig_end(&r);
+}
+
+/* A system reset drops what was not written back, and says how much. */
+static void test_reset(void)
+{
+    QDict *info;
+    Rig r;
+
+    rig_start(&r, QCXL_SHARED_RAM, ",id=t1");
+    encrypt(&r);
+    info = qct_query(r.qts);
+    if (qct_cannot_keep(info)) {
+        goto out;
+    }
+    g_assert_cmpint(qdict_get_int(device(info), "lost-lines"), ==, 0);
+    qobject_unref(info);
+    qtest_system_reset(r.qts);
+    info = qct_query(r.qts);
+    g_assert_cmpint(qdict_get_int(device(info), "lost-lines"), ==, PAGE_LINES);
+    g_assert_cmpint(lines_in(info, "I"), ==, CACHE_LINES);
+    g_assert_cmpint(qdict_get_int(info, "tracked-lines"), ==, 0);
+    g_assert_cmpint(qdict_get_int(info, "write-backs"), ==, 0);
+    g_assert_cmpint(qct_trap(info, "held"), ==, 0);
+    qct_check_quiet(info);
+out:
+    qobject_unref(info);
+    qcxl_init(r.cxl);
+    qvirtio_pci_device_enable(r.t->c->pci);
+    rig_end(&r);
+}
+
+/* A snoop filter that is smaller than the cache takes lines back. */
+static void test_filter(void)
+{
+    enum { FILTER = 1024, PAGES = 24 };
+    uint64_t pages, first_dst;
+    QDict *info;
+    Rig r;
+
+    rig_start(&r, QCXL_SHARED_RAM "-global cxl-rp.cxl-cache-sf-size=64K ",
+              ",id=t1");
+    pages = guest_alloc(&r.alloc, PAGES * PAGE);
+    first_dst = r.dst;
+    for (int i = 0; i < PAGES; i++) {
+        r.dst = pages + i * PAGE;
+        encrypt(&r);
+    }
+    r.dst = first_dst;
+    info = qct_query(r.qts);
+    if (!qct_cannot_keep(info)) {
+        qct_check_quiet(info);
+        g_assert_cmpint(qdict_get_int(info, "filter-lines"), ==, FILTER);
+        g_assert_cmpint(qdict_get_int(info, "tracked-lines"), <=, FILTER);
+        g_assert_cmpint(qdict_get_int(info, "back-invalidations"), ==,
+                        PAGES * PAGE_LINES - lines_in(info, "M"));
+        g_assert_cmpint(qdict_get_int(info, "back-invalidations"), ==,
+                        qdict_get_int(info, "write-backs"));
+        g_assert_cmpint(qdict_get_int(info, "back-invalidations"), >=,
+                        PAGES * PAGE_LINES - FILTER);
+        g_assert_cmpint(sent(info, "h2d-req", "SnpInv"), ==,
+                        qdict_get_int(info, "back-invalidations"));
+    }
+    qobject_unref(info);
+    guest_free(&r.alloc, pages);
+    rig_end(&r);
+}
+
+static char *info_cxl_cache(QTestState *qts)
+{
+    return qtest_hmp(qts, "info cxl-cache");
+}
+
+static void check_line(const char *text, const char *what, uint64_t n)
+{
+    g_autofree char *pattern = g_strdup_printf("(?m)^ +%s +%" PRIu64 "\r?$",
+                                               what, n);
+
+    if (!g_regex_match_simple(pattern, text, 0, 0)) {
+        g_error("no line \"%s %" PRIu64 "\" in\n%s", what, n, text);
+    }
+}
+
+/* The same numbers for people; opcodes that were not sent are left out. */
+static void test_hmp(void)
+{
+    g_autofree char *text = NULL;
+    QDict *info;
+    Rig r;
+
+    rig_start(&r, QCT_PRIVATE_RAM, ",id=t1");
+    encrypt(&r);
+    info = qct_query(r.qts);
+    text = info_cxl_cache(r.qts);
+    check_line(text, "ItoMWr", PAGE_LINES);
+    check_line(text, "GO_WritePull", PAGE_LINES);
+    check_line(text, "Data", PAGE_LINES);
+    check_line(text, "RdCurr", sent(info, "d2h-req", "RdCurr"));
+    check_line(text, "lines in I", CACHE_LINES);
+    check_line(text, "lines written through", PAGE_LINES);
+    check_line(text, "pages held", 0);
+    g_assert_nonnull(strstr(text, "device t1 /machine/peripheral/t1"));
+    g_assert_true(qct_has_obstacle(info));
+    g_assert_nonnull(strstr(text, qdict_get_str(qdict_get_qdict(info, "trap"),
+                                                "obstacle")));
+    g_assert_null(strstr(text, "RdOwnNoData"));
+    g_assert_null(strstr(text, "SnpData"));
+    g_assert_null(strstr(text, "lines in M"));
+    qobject_unref(info);
+    rig_end(&r);
+}
+
+static void check_no_device(QTestState *qts)
+{
+    g_autofree char *text = NULL;
+    QDict *rsp = qtest_qmp(qts, "{'execute': 'x-query-cxl-cache'}");
+
+    qmp_expect_error_and_unref(rsp, "GenericError");
+    text = info_cxl_cache(qts);
+    g_assert_nonnull(strstr(text, "has no CXL.cache device"));
+}
+
+static void test_no_device(void)
+{
+    QTestState *qts = qtest_init("-nodefaults " QCXL_MACHINE);
+    QCXL *cxl;
+    QDict *rsp;
+
+    check_no_device(qts);
+    qtest_quit(qts);
+
+    qts = qtest_init("-nodefaults " QCXL_MACHINE QCXL_SHARED_RAM QCXL_PXB
+                     QCXL_RP ",cxl-cache=on " QCT_BACKEND QCT_DEVICE ",id=t1");
+    cxl = qcxl_new(qts);
+    rsp = qtest_qmp(qts, "{'execute': 'x-query-cxl-cache'}");
+    g_assert_true(qdict_haskey(rsp, "return"));
+    qobject_unref(rsp);
+    qcxl_unplug(cxl, "t1");
+    check_no_device(qts);
+    qcxl_free(cxl);
+    qtest_quit(qts);
+}
+
+/* How many lines of the log have all of these words */
+static unsigned count_log(const char *log, const char *a, const char *b)
+{
+    g_autofree char *said = NULL;
+    g_auto(GStrv) lines = NULL;
+    unsigned n = 0;
+
+    g_assert_true(g_file_get_contents(log, &said, NULL, NULL));
+    lines = g_strsplit(said, "\n", -1);
+    for (char **l = lines; *l; l++) {
+        n += strstr(*l, a) && strstr(*l, b);
+    }
+    return n;
+}
+
+static void trace(Rig *r, const char *events, bool on)
+{
+    g_autofree char *said = qtest_hmp(r->qts, "trace-event %s %s", events,
+                                      on ? "on" : "off");
+
+    g_assert_cmpstr(said, ==, "");
+}
+
+/* Every message of every line, with the line's address */
+static void test_trace(void)
+{
+    g_autofree char *log = g_strdup_printf("%s/cxl-cache-trace-%d.log",
+                                           g_get_tmp_dir(), (int)getpid());
+    g_autofree char *opts = g_strdup_printf(",id=t1 -D %s", log);
+    uint8_t page[PAGE];
+    QDict *info;
+    Rig r;
+
+    unlink(log);
+    rig_start(&r, QCXL_SHARED_RAM, opts);
+    trace(&r, "cxl_cache_*", true);
+    encrypt(&r);
+    qtest_memread(r.qts, r.dst, page, PAGE);
+    info = qct_query(r.qts);
+    if (qct_cannot_keep(info)) {
+        goto out;
+    }
+    trace(&r, "cxl_cache_*", false);
+    /* Silent again */
+    qtest_memset(r.qts, r.dst, 0, PAGE);
+    encrypt(&r);
+
+    for (int i = 0; i < PAGE_LINES; i++) {
+        g_autofree char *addr = g_strdup_printf(" 0x%" PRIx64 " ",
+                                                r.dst + i * 64);
+
+        g_assert_cmpuint(count_log(log, "t1: D2H Req RdOwnNoData", addr), ==,
+                         1);
+        g_assert_cmpuint(count_log(log, "t1: H2D Rsp GO state E RspData 0x002",
+                                   addr), ==, 1);
+        g_assert_cmpuint(count_log(log, "t1: H2D Req Snp", addr), ==, 1);
+        g_assert_cmpuint(count_log(log, "t1: D2H Rsp Rsp", addr), ==, 1);
+        g_assert_cmpuint(count_log(log, "t1: D2H Data", addr), ==, 1);
+        g_assert_cmpuint(count_log(log, addr, "t1: "), ==, 5);
+    }
+    g_assert_cmpuint(count_log(log, "t1: D2H Req RdCurr 0x", " CQID "), ==,
+                     count_log(log, "t1: H2D Data 0x", " CQID "));
+    g_assert_cmpuint(count_log(log, "t1: D2H Req RdCurr 0x", " CQID "), >=,
+                     PAGE_LINES);
+    g_assert_cmpuint(count_log(log, "0xffffffffffffffff ", ""), ==, 0);
+    g_assert_cmpuint(count_log(log, "cxl_cache_fault", ""), ==, 1);
+    g_assert_cmpuint(count_log(log, "cxl_cache_zap", ""), ==, 1);
+out:
+    qobject_unref(info);
+    rig_end(&r);
+    unlink(log);
+}
+
+/* Each channel's event is enough for itself. */
+static void test_trace_one(void)
+{
+    static const char *const events[] = {
+        "d2h_req", "d2h_rsp", "d2h_data", "h2d_req", "h2d_rsp", "h2d_data",
+    };
+    g_autofree char *log = g_strdup_printf("%s/cxl-cache-trace-%d.log",
+                                           g_get_tmp_dir(), (int)getpid());
+    g_autofree char *opts = g_strdup_printf(",id=t1 -D %s", log);
+    uint8_t page[PAGE];
+    QDict *info;
+    Rig r;
+
+    unlink(log);
+    rig_start(&r, QCXL_SHARED_RAM, opts);
+    for (int i = 0; i < ARRAY_SIZE(events); i++) {
+        g_autofree char *event = g_strdup_printf("cxl_cache_%s", events[i]);
+
+        trace(&r, event, true);
+        encrypt(&r);
+        qtest_memread(r.qts, r.dst, page, PAGE);
+        trace(&r, event, false);
+    }
+    info = qct_query(r.qts);
+    if (!qct_cannot_keep(info)) {
+        for (int i = 0; i < ARRAY_SIZE(events); i++) {
+            g_assert_cmpuint(count_log(log, events[i], "t1: "), >=,
+                             PAGE_LINES);
+        }
+    }
+    qobject_unref(info);
+    rig_end(&r);
+    unlink(log);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/cxl-cache-query/life-of-a-page", test_life_of_a_page);
+    qtest_add_func("/cxl-cache-query/window-accesses", test_window_accesses);
+    qtest_add_func("/cxl-cache-query/window-log", test_window_log);
+    qtest_add_func("/cxl-cache-query/use-once", test_use_once);
+    qtest_add_func("/cxl-cache-query/bypass", test_bypass);
+    qtest_add_func("/cxl-cache-query/description", test_description);
+    qtest_add_func("/cxl-cache-query/reset", test_reset);
+    qtest_add_func("/cxl-cache-query/filter", test_filter);
+    qtest_add_func("/cxl-cache-query/hmp", test_hmp);
+    qtest_add_func("/cxl-cache-query/no-device", test_no_device);
+    qtest_add_func("/cxl-cache-query/trace", test_trace);
+    qtest_add_func("/cxl-cache-query/trace-one", test_trace_one);
+    return g_test_run();
+}

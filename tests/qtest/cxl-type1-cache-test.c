@@ -1,0 +1,874 @@
+/*
+ * QTest testcase for the cache of cxl-type1-crypto: data, resets, registers
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the right ciphertext is comes from a published vector, or from the same
+ * device by CXL.io, without its cache. Reads and writes of guest memory by
+ * qtest are those of a CPU.
+ *
+ * T74 and so on are the numbers of the cases in the project's list of
+ * protocol tests.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "qemu/units.h"
+#include "libqtest.h"
+#include "libqos/cxl-type1.h"
+#include "libqos/malloc-pc.h"
+#include "hw/pci/pci_regs.h"
+
+#define PAGE        QCT_PAGE
+#define PAGE_LINES  QCT_PAGE_LINES
+#define OLD         0x5a
+
+/* DVSEC 0 of the device */
+#define DEV_CTRL2       0x10
+#define CTRL2_DISABLE   0x0001
+#define CTRL2_WB_INV    0x0002
+#define DEV_STATUS2     0x12
+#define STATUS2_INVALID 0x0001
+
+/* NIST SP 800-38A, F.2.1: CBC-AES128.Encrypt */
+static const uint8_t key[16] = {
+    0x2b, 0x7e, 0x15, 0x16, 0x28, 0xae, 0xd2, 0xa6,
+    0xab, 0xf7, 0x15, 0x88, 0x09, 0xcf, 0x4f, 0x3c
+};
+static const uint8_t iv[16] = {
+    0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07,
+    0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f
+};
+static const uint8_t plain[64] = {
+    0x6b, 0xc1, 0xbe, 0xe2, 0x2e, 0x40, 0x9f, 0x96,
+    0xe9, 0x3d, 0x7e, 0x11, 0x73, 0x93, 0x17, 0x2a,
+    0xae, 0x2d, 0x8a, 0x57, 0x1e, 0x03, 0xac, 0x9c,
+    0x9e, 0xb7, 0x6f, 0xac, 0x45, 0xaf, 0x8e, 0x51,
+    0x30, 0xc8, 0x1c, 0x46, 0xa3, 0x5c, 0xe4, 0x11,
+    0xe5, 0xfb, 0xc1, 0x19, 0x1a, 0x0a, 0x52, 0xef,
+    0xf6, 0x9f, 0x24, 0x45, 0xdf, 0x4f, 0x9b, 0x17,
+    0xad, 0x2b, 0x41, 0x7b, 0xe6, 0x6c, 0x37, 0x10
+};
+static const uint8_t cipher[64] = {
+    0x76, 0x49, 0xab, 0xac, 0x81, 0x19, 0xb2, 0x46,
+    0xce, 0xe9, 0x8e, 0x9b, 0x12, 0xe9, 0x19, 0x7d,
+    0x50, 0x86, 0xcb, 0x9b, 0x50, 0x72, 0x19, 0xee,
+    0x95, 0xdb, 0x11, 0x3a, 0x91, 0x76, 0x78, 0xb2,
+    0x73, 0xbe, 0xd6, 0xb8, 0xe3, 0xc1, 0x74, 0x3b,
+    0x71, 0x16, 0xe6, 0x9e, 0x22, 0x22, 0x95, 0x16,
+    0x3f, 0xf1, 0xca, 0xa1, 0x68, 0x1f, 0xac, 0x09,
+    0x12, 0x0e, 0xca, 0x30, 0x75, 0x86, 0xe1, 0xa7
+};
+
+/* A machine with one device, or with two that share their host */
+typedef struct Rig {
+    QTestState *qts;
+    QGuestAllocator alloc;
+    unsigned devices;
+    QCXLType1 *t[2];
+} Rig;
+
+static void rig_start_ram(Rig *r, const char *ram, const char *opts)
+{
+    *r = (Rig) { .devices = strstr(opts, "id=rp1") ? 2 : 1 };
+    r->qts = qtest_initf("-nodefaults " QCXL_MACHINE "%s" QCXL_PXB QCXL_RP
+                         ",cxl-cache=on " QCT_BACKEND QCT_DEVICE ",id=t0%s",
+                         ram, opts);
+    pc_alloc_init(&r->alloc, r->qts, ALLOC_NO_FLAGS);
+    for (unsigned i = 0; i < r->devices; i++) {
+        r->t[i] = qct_new(qcxl_new_port(r->qts, i), &r->alloc, key);
+    }
+}
+
+static void rig_start(Rig *r, const char *opts)
+{
+    rig_start_ram(r, QCXL_SHARED_RAM, opts);
+}
+
+static void rig_end(Rig *r)
+{
+    for (unsigned i = 0; i < r->devices; i++) {
+        QCXL *cxl = r->t[i]->cxl;
+
+        qct_free(r->t[i], false);
+        qcxl_free(cxl);
+    }
+    alloc_destroy(&r->alloc);
+    qtest_quit(r->qts);
+}
+
+static uint64_t alloc_filled(Rig *r, size_t len, uint8_t value)
+{
+    uint64_t addr = guest_alloc(&r->alloc, len);
+
+    g_assert_cmphex(addr % PAGE, ==, 0);
+    qtest_memset(r->qts, addr, value, len);
+    return addr;
+}
+
+/* Bytes that are not the same everywhere */
+static uint64_t alloc_source(Rig *r, size_t len)
+{
+    g_autofree uint8_t *buf = g_malloc(len);
+    uint64_t addr = alloc_filled(r, len, 0);
+
+    for (size_t i = 0; i < len; i++) {
+        buf[i] = (i * 0x9e3779b1u) >> 13;
+    }
+    qtest_memwrite(r->qts, addr, buf, len);
+    return addr;
+}
+
+static uint8_t crypt_to(QCXLType1 *t, uint64_t src, uint64_t dst, uint32_t len)
+{
+    return qct_encrypt_at(t, iv, (QCTSeg[]) { { src, len }, { } },
+                          (QCTSeg[]) { { dst, len }, { } });
+}
+
+static void encrypt(QCXLType1 *t, uint64_t src, uint64_t dst, uint32_t len)
+{
+    g_assert_cmpuint(crypt_to(t, src, dst, len), ==, VIRTIO_CRYPTO_OK);
+}
+
+/* What becomes of @src; by CXL.io, before the cache is used */
+static uint8_t *encrypt_uncached(Rig *r, uint64_t src, uint32_t len)
+{
+    uint64_t tmp = alloc_filled(r, len, 0);
+    uint8_t *out = g_malloc(len);
+
+    qct_set_cache_enable(r->t[0], false);
+    encrypt(r->t[0], src, tmp, len);
+    qct_set_cache_enable(r->t[0], true);
+    qtest_memread(r->qts, tmp, out, len);
+    guest_free(&r->alloc, tmp);
+    return out;
+}
+
+static void check_memory(Rig *r, uint64_t addr, const void *want, size_t len)
+{
+    g_autofree uint8_t *buf = g_malloc(len);
+
+    qtest_memread(r->qts, addr, buf, len);
+    g_assert_cmpmem(buf, len, want, len);
+}
+
+static void check_filled(Rig *r, uint64_t addr, uint8_t value, size_t len)
+{
+    g_autofree uint8_t *want = g_malloc(len);
+
+    memset(want, value, len);
+    check_memory(r, addr, want, len);
+}
+
+/* The query at this moment, everything being quiet */
+static QDict *quiet(Rig *r)
+{
+    QDict *info = qct_query(r->qts);
+
+    qct_check_quiet(info);
+    return info;
+}
+
+static int64_t lines_of(Rig *r, unsigned n, const char *state)
+{
+    QDict *info = quiet(r);
+    int64_t lines = qct_lines(qct_device(info, n), state);
+
+    qobject_unref(info);
+    return lines;
+}
+
+static int64_t sent_by(Rig *r, unsigned n, const char *channel,
+                       const char *opcode)
+{
+    QDict *info = quiet(r);
+    int64_t sent = qct_sent(qct_device(info, n), channel, opcode);
+
+    qobject_unref(info);
+    return sent;
+}
+
+static bool cannot_keep(Rig *r)
+{
+    QDict *info = qct_query(r->qts);
+    bool cannot = qct_cannot_keep(info);
+
+    qobject_unref(info);
+    return cannot;
+}
+
+/* A page with modified lines in device 0. Returns false if that is not here */
+static bool make_modified(Rig *r, uint64_t *dst, uint8_t **want)
+{
+    uint64_t src = alloc_source(r, PAGE);
+
+    *dst = alloc_filled(r, PAGE, OLD);
+    *want = encrypt_uncached(r, src, PAGE);
+    encrypt(r->t[0], src, *dst, PAGE);
+    guest_free(&r->alloc, src);
+    if (cannot_keep(r)) {
+        return false;
+    }
+    g_assert_cmpint(lines_of(r, 0, "M"), ==, PAGE_LINES);
+    return true;
+}
+
+/* T86: a known answer, still modified when the guest is told */
+static void test_known_answer(void)
+{
+    uint64_t src, dst;
+    Rig r;
+
+    rig_start(&r, "");
+    src = alloc_filled(&r, PAGE, 0);
+    dst = alloc_filled(&r, PAGE, OLD);
+    qtest_memwrite(r.qts, src + 256, plain, sizeof(plain));
+    encrypt(r.t[0], src + 256, dst + 256, sizeof(plain));
+    if (!cannot_keep(&r)) {
+        g_assert_cmpint(lines_of(&r, 0, "M"), ==, 1);
+    }
+    check_memory(&r, dst + 256, cipher, sizeof(cipher));
+    check_filled(&r, dst, OLD, 256);
+    check_filled(&r, dst + 320, OLD, PAGE - 320);
+    rig_end(&r);
+}
+
+/* T87: without coherence this would be seen. */
+static void test_no_snoop(void)
+{
+    g_autofree uint8_t *want = NULL;
+    uint8_t buf[PAGE];
+    uint64_t dst;
+    Rig r;
+
+    rig_start(&r, "");
+    qobject_unref(qtest_qmp(r.qts, "{'execute': 'qom-set', 'arguments': {"
+                            "'path': '/machine/cxl-cache',"
+                            "'property': 'x-no-snoop', 'value': true}}"));
+    if (make_modified(&r, &dst, &want)) {
+        qtest_memread(r.qts, dst, buf, PAGE);
+        g_assert_cmpint(memcmp(buf, want, PAGE), !=, 0);
+        check_filled(&r, dst, OLD, PAGE);
+    }
+    rig_end(&r);
+}
+
+/* Nothing is left behind when the guest is told, and nothing faults then. */
+static void test_completion(void)
+{
+    g_autofree uint8_t *want = NULL;
+    uint64_t src, dst;
+    QDict *info, *dev;
+    Rig r;
+
+    rig_start(&r, ",writeback=completion");
+    src = alloc_source(&r, PAGE);
+    dst = alloc_filled(&r, PAGE, OLD);
+    want = encrypt_uncached(&r, src, PAGE);
+    encrypt(r.t[0], src, dst, PAGE);
+    info = quiet(&r);
+    if (!qct_cannot_keep(info)) {
+        dev = qct_device(info, 0);
+        g_assert_cmpint(qct_lines(dev, "I"), ==, 1 * MiB / QCT_LINE);
+        g_assert_cmpint(qct_sent(dev, "d2h-req", "RdOwnNoData"), ==,
+                        PAGE_LINES);
+        g_assert_cmpint(qct_sent(dev, "d2h-req", "DirtyEvict"), ==,
+                        PAGE_LINES);
+        g_assert_cmpint(qct_sent(dev, "h2d-rsp", "GO_WritePull"), ==,
+                        PAGE_LINES);
+        g_assert_cmpint(qdict_get_int(info, "write-backs"), ==, PAGE_LINES);
+    }
+    qobject_unref(info);
+    check_memory(&r, dst, want, PAGE);
+    info = quiet(&r);
+    g_assert_cmpint(qct_trap(info, "reads"), ==, 0);
+    g_assert_cmpint(qct_trap(info, "held"), ==, 0);
+    g_assert_cmpint(qct_sent_all(qct_device(info, 0), "h2d-req"), ==, 0);
+    qobject_unref(info);
+    rig_end(&r);
+}
+
+static void flr(Rig *r)
+{
+    QPCIDevice *pdev = r->t[0]->c->pci->pdev;
+    uint8_t cap = qpci_find_capability(pdev, PCI_CAP_ID_EXP, 0);
+
+    qcxl_writew(pdev, cap + PCI_EXP_DEVCTL, qcxl_readw(pdev, cap +
+                PCI_EXP_DEVCTL) | PCI_EXP_DEVCTL_BCR_FLR);
+    qvirtio_crypto_release(r->t[0]->c);
+    qvirtio_pci_device_enable(r->t[0]->c->pci);
+}
+
+static void virtio_reset(Rig *r)
+{
+    qvirtio_crypto_stop(r->t[0]->c);
+}
+
+/* T74: neither knows the cache. */
+static void check_survives(void (*reset)(Rig *r))
+{
+    g_autofree uint8_t *want = NULL;
+    uint64_t dst, other;
+    Rig r;
+
+    rig_start(&r, "");
+    if (make_modified(&r, &dst, &want)) {
+        reset(&r);
+        g_assert_cmpint(lines_of(&r, 0, "M"), ==, PAGE_LINES);
+        check_memory(&r, dst, want, PAGE);
+        g_assert_cmpint(lines_of(&r, 0, "M"), ==, 0);
+        qct_attach(r.t[0], key);
+        other = alloc_filled(&r, PAGE, OLD);
+        qct_encrypt_zeroes(r.t[0], other, PAGE);
+        g_assert_cmpint(lines_of(&r, 0, "M"), ==, PAGE_LINES);
+    }
+    rig_end(&r);
+}
+
+static void test_flr(void)
+{
+    check_survives(flr);
+}
+
+static void test_virtio_reset(void)
+{
+    check_survives(virtio_reset);
+}
+
+/* The device anew, after a reset that its BARs did not survive */
+static void start_again(Rig *r)
+{
+    QCXL *cxl = r->t[0]->cxl;
+
+    qct_free(r->t[0], true);
+    r->t[0] = qct_new(cxl, &r->alloc, key);
+}
+
+/* T75: what is loaded into RAM next stays, whatever the cache had. */
+static void test_system_reset(void)
+{
+    g_autofree uint8_t *want = NULL;
+    uint64_t dst, other;
+    QDict *info;
+    Rig r;
+
+    rig_start(&r, "");
+    if (!make_modified(&r, &dst, &want)) {
+        goto out;
+    }
+    qtest_system_reset(r.qts);
+    info = quiet(&r);
+    g_assert_cmpint(qdict_get_int(qct_device(info, 0), "lost-lines"), ==,
+                    PAGE_LINES);
+    g_assert_cmpint(qdict_get_int(info, "tracked-lines"), ==, 0);
+    g_assert_cmpint(qct_trap(info, "held"), ==, 0);
+    g_assert_cmpint(qdict_get_int(info, "write-backs"), ==, 0);
+    qobject_unref(info);
+    /* Never written back: what RAM had before */
+    check_filled(&r, dst, OLD, PAGE);
+    qtest_memset(r.qts, dst, 0x77, PAGE);
+
+    qcxl_init(r.t[0]->cxl);
+    start_again(&r);
+    other = alloc_filled(&r, PAGE, OLD);
+    qct_encrypt_zeroes(r.t[0], other, PAGE);
+    g_assert_cmpint(lines_of(&r, 0, "M"), ==, PAGE_LINES);
+    check_filled(&r, dst, 0x77, PAGE);
+    qcxl_secondary_reset(r.t[0]->cxl);
+    check_filled(&r, dst, 0x77, PAGE);
+    start_again(&r);
+out:
+    rig_end(&r);
+}
+
+/* T76: nothing is lost. */
+static void test_secondary_reset(void)
+{
+    g_autofree uint8_t *want = NULL;
+    uint64_t dst;
+    QDict *info;
+    Rig r;
+
+    rig_start(&r, "");
+    if (make_modified(&r, &dst, &want)) {
+        qcxl_secondary_reset(r.t[0]->cxl);
+        info = quiet(&r);
+        g_assert_cmpint(qct_lines(qct_device(info, 0), "I"), ==,
+                        1 * MiB / QCT_LINE);
+        g_assert_cmpint(qdict_get_int(info, "write-backs"), ==, PAGE_LINES);
+        g_assert_cmpint(qdict_get_int(qct_device(info, 0), "lost-lines"), ==,
+                        0);
+        g_assert_cmpint(qct_trap(info, "held"), ==, 0);
+        qobject_unref(info);
+        check_memory(&r, dst, want, PAGE);
+        start_again(&r);
+        qct_encrypt_zeroes(r.t[0], dst, PAGE);
+        g_assert_cmpint(lines_of(&r, 0, "M"), ==, PAGE_LINES);
+    }
+    rig_end(&r);
+}
+
+/* T77: Disable_Caching, write back and invalidate */
+static void test_registers(void)
+{
+    g_autofree uint8_t *want = NULL;
+    uint64_t src, dst, other;
+    int64_t flushed, owned;
+    QPCIDevice *pdev;
+    QDict *info;
+    uint16_t dvsec;
+    Rig r;
+
+    rig_start(&r, "");
+    if (!make_modified(&r, &dst, &want)) {
+        goto out;
+    }
+    pdev = r.t[0]->c->pci->pdev;
+    dvsec = qcxl_find_dvsec(pdev, 0);
+    flushed = sent_by(&r, 0, "d2h-req", "CacheFlushed");
+    owned = sent_by(&r, 0, "d2h-req", "RdOwnNoData");
+    /* Ignored while the cache may take lines */
+    qcxl_writew(pdev, dvsec + DEV_CTRL2, CTRL2_WB_INV);
+    g_assert_cmpint(lines_of(&r, 0, "M"), ==, PAGE_LINES);
+
+    qcxl_writew(pdev, dvsec + DEV_CTRL2, CTRL2_DISABLE);
+    qcxl_writew(pdev, dvsec + DEV_CTRL2, CTRL2_DISABLE | CTRL2_WB_INV);
+    g_assert_cmphex(qcxl_readw(pdev, dvsec + DEV_STATUS2) & STATUS2_INVALID,
+                    !=, 0);
+    info = quiet(&r);
+    g_assert_cmpint(qct_lines(qct_device(info, 0), "M"), ==, 0);
+    g_assert_cmpint(qdict_get_int(info, "tracked-lines"), ==, 0);
+    g_assert_cmpint(qdict_get_int(info, "write-backs"), ==, PAGE_LINES);
+    g_assert_cmpint(qct_sent(qct_device(info, 0), "d2h-req", "CacheFlushed"),
+                    ==, flushed + 1);
+    /* All of it before anybody asked for it */
+    g_assert_cmpint(qct_sent_all(qct_device(info, 0), "h2d-req"), ==, 0);
+    qobject_unref(info);
+    check_memory(&r, dst, want, PAGE);
+
+    src = alloc_source(&r, PAGE);
+    other = alloc_filled(&r, PAGE, OLD);
+    encrypt(r.t[0], src, other, PAGE);
+    info = quiet(&r);
+    g_assert_cmpint(qdict_get_int(info, "tracked-lines"), ==, 0);
+    g_assert_cmpint(qct_sent(qct_device(info, 0), "d2h-req", "RdOwnNoData"),
+                    ==, owned);
+    g_assert_cmpint(qct_sent(qct_device(info, 0), "d2h-req", "RdOwn"), ==, 0);
+    g_assert_cmpint(qct_sent(qct_device(info, 0), "d2h-req", "ItoMWr"), ==,
+                    PAGE_LINES);
+    qobject_unref(info);
+    check_memory(&r, other, want, PAGE);
+
+    qcxl_writew(pdev, dvsec + DEV_CTRL2, 0);
+    encrypt(r.t[0], src, other, PAGE);
+    g_assert_cmpint(lines_of(&r, 0, "M"), ==, PAGE_LINES);
+    check_memory(&r, other, want, PAGE);
+out:
+    rig_end(&r);
+}
+
+/* T79: no message at all */
+static void test_cache_enable_off(void)
+{
+    uint64_t src, dst;
+    QDict *info, *dev;
+    Rig r;
+
+    rig_start(&r, ",cache-enable=off");
+    src = alloc_filled(&r, PAGE, 0);
+    dst = alloc_filled(&r, PAGE, OLD);
+    qtest_memwrite(r.qts, src, plain, sizeof(plain));
+    encrypt(r.t[0], src, dst, sizeof(plain));
+    check_memory(&r, dst, cipher, sizeof(cipher));
+    info = quiet(&r);
+    dev = qct_device(info, 0);
+    g_assert_cmpstr(qdict_get_str(dev, "mode"), ==, "off");
+    g_assert_cmpint(qct_sent_all(dev, "d2h-req"), ==, 0);
+    g_assert_cmpint(qct_sent_all(dev, "h2d-req"), ==, 0);
+    g_assert_cmpint(qdict_get_int(dev, "once-lines"), ==, 0);
+    qobject_unref(info);
+
+    /* The guest may still want it. */
+    qct_set_cache_enable(r.t[0], true);
+    encrypt(r.t[0], src, dst, sizeof(plain));
+    g_assert_cmpint(sent_by(&r, 0, "d2h-req", "RdCurr"), >, 0);
+    check_memory(&r, dst, cipher, sizeof(cipher));
+    rig_end(&r);
+}
+
+/* A request that fails changes nothing, in the cache or behind it. */
+static void test_failed_request(void)
+{
+    uint64_t src, dst, session;
+    g_autofree uint8_t *want = NULL;
+    int64_t before;
+    Rig r;
+
+    rig_start(&r, "");
+    if (!make_modified(&r, &dst, &want)) {
+        goto out;
+    }
+    src = alloc_source(&r, PAGE);
+    before = sent_by(&r, 0, "d2h-req", "RdOwnNoData");
+    /* No such session; then, no whole number of blocks */
+    session = r.t[0]->session;
+    r.t[0]->session = session + 100;
+    g_assert_cmpuint(crypt_to(r.t[0], src, dst, PAGE), !=, VIRTIO_CRYPTO_OK);
+    r.t[0]->session = session;
+    g_assert_cmpuint(crypt_to(r.t[0], src, dst, PAGE - 1), !=,
+                     VIRTIO_CRYPTO_OK);
+    g_assert_cmpint(lines_of(&r, 0, "M"), ==, PAGE_LINES);
+    g_assert_cmpint(sent_by(&r, 0, "d2h-req", "RdOwnNoData"), ==, before);
+    check_memory(&r, dst, want, PAGE);
+    encrypt(r.t[0], src, dst, PAGE);
+    check_memory(&r, dst, want, PAGE);
+out:
+    rig_end(&r);
+}
+
+/*
+ * In place, and again: what is held is read and written without asking
+ * anybody, so the second time nothing but the IV crosses the link.
+ */
+static void test_in_place(void)
+{
+    g_autofree uint8_t *once = NULL, *twice = NULL;
+    uint64_t src, dst;
+    int64_t requests;
+    Rig r;
+
+    rig_start(&r, "");
+    src = alloc_source(&r, PAGE);
+    once = encrypt_uncached(&r, src, PAGE);
+    dst = alloc_filled(&r, PAGE, 0);
+    qtest_memwrite(r.qts, dst, once, PAGE);
+    twice = encrypt_uncached(&r, dst, PAGE);
+
+    encrypt(r.t[0], src, dst, PAGE);
+    if (!cannot_keep(&r)) {
+        requests = sent_by(&r, 0, "d2h-req", "RdOwnNoData");
+        encrypt(r.t[0], dst, dst, PAGE);
+        g_assert_cmpint(sent_by(&r, 0, "d2h-req", "RdOwnNoData"), ==,
+                        requests);
+        /* 64 for the first one's source, at most 2 for each IV */
+        g_assert_cmpint(sent_by(&r, 0, "d2h-req", "RdCurr"), <=,
+                        PAGE_LINES + 4);
+        g_assert_cmpint(sent_by(&r, 0, "h2d-req", "SnpData"), ==, 0);
+        check_memory(&r, dst, twice, PAGE);
+    }
+    rig_end(&r);
+}
+
+/* Lines that were written in parts are read before, then held as any other. */
+static void check_parts_held(Rig *r, const QCTSeg *to)
+{
+    g_autoptr(GHashTable) lines = g_hash_table_new(NULL, NULL);
+    QDict *info = quiet(r), *dev = qct_device(info, 0);
+    int64_t full = 0;
+
+    for (; to->len; to++) {
+        for (uint64_t l = to->addr / 64; l * 64 < to->addr + to->len; l++) {
+            g_hash_table_add(lines, GUINT_TO_POINTER(l));
+            full += l * 64 >= to->addr && (l + 1) * 64 <= to->addr + to->len;
+        }
+    }
+    if (!qct_has_obstacle(info)) {
+        g_assert_cmpint(qct_lines(dev, "M"), ==, g_hash_table_size(lines));
+        g_assert_cmpint(qct_sent(dev, "d2h-req", "RdOwnNoData"), ==, full);
+        g_assert_cmpint(qct_sent(dev, "d2h-req", "RdOwn"), ==,
+                        g_hash_table_size(lines) - full);
+        g_assert_cmpint(qdict_get_int(dev, "once-lines"), ==, 0);
+    }
+    qobject_unref(info);
+}
+
+/*
+ * Pieces that begin and end within lines, that share lines, that go backwards
+ * through memory. What is between them stays.
+ */
+static void test_pieces(void)
+{
+    static const struct {
+        uint32_t offset;
+        uint32_t len;
+    } pieces[] = {
+        { 100, 28 }, { 130, 62 }, { 4095, 2 }, { 300, 20 }, { 256, 40 },
+        { 1, 1 }, { 3, 1 }, { 63, 2 }, { 512, 1000 }, { 8190, 300 },
+        { 5000, 64 }, { 5120, 128 }, { 6001, 1664 },
+    };
+    enum { AREA = 3 * PAGE, LEN = 3312 };
+    g_autofree uint8_t *image = g_malloc(AREA);
+    g_autofree uint8_t *want = NULL;
+    QCTSeg to[ARRAY_SIZE(pieces) + 1] = { };
+    QCTSeg from[] = { { 0, 1000 }, { 0, 7 }, { 0, LEN - 1007 }, { } };
+    uint64_t src, dst;
+    uint32_t at = 0;
+    Rig r;
+
+    rig_start(&r, "");
+    src = alloc_source(&r, PAGE);
+    dst = alloc_filled(&r, AREA, OLD);
+    want = encrypt_uncached(&r, src, LEN);
+    memset(image, OLD, AREA);
+    for (int i = 0; i < ARRAY_SIZE(pieces); i++) {
+        to[i].addr = dst + pieces[i].offset;
+        to[i].len = MIN(pieces[i].len, LEN - at);
+        memcpy(image + pieces[i].offset, want + at, to[i].len);
+        at += to[i].len;
+    }
+    g_assert_cmpuint(at, ==, LEN);
+    from[0].addr = src;
+    from[1].addr = src + 1000;
+    from[2].addr = src + 1007;
+    /* Twice: into lines that nobody has, then into lines that are held */
+    for (int i = 0; i < 2; i++) {
+        g_assert_cmpuint(qct_encrypt_at(r.t[0], iv, from, to), ==,
+                         VIRTIO_CRYPTO_OK);
+        check_parts_held(&r, to);
+    }
+    check_memory(&r, dst, image, AREA);
+    /* And into lines that are shared */
+    qtest_memset(r.qts, dst, OLD, AREA);
+    qct_encrypt_zeroes(r.t[0], dst, AREA);
+    qtest_memread(r.qts, dst, image, AREA);
+    at = 0;
+    for (int i = 0; i < ARRAY_SIZE(pieces); i++) {
+        memcpy(image + pieces[i].offset, want + at, to[i].len);
+        at += to[i].len;
+    }
+    g_assert_cmpuint(qct_encrypt_at(r.t[0], iv, from, to), ==,
+                     VIRTIO_CRYPTO_OK);
+    check_memory(&r, dst, image, AREA);
+    qobject_unref(quiet(&r));
+    rig_end(&r);
+}
+
+/* Destinations that overlap the source, or each other, or are too large */
+static void test_overlap(void)
+{
+    g_autofree uint8_t *want = NULL, *roomy = NULL;
+    uint8_t image[PAGE];
+    uint64_t src, dst;
+    QCTSeg from[] = { { 0, 128 }, { } };
+    QCTSeg to[] = { { 0, 80 }, { 0, 48 }, { } };
+    Rig r;
+
+    rig_start(&r, "");
+    src = alloc_source(&r, 2 * PAGE);
+    want = encrypt_uncached(&r, src, PAGE);
+    encrypt(r.t[0], src, src + 24, PAGE);
+    check_memory(&r, src + 24, want, PAGE);
+
+    /* As without a cache: the last one wins. */
+    dst = alloc_filled(&r, PAGE, OLD);
+    from[0].addr = src;
+    to[0].addr = dst + 100;
+    to[1].addr = dst + 150;
+    qct_set_cache_enable(r.t[0], false);
+    g_assert_cmpuint(qct_encrypt_at(r.t[0], iv, from, to), ==,
+                     VIRTIO_CRYPTO_OK);
+    qtest_memread(r.qts, dst, image, PAGE);
+    qtest_memset(r.qts, dst, OLD, PAGE);
+    qct_set_cache_enable(r.t[0], true);
+    g_assert_cmpuint(qct_encrypt_at(r.t[0], iv, from, to), ==,
+                     VIRTIO_CRYPTO_OK);
+    check_memory(&r, dst, image, PAGE);
+
+    /* More room than the result needs, in the last piece and in another one */
+    roomy = encrypt_uncached(&r, src, 128);
+    qtest_memset(r.qts, dst, OLD, PAGE);
+    to[0] = (QCTSeg) { dst + 40, 200 };
+    to[1] = (QCTSeg) { dst + 1000, 300 };
+    g_assert_cmpuint(qct_encrypt_at(r.t[0], iv, from, to), ==,
+                     VIRTIO_CRYPTO_OK);
+    qobject_unref(quiet(&r));
+    check_filled(&r, dst, OLD, 40);
+    check_memory(&r, dst + 40, roomy, 128);
+    check_filled(&r, dst + 168, OLD, PAGE - 168);
+    rig_end(&r);
+}
+
+/* More than the cache holds: what has no room is written through. */
+static void test_larger_than_cache(void)
+{
+    static const uint32_t sizes[] = { 64 * KiB, 64 * KiB + 48, 256 * KiB };
+    Rig r;
+
+    rig_start(&r, ",cache-size=64K,cache-ways=2");
+    for (int i = 0; i < ARRAY_SIZE(sizes); i++) {
+        uint64_t src = alloc_source(&r, sizes[i]);
+        uint64_t dst = alloc_filled(&r, sizes[i] + PAGE, OLD) + 32;
+        g_autofree uint8_t *want = encrypt_uncached(&r, src, sizes[i]);
+        QDict *info;
+
+        encrypt(r.t[0], src, dst, sizes[i]);
+        info = quiet(&r);
+        if (qct_cannot_keep(info)) {
+            qobject_unref(info);
+            break;
+        }
+        g_assert_cmpint(qct_lines(qct_device(info, 0), "M"), >, 0);
+        g_assert_cmpint(qdict_get_int(qct_device(info, 0), "once-lines"), >,
+                        0);
+        qobject_unref(info);
+        check_memory(&r, dst, want, sizes[i]);
+        check_filled(&r, dst - 32, OLD, 32);
+        check_filled(&r, dst + sizes[i], OLD, PAGE - 32);
+    }
+    rig_end(&r);
+}
+
+static void test_unplug(void)
+{
+    g_autofree uint8_t *want = NULL;
+    uint64_t dst;
+    Rig r;
+
+    rig_start(&r, "");
+    if (make_modified(&r, &dst, &want)) {
+        qcxl_unplug(r.t[0]->cxl, "t0");
+        check_memory(&r, dst, want, PAGE);
+        qtest_memset(r.qts, dst, OLD, PAGE);
+        check_filled(&r, dst, OLD, PAGE);
+
+        /* Another one, with nothing in its cache */
+        qtest_qmp_device_add(r.qts, "cxl-type1-crypto", "t0",
+                             "{'bus': 'rp0', 'cryptodev': 'c0'}");
+        qcxl_plugged(r.t[0]->cxl);
+        start_again(&r);
+        g_assert_cmpint(lines_of(&r, 0, "I"), ==, 1 * MiB / QCT_LINE);
+        qct_encrypt_zeroes(r.t[0], dst, PAGE);
+        g_assert_cmpint(lines_of(&r, 0, "M"), ==, PAGE_LINES);
+    }
+    rig_end(&r);
+}
+
+#define SECOND  " " QCXL_RP1 ",cxl-cache=on " \
+                "-object cryptodev-backend-builtin,id=c1 " \
+                "-device cxl-type1-crypto,bus=rp1,cryptodev=c1,id=t1"
+
+/* One reads what the other has modified, then takes it. */
+static void test_two_devices(void)
+{
+    g_autofree uint8_t *once = NULL, *twice = NULL;
+    uint64_t src, dst, other;
+    QDict *info;
+    Rig r;
+
+    rig_start(&r, SECOND);
+    src = alloc_source(&r, PAGE);
+    dst = alloc_filled(&r, PAGE, OLD);
+    other = alloc_filled(&r, PAGE, OLD);
+    once = encrypt_uncached(&r, src, PAGE);
+    qtest_memwrite(r.qts, dst, once, PAGE);
+    twice = encrypt_uncached(&r, dst, PAGE);
+    qtest_memset(r.qts, dst, OLD, PAGE);
+
+    encrypt(r.t[0], src, dst, PAGE);
+    if (cannot_keep(&r)) {
+        goto out;
+    }
+    /* RdCurr changes nobody's state. */
+    encrypt(r.t[1], dst, other, PAGE);
+    info = quiet(&r);
+    g_assert_cmpint(qct_lines(qct_device(info, 0), "M"), ==, PAGE_LINES);
+    g_assert_cmpint(qct_sent(qct_device(info, 0), "h2d-req", "SnpCur"), ==,
+                    PAGE_LINES);
+    g_assert_cmpint(qct_sent(qct_device(info, 0), "d2h-rsp", "RspVFwdV"), ==,
+                    PAGE_LINES);
+    g_assert_cmpint(qct_lines(qct_device(info, 1), "M"), ==, PAGE_LINES);
+    g_assert_cmpint(qdict_get_int(info, "tracked-lines"), ==, 2 * PAGE_LINES);
+    qobject_unref(info);
+    check_memory(&r, other, twice, PAGE);
+
+    /* In place: the first one loses it, memory has not seen it yet. */
+    encrypt(r.t[1], dst, dst, PAGE);
+    info = quiet(&r);
+    g_assert_cmpint(qct_lines(qct_device(info, 0), "M"), ==, 0);
+    g_assert_cmpint(qct_sent(qct_device(info, 0), "h2d-req", "SnpInv"), ==,
+                    PAGE_LINES);
+    g_assert_cmpint(qct_lines(qct_device(info, 1), "M"), ==, PAGE_LINES);
+    qobject_unref(info);
+    check_memory(&r, dst, twice, PAGE);
+
+    /* And back, from lines that a CPU has read */
+    encrypt(r.t[0], src, dst, PAGE);
+    g_assert_cmpint(lines_of(&r, 1, "M"), ==, 0);
+    check_memory(&r, dst, once, PAGE);
+out:
+    rig_end(&r);
+}
+
+/* A reset of one leaves the other's lines alone. */
+static void test_two_resets(void)
+{
+    g_autofree uint8_t *want = NULL;
+    uint64_t src, dst[2];
+    Rig r;
+
+    rig_start(&r, SECOND);
+    src = alloc_source(&r, PAGE);
+    want = encrypt_uncached(&r, src, PAGE);
+    for (int i = 0; i < 2; i++) {
+        dst[i] = alloc_filled(&r, PAGE, OLD);
+        encrypt(r.t[i], src, dst[i], PAGE);
+    }
+    if (!cannot_keep(&r)) {
+        qcxl_secondary_reset(r.t[0]->cxl);
+        g_assert_cmpint(lines_of(&r, 0, "M"), ==, 0);
+        g_assert_cmpint(lines_of(&r, 1, "M"), ==, PAGE_LINES);
+        check_memory(&r, dst[0], want, PAGE);
+        check_memory(&r, dst[1], want, PAGE);
+        start_again(&r);
+    }
+    rig_end(&r);
+}
+
+/* They share one snoop filter: it cannot have two sizes. */
+static void test_two_filters(void)
+{
+    QTestState *qts = qtest_init("-nodefaults " QCXL_MACHINE QCXL_SHARED_RAM
+                                 QCXL_PXB QCXL_RP ",cxl-cache=on "
+                                 QCT_BACKEND QCT_DEVICE ",id=t0 "
+                                 QCXL_RP1 ",cxl-cache=on,"
+                                 "cxl-cache-sf-size=128K "
+                                 "-object cryptodev-backend-builtin,id=c1");
+    QDict *rsp = qtest_qmp(qts, "{'execute': 'device_add', 'arguments': {"
+                           "'driver': 'cxl-type1-crypto', 'id': 't1',"
+                           "'bus': 'rp1', 'cryptodev': 'c1'}}");
+    QDict *error = qdict_get_qdict(rsp, "error");
+
+    g_assert_nonnull(error);
+    g_assert_nonnull(strstr(qdict_get_str(error, "desc"),
+                            "'cxl-cache-sf-size' must be the same"));
+    qobject_unref(rsp);
+    qtest_quit(qts);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/cxl-type1-cache/known-answer", test_known_answer);
+    qtest_add_func("/cxl-type1-cache/no-snoop", test_no_snoop);
+    qtest_add_func("/cxl-type1-cache/completion", test_completion);
+    qtest_add_func("/cxl-type1-cache/flr", test_flr);
+    qtest_add_func("/cxl-type1-cache/virtio-reset", test_virtio_reset);
+    qtest_add_func("/cxl-type1-cache/system-reset", test_system_reset);
+    qtest_add_func("/cxl-type1-cache/secondary-reset", test_secondary_reset);
+    qtest_add_func("/cxl-type1-cache/registers", test_registers);
+    qtest_add_func("/cxl-type1-cache/cache-enable-off",
+                   test_cache_enable_off);
+    qtest_add_func("/cxl-type1-cache/failed-request", test_failed_request);
+    qtest_add_func("/cxl-type1-cache/in-place", test_in_place);
+    qtest_add_func("/cxl-type1-cache/pieces", test_pieces);
+    qtest_add_func("/cxl-type1-cache/overlap", test_overlap);
+    qtest_add_func("/cxl-type1-cache/larger-than-cache",
+                   test_larger_than_cache);
+    qtest_add_func("/cxl-type1-cache/unplug", test_unplug);
+    qtest_add_func("/cxl-type1-cache/two-devices", test_two_devices);
+    qtest_add_func("/cxl-type1-cache/two-resets", test_two_resets);
+    qtest_add_func("/cxl-type1-cache/two-filters", test_two_filters);
+    return g_test_run();
+}
