@@ -14,6 +14,7 @@ override MAKEFLAGS += --no-print-directory
 .PHONY: help deps prepare build build-asan check check-quick check-unit \
 	check-qtest check-asan check-series check-guest check-mec \
 	check-firmware check-fuzz check-explore check-cache-mutants \
+	check-litmus \
 	check-mutants demo demo-mec run bench refresh series clean distclean
 
 help:
@@ -27,6 +28,7 @@ help:
 	@echo '  make check         all tests'
 	@echo '  make check-quick   what needs no QEMU, under a minute'
 	@echo '  make check-unit | check-qtest | check-asan | check-series | check-guest'
+	@echo '  make check-litmus  CPUs and devices on the same lines; LITMUS_SCALE=percent'
 	@echo '  make check-mec     FEAT_MEC on a bare machine; LONG=1: a minute of stress'
 	@echo '  make check-firmware  TF-A with RME and an arm64 kernel, with MEC and without'
 	@echo '  make check-explore  search larger state spaces of CXL.cache; minutes'
@@ -83,6 +85,9 @@ check-series: prepare
 check-guest: build deps-guest
 	@scripts/check.sh guest
 
+check-litmus: build deps-guest
+	@scripts/check.sh litmus
+
 check-mec: build
 	@scripts/check.sh mec
 
@@ -90,7 +95,7 @@ check-firmware: build deps-mec
 	@scripts/check.sh firmware
 
 check: deps-check prepare
-	@scripts/check.sh quick fuzz build unit qtest mec series firmware asan guest
+	@scripts/check.sh quick fuzz build unit qtest mec series firmware asan guest litmus
 
 demo: build deps-guest
 	@scripts/guest/demo.sh

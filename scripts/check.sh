@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Run test suites and end with "N passed, N failed":
-#   check.sh [quick|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|guest]...
+#   check.sh [quick|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|guest|
+#             litmus]...
 # Logs and counts are left in build/check.
 
 . "$(dirname "$0")/lib.sh"
@@ -11,9 +12,11 @@ OUT=$BUILD/check
 
 # Ours, then upstream's neighbours of what the series hooks into.
 # qos-test: among others every device on the virtio-pci proxy.
-QTESTS_x86_64=(virtio-crypto-test cxl-type1-test cxl-test qos-test)
+QTESTS_x86_64=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
+               cxl-cache-query-test cxl-cache-test cxl-test qos-test)
 QTESTS_aarch64=(cxl-test arm-mec-test)
-QTESTS_asan=(virtio-crypto-test cxl-type1-test)
+QTESTS_asan=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
+             cxl-cache-query-test cxl-cache-test)
 tally() { "$TOP/scripts/tally.py" run "$OUT" "$@" || true; }
 
 # A step without which nothing can be tested: its failure is a failed test.
@@ -99,6 +102,10 @@ check_series() {
 
 check_guest() {
     tally guest --show "$TOP/scripts/guest/check.sh"
+}
+
+check_litmus() {
+    tally litmus --show "$TOP/scripts/guest/litmus.sh"
 }
 
 check_mec() {

@@ -3,11 +3,14 @@
 #
 # How fast is the device, seen from inside the guest?
 #
-# AF_ALG: the same stock driver in two guests, one with our device and back
-# end, one with virtio-crypto-pci and the builtin one.  They take turns, the
-# other one stopped, so that a noisy machine is noisy for both; medians count.
-# dm-crypt: in our guest, the module against the kernel's software AES, over a
-# device that is all zeroes and costs nothing.
+# Three guests: our device and back end with results written back on demand
+# and at completion, and virtio-crypto-pci with the builtin back end.  They
+# take turns, the others stopped, so that a noisy machine is noisy for all;
+# medians count.
+#
+# AF_ALG: the same stock driver.  dm-crypt: the same module of ours, over a
+# device that is all zeroes and costs nothing; and, in our guest, against the
+# kernel's software AES.  idle: work that leaves the device alone.
 #
 # Environment: ROUNDS (default 9), DEVICE and BACKEND for our side, QEMU,
 # QEMU_ARGS.  Writes build/bench/results.json, where a ratio above 1 means
@@ -24,9 +27,11 @@ PEER = ('virtio-crypto-pci', 'cryptodev-backend-builtin')
 MS = 300
 THREADS = 8
 # size -> how many times as good as the peer
-SIZES = {512: 1.0, 4096: 1.0, 65536: 2.0}
+SIZES = {512: 0.9, 4096: 0.9, 65536: 1.5}
 SOFTWARE = ('cbc-aes-aesni', 'cbc(aes-generic)')
 DM_MIB = 32
+WRITEBACKS = ('on-demand', 'completion')
+IDLE_MIB = 48
 
 
 def size_name(size):
@@ -41,9 +46,20 @@ class Bench:
         self.say = guest.Progress()
         self.results = {}
 
-    def start(self, name, device, backend):
+    def start(self, name, device, backend, writeback='on-demand'):
+        os.environ['WRITEBACK'] = writeback
         return guest.Guest(guest.device_args(device, backend),
                            os.path.join(self.dir, f'{name}.log'))
+
+    def turns(self, guests, work):
+        """What @work measures in each guest, the others stopped; by name."""
+        samples = {name: [] for name in guests}
+        for _ in range(self.rounds):
+            for name, vm in guests.items():
+                vm.qmp('cont')
+                samples[name].append(work(vm))
+                vm.qmp('stop')
+        return samples
 
     def result(self, name, ours, peer, unit, target, smaller=False):
         """@ours, @peer: samples. @smaller: less is better"""
@@ -68,28 +84,36 @@ class Bench:
         count, nanoseconds, median = (float(word) for word in words[:3])
         return count * size * 1000 / nanoseconds, median
 
-    def compare_alg(self, ours, peer):
+    def compare_alg(self, guests):
         self.say(f'{"AF_ALG, " + guest.STOCK_DRIVER:40} {"ours":>10} '
                  f'{"peer":>10}')
-        # Only the one being measured runs at all
-        ours.qmp('stop')
-        peer.qmp('stop')
         for size, target in SIZES.items():
             for operation in ('encrypt', 'decrypt'):
-                rates, times = ([], []), ([], [])
-                for _ in range(self.rounds):
-                    for side, vm in enumerate((ours, peer)):
-                        vm.qmp('cont')
-                        rates[side].append(
-                            self.alg(vm, operation, size, THREADS)[0])
-                        times[side].append(
-                            self.alg(vm, operation, size, 1)[1])
-                        vm.qmp('stop')
-                name = f'{operation} {size_name(size)}'
-                self.result(f'{name} throughput', *rates, 'MB/s', target)
-                self.result(f'{name} latency', *times, 'us', target,
-                            smaller=True)
-        ours.qmp('cont')
+                rates = self.turns(guests, lambda vm: self.alg(
+                    vm, operation, size, THREADS)[0])
+                times = self.turns(guests, lambda vm: self.alg(
+                    vm, operation, size, 1)[1])
+                for writeback in WRITEBACKS:
+                    name = f'{operation} {size_name(size)} {writeback}'
+                    self.result(f'{name} throughput', rates[writeback],
+                                rates['peer'], 'MB/s', target)
+                    self.result(f'{name} latency', times[writeback],
+                                times['peer'], 'us', target, smaller=True)
+
+    def compare_idle(self, guests):
+        """Nobody has asked the device for anything yet."""
+        work = (f'pattern random 1 {IDLE_MIB << 20} > /tmp/x && '
+                'sha256sum < /tmp/x && rm /tmp/x')
+
+        def rate(vm):
+            start, _, end = vm.sh(
+                f'cut -d" " -f1 /proc/uptime; {work}; '
+                'cut -d" " -f1 /proc/uptime', timeout=600).split('\n')
+            return IDLE_MIB / max(float(end) - float(start), 0.01)
+
+        rates = self.turns(guests, rate)
+        self.result('idle device: other work', rates['on-demand'],
+                    rates['peer'], 'MB/s', 1.0)
 
     def dm_open(self, vm, name, driver):
         sectors = DM_MIB * 2048
@@ -109,10 +133,26 @@ class Bench:
             'cut -d" " -f1 /proc/uptime', timeout=600).split()
         return DM_MIB * 1.048576 / max(float(end) - float(start), 0.01)
 
-    def compare_dm(self, vm):
+    def dm_prepare(self, vm):
+        vm.qmp('cont')
         vm.sh(f'modprobe {guest.MODULE}; modprobe dm_zero')
         vm.sh(f'dmsetup create zero --table "0 {DM_MIB * 2048} zero"')
         self.dm_open(vm, 'device', guest.OUR_DRIVER)
+
+    def compare_dm(self, guests):
+        for vm in guests.values():
+            self.dm_prepare(vm)
+            vm.qmp('stop')
+        self.say(f'{"dm-crypt, 4 KiB sectors":40} {"ours":>10} {"peer":>10}')
+        for what, writing in (('write', True), ('read', False)):
+            rates = self.turns(guests,
+                               lambda vm: self.dm_rate(vm, 'device', writing))
+            for writeback in WRITEBACKS:
+                self.result(f'dm-crypt {what} {writeback}', rates[writeback],
+                            rates['peer'], 'MB/s', 0.9)
+
+    def compare_software(self, vm):
+        vm.qmp('cont')
         for i, driver in enumerate(SOFTWARE):
             self.dm_open(vm, f'soft{i}', driver)
         names = ['device'] + [f'soft{i}' for i in range(len(SOFTWARE))]
@@ -132,12 +172,19 @@ class Bench:
         load = os.getloadavg()[0]
         if load > 1:
             self.say(f'the machine is busy (load {load:.1f}): expect noise')
-        self.say(f'booting two guests: {" + ".join(mine)} and '
+        self.say(f'booting three guests: {" + ".join(mine)}, twice, and '
                  f'{" + ".join(PEER)}')
-        with self.start('ours', *mine) as ours:
-            with self.start('peer', *PEER) as peer:
-                self.compare_alg(ours, peer)
-            self.compare_dm(ours)
+        with self.start('on-demand', *mine) as demand, \
+                self.start('completion', *mine, 'completion') as completion, \
+                self.start('peer', *PEER) as peer:
+            guests = {'on-demand': demand, 'completion': completion,
+                      'peer': peer}
+            for vm in guests.values():
+                vm.qmp('stop')
+            self.compare_idle(guests)
+            self.compare_alg(guests)
+            self.compare_dm(guests)
+            self.compare_software(demand)
         path = os.path.join(self.dir, 'results.json')
         merged = {}
         if os.path.exists(path):

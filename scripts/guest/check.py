@@ -4,7 +4,7 @@
 # Tests of the guest's side, as TAP: the kernel module in all its states, and
 # the demo, which must also fail when it has to.
 #
-# usage: check.py [build|module|demo]...       (default: all)
+# usage: check.py [build|module|cache|demo]...  (default: all)
 #
 # Environment: DEVICE, BACKEND, QEMU, QEMU_ARGS; SIZE (MiB, default 8).
 
@@ -298,6 +298,182 @@ def module_tests(tap, folder):
         tap.point(False, 'the guest boots', err)
 
 
+class CacheTests:
+    """
+    The device's cache in a real guest, with on-demand write-back: dm-crypt
+    over virtio-blk, so that CPUs and another device's DMA find lines that the
+    accelerator owns (T58).  Ends with the proof that these tests would notice.
+    """
+
+    CTRL2_DISABLE_CACHING = 1
+    CTRL2_INITIATE = 2
+    STATUS2_CACHE_INVALID = 1
+
+    def __init__(self, vm):
+        self.vm = vm
+        self.virtio = vm.sh('cd /sys/bus/virtio/drivers/virtio_crypto && '
+                            'echo virtio*')
+        self.config = f'/sys/bus/virtio/devices/{self.virtio}/../config'
+        self.dvsec = self.find_dvsec()
+
+    def config_bytes(self):
+        text = self.vm.sh(f'od -An -v -tx1 {self.config}')
+        return bytes.fromhex(''.join(text.split()))
+
+    def find_dvsec(self):
+        """Offset of the PCIe DVSEC for CXL Devices"""
+        data = self.config_bytes()
+        at = 0x100
+        while at:
+            header = int.from_bytes(data[at:at + 4], 'little')
+            if header & 0xffff == 0x23 and \
+                    data[at + 4:at + 6] == b'\x98\x1e' and \
+                    data[at + 8:at + 10] == b'\0\0':
+                return at
+            at = header >> 20
+        raise guest.GuestError('no DVSEC for CXL devices')
+
+    def reg(self, offset):
+        at = self.dvsec + offset
+        return int.from_bytes(self.config_bytes()[at:at + 2], 'little')
+
+    def set_reg(self, offset, value):
+        self.vm.sh(f"printf '\\x{value & 0xff:02x}\\x{value >> 8:02x}' | "
+                   f'dd of={self.config} bs=1 seek={self.dvsec + offset} '
+                   'conv=notrunc 2>/dev/null')
+
+    def algtest(self):
+        status, output = self.vm.try_sh(
+            f'algtest -n 50 {guest.OUR_DRIVER}', timeout=180)
+        return output if status else ''
+
+    def device(self):
+        return self.vm.qmp('x-query-cxl-cache')['devices'][0]
+
+    def modified(self):
+        return {entry['state']: entry['lines']
+                for entry in self.device()['states']}.get('M', 0)
+
+    def dm_open(self, driver):
+        self.vm.sh('echo 3 > /proc/sys/vm/drop_caches; dmsetup create c '
+                   f'--table "0 {MIB * 2048} crypt capi:{driver}-plain64 '
+                   f'{KEY} 0 /dev/vda 0 1 sector_size:4096"')
+
+    def cross(self, seed, while_at_it=''):
+        """Written through the device, read back with the kernel's own AES"""
+        pattern = f'pattern random {seed} {MIB << 20}'
+        sums = []
+        for driver, work in (
+                (guest.OUR_DRIVER, f'{while_at_it}{pattern} | dd '
+                 'of=/dev/mapper/c bs=64k oflag=direct iflag=fullblock '
+                 '2>/dev/null; sync; wait'),
+                (SOFTWARE, f'{pattern} | sha256sum; '
+                 'sha256sum < /dev/mapper/c'),
+                (guest.OUR_DRIVER, 'sha256sum < /dev/mapper/c')):
+            self.dm_open(driver)
+            sums += self.vm.sh(work, timeout=300).split('\n')
+            self.vm.sh('dmsetup remove c')
+        sums = [line.split()[0] for line in sums if line]
+        return '' if len(set(sums)) == 1 else f'checksums differ: {sums}'
+
+    # -- tests, in order
+
+    def known_answers(self):
+        """T86: what the guest finds came out of the device's cache"""
+        before = self.vm.cache_counters()
+        wrong = self.algtest()
+        after = self.vm.cache_counters()
+        found = sum(after[f'lines found M by CPU {access}s'] -
+                    before[f'lines found M by CPU {access}s']
+                    for access in ('read', 'write'))
+        return wrong or ('' if found > 1000 else f'{found} lines found M')
+
+    def volume(self):
+        return self.cross(1)
+
+    def disable_caching(self):
+        """T77: the order that the Linux series for CXL.cache uses"""
+        wrong = ''
+        # Into a buffer that nobody looks at
+        self.dm_open(guest.OUR_DRIVER)
+        self.vm.sh('dd if=/dev/mapper/c of=/dev/null bs=1M iflag=direct')
+        if not self.modified():
+            wrong += 'nothing is modified to begin with\n'
+        self.vm.sh('dmsetup remove c')
+        self.set_reg(0x10, self.CTRL2_DISABLE_CACHING)
+        self.set_reg(0x10, self.CTRL2_DISABLE_CACHING | self.CTRL2_INITIATE)
+        if not self.reg(0x12) & self.STATUS2_CACHE_INVALID:
+            wrong += 'Cache_Invalid is not set\n'
+        if self.modified():
+            wrong += f'{self.modified()} lines are modified still\n'
+        before = self.vm.cache_counters()['lines used once']
+        wrong += self.algtest() + self.cross(2)
+        if self.modified() or \
+                self.vm.cache_counters()['lines used once'] == before:
+            wrong += 'lines are kept while caching is disabled'
+        self.set_reg(0x10, 0)
+        if self.reg(0x12) & self.STATUS2_CACHE_INVALID:
+            wrong += 'Cache_Invalid is still set'
+        return wrong
+
+    def flush_under_load(self):
+        """Disable, flush, enable, again and again while sectors go through"""
+        flip = ''.join(
+            f"printf '\\x{value:02x}' | dd of={self.config} bs=1 "
+            f'seek={self.dvsec + 0x10} conv=notrunc 2>/dev/null; '
+            for value in (1, 3, 0))
+        return self.cross(3, f'(for i in $(seq 100); do {flip} done) & ')
+
+    def cache_disabled(self):
+        """T79: with Cache_Enable clear nothing goes over CXL.cache"""
+        self.set_reg(0x0c, 0x0002)
+        before = self.device()['channels'][0]['messages']
+        wrong = self.algtest()
+        if self.device()['channels'][0]['messages'] != before:
+            wrong += 'there were requests'
+        self.set_reg(0x0c, 0x0003)
+        return wrong
+
+    def no_faults(self):
+        count = self.vm.cache_counters()
+        return '' if not count['faults'] else f'{count["faults"]} faults'
+
+    def honesty(self):
+        """T87: without snoops the known answers must be wrong"""
+        self.vm.qmp('qom-set', path='/machine/cxl-cache',
+                    property='x-no-snoop', value=True)
+        wrong = self.algtest()
+        self.vm.qmp('qom-set', path='/machine/cxl-cache',
+                    property='x-no-snoop', value=False)
+        return '' if wrong else 'algtest passes though nobody is snooped'
+
+    def run(self, tap):
+        self.vm.sh(f'modprobe {guest.MODULE}')
+        tap.guarded((
+            ('T86: known answers out of the cache', self.known_answers),
+            ('T58: dm-crypt on virtio-blk, lines owned', self.volume),
+            ('T77: Disable_Caching, WB&Inv, Cache_Invalid',
+             self.disable_caching),
+            ('T77: ... under load', self.flush_under_load),
+            ('T79: Cache_Enable clear, nothing on CXL.cache',
+             self.cache_disabled),
+            ('no rule of the protocol was broken', self.no_faults),
+            ('T87: without snoops the answers are wrong', self.honesty)))
+
+
+def cache_tests(tap, folder):
+    disk = os.path.join(folder, 'disk.img')
+    with open(disk, 'wb') as file:
+        file.truncate(MIB << 20)
+    args = [*guest.device_args(guest.TYPE1, 'cryptodev-backend-openssl'),
+            *guest.disk_args(disk)]
+    try:
+        with guest.Guest(args, os.path.join(folder, 'cache.log')) as vm:
+            CacheTests(vm).run(tap)
+    except guest.GuestError as err:
+        tap.point(False, 'the guest boots', err)
+
+
 def demo(folder, **environment):
     """Run the demo; returns its report and its exit status."""
     env = {**os.environ, 'DEMO_DIR': folder, **environment}
@@ -312,11 +488,16 @@ def demo(folder, **environment):
 
 def demo_tests(tap, folder):
     size = os.environ.get('SIZE') or '8'
-    for cipher in ('aes-cbc-essiv:sha256', 'aes-cbc-plain64'):
+    for cipher, ram, writeback in (
+            ('aes-cbc-essiv:sha256', 'memfd', 'on-demand'),
+            ('aes-cbc-plain64', 'memfd', 'completion'),
+            ('aes-cbc-plain64', 'ordinary', 'on-demand')):
         report, status = demo(os.path.join(folder, 'demo'), SIZE=size,
-                              CIPHER=cipher, DEMO_NO_MODULE='')
+                              CIPHER=cipher, DEMO_NO_MODULE='', RAM=ram,
+                              WRITEBACK=writeback)
         tap.point(status == 0 and report['host_check'] == 'ok',
-                  f'the demo, {size} MiB, {cipher}', report['failed'])
+                  f'the demo, {size} MiB, {cipher}, {ram} RAM, write-back '
+                  f'{writeback}', report['failed'])
 
     report, status = demo(os.path.join(folder, 'negative'), SIZE=size,
                           DEMO_NO_MODULE='1')
@@ -337,7 +518,8 @@ def build_tests(tap, folder):
               'the module builds for Linux 6.12 without a warning')
 
 
-GROUPS = {'build': build_tests, 'module': module_tests, 'demo': demo_tests}
+GROUPS = {'build': build_tests, 'module': module_tests, 'cache': cache_tests,
+          'demo': demo_tests}
 
 
 def main(wanted):

@@ -6,8 +6,9 @@
 # image with cryptsetup alone and finds the same files.
 #
 # Environment: SIZE (MiB of data, default 64), DEVICE, BACKEND, QEMU,
-# QEMU_ARGS, CIPHER, DEMO_DIR; DEMO_NO_MODULE=1 leaves the kernel module out,
-# which the demo must notice.
+# QEMU_ARGS, CIPHER, DEMO_DIR; RAM (memfd, ordinary) and WRITEBACK (on-demand,
+# completion); DEMO_NO_MODULE=1 leaves the kernel module out, which the demo
+# must notice.
 
 import json
 import os
@@ -20,6 +21,7 @@ import guest
 import hostcheck
 
 SECTOR = 512
+LINE = 64
 LUKS_SECTOR = 4096
 PASSPHRASE = 'correct horse battery staple'
 # Real key stretching is for real secrets; emulated, it only takes time
@@ -41,6 +43,8 @@ class Demo:
         self.dir = os.environ.get('DEMO_DIR') or \
             os.path.join(guest.BUILD, 'demo')
         self.module = not os.environ.get('DEMO_NO_MODULE')
+        self.ram = os.environ.get('RAM') or 'memfd'
+        self.writeback = os.environ.get('WRITEBACK') or 'on-demand'
         self.device, self.backend = guest.chosen_device()
         self.image = os.path.join(self.dir, 'disk.img')
         self.say = guest.Progress()
@@ -231,6 +235,38 @@ class Demo:
                        f'{total["module_requests"]} requests by the module, '
                        f'{total["software"]} of them in software')
 
+    def traffic(self, vm):
+        """What went over CXL.cache, and whether that was as it should be."""
+        if self.device != guest.TYPE1:
+            return
+        count = vm.cache_counters()
+        lines = self.report['device_bytes'] // LINE
+        owned = count.get('d2h-req RdOwnNoData', 0)
+        found = sum(count[f'lines found M by CPU {access}s']
+                    for access in ('read', 'write'))
+        evicted = count.get('d2h-req DirtyEvict', 0)
+        once = count['lines used once']
+        self.report.update((f'cache: {name}', value) for name, value in
+                           count.items() if value)
+        self.check('sources were read by CXL.cache',
+                   count.get('d2h-req RdCurr', 0) >= lines // 2,
+                   f'{count.get("d2h-req RdCurr", 0)} RdCurr')
+        if self.ram != 'memfd':
+            self.check('memory without a trap: every result line is used once',
+                       once >= lines and not owned and not found,
+                       f'{once} lines for {lines} of data')
+        elif self.writeback == 'completion':
+            self.check('results were owned and evicted before completion',
+                       evicted >= lines and not found and not once,
+                       f'{owned} RdOwnNoData, {evicted} DirtyEvict')
+        else:
+            self.check('results came home when somebody asked for them',
+                       not once and min(owned, found + evicted) >= lines // 2,
+                       f'{owned} RdOwnNoData, {found} lines found M by CPUs '
+                       f'and DMA, {evicted} DirtyEvict')
+        self.check('no rule of the protocol was broken', not count['faults'],
+                   f'{count["faults"]} faults')
+
     # -- the two halves
 
     def in_guest(self, sums):
@@ -256,6 +292,7 @@ class Demo:
             second = self.volume(vm, 'reading it back',
                                  lambda vm: self.verify_files(vm, sums))
             self.account([first, second])
+            self.traffic(vm)
             vm.sh('sync')
             kernel_log = vm.sh('dmesg')
             bad = [line for line in kernel_log.splitlines()
@@ -288,6 +325,7 @@ class Demo:
     def run(self):
         self.report.update(host_check='not reached', device=self.device,
                            backend=self.backend, cipher=self.cipher,
+                           ram=self.ram, writeback=self.writeback,
                            size_mib=self.size)
         error = None
         try:
@@ -316,8 +354,8 @@ class Demo:
         print()
         for key, value in self.report.items():
             if key not in ('checks', 'failed'):
-                print(f'  {key:24} {value}')
-        print(f'  report                   {path}')
+                print(f'  {key:34} {value}')
+        print(f'  {"report":34} {path}')
         if self.failed:
             print('\nThe demo FAILED:')
             for name in self.failed:

@@ -53,14 +53,19 @@ def qemu_binary():
 
 
 def device_args(device, backend):
-    """The topology: everything hangs off one CXL host bridge."""
-    cxl_cache = ',cxl-cache=on' if device == TYPE1 else ''
-    bus = 'rp0' if device == TYPE1 else 'pcie.0'
+    """
+    The topology: everything hangs off one CXL host bridge.  WRITEBACK of the
+    environment is the device's option.
+    """
+    bus, cxl_cache, option = 'pcie.0', '', ''
+    if device == TYPE1:
+        bus, cxl_cache = 'rp0', ',cxl-cache=on'
+        option = ',writeback=' + (os.environ.get('WRITEBACK') or 'on-demand')
     return ['-device', 'pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.0',
             '-device', 'cxl-rp,port=0,bus=cxl.0,id=rp0,chassis=0,slot=2' +
                        cxl_cache,
             '-object', f'{backend},id=c0',
-            '-device', f'{device},bus={bus},cryptodev=c0,id=t1']
+            '-device', f'{device},bus={bus},cryptodev=c0,id=t1{option}']
 
 
 def chosen_device():
@@ -73,10 +78,15 @@ def chosen_device():
 
 
 def machine_args(memory='1G'):
-    # Memory that QEMU can map twice, for the device's cache
+    """
+    RAM of the environment: "memfd" (default), which QEMU can map twice, so
+    that the device can keep lines of it; or "ordinary".
+    """
+    ram = {'memfd': f'memory-backend-memfd,id=ram,size={memory},share=on',
+           'ordinary': f'memory-backend-ram,id=ram,size={memory}'}
     return ['-M', 'q35,cxl=on,memory-backend=ram', '-accel',
             'tcg,thread=multi', '-cpu', 'max', '-smp', '2', '-m', memory,
-            '-object', f'memory-backend-memfd,id=ram,size={memory},share=on',
+            '-object', ram[os.environ.get('RAM') or 'memfd'],
             '-nodefaults', '-display', 'none', '-no-reboot']
 
 
@@ -246,6 +256,28 @@ class Guest:
             for stat in entry['stats']:
                 stats[stat['name']] = stat['value']
         return stats
+
+    def cache_counters(self):
+        """
+        What crossed CXL.cache, as x-query-cxl-cache has it, in one dictionary:
+        messages by the name of their opcode, and what the host did.
+        """
+        info = self.qmp('x-query-cxl-cache')
+        counters = {'faults': sum(entry['count'] for entry in info['faults']),
+                    'write-backs': info['write-backs'],
+                    'pages zapped': info['trap']['zapped'],
+                    'lines used once': 0}
+        for entry in info['accesses']:
+            access = entry['access']
+            counters[f'snoops for CPU {access}s'] = entry['snoops']
+            counters[f'lines found M by CPU {access}s'] = entry['dirty']
+        for device in info['devices']:
+            counters['lines used once'] += device['once-lines']
+            for channel in device['channels']:
+                for opcode in channel['opcodes']:
+                    name = f'{channel["channel"]} {opcode["name"]}'
+                    counters[name] = counters.get(name, 0) + opcode['count']
+        return counters
 
     def module_counters(self):
         """What our kernel module counted."""

@@ -12,7 +12,7 @@ MODULES="virtio_pci virtio_blk virtio_crypto algif_skcipher algif_hash dm_crypt
          essiv ext4 crc32c_generic crc32c_intel aesni_intel sha256_ssse3
          authenc dm_zero cxl_pci cxl_port cxl_acpi loop"
 
-PROGRAMS="algtest algbench pattern"
+PROGRAMS="algtest algbench pattern cxl-litmus"
 
 need gcc-12 python3 readelf
 here=$(cd "$(dirname "$0")" && pwd)
@@ -21,12 +21,15 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 # Our own programs: for the guest (static), and pattern for the host as well
 for program in $PROGRAMS; do
-    src=$ROOT/tests/guest/$program.c
-    if ! fresh "$GUEST/$program.stamp" "$src" "$ROOT/tests/guest/alg.h"; then
+    srcs=("$ROOT/tests/guest/$program"{,-*}.c)
+    [ -e "${srcs[1]}" ] || srcs=("${srcs[0]}")
+    used=("${srcs[@]}" "$ROOT/tests/guest/"{alg,cxl-litmus}.h
+          "$ROOT/include/hw/cxl/cxl_cache_testdev.h")
+    if ! fresh "$GUEST/$program.stamp" "${used[@]}"; then
         say "compiling $program"
-        gcc-12 -O2 -Wall -Wextra -Werror -static -pthread \
-               -o "$GUEST/$program" "$src"
-        digest "$src" "$ROOT/tests/guest/alg.h" > "$GUEST/$program.stamp"
+        gcc-12 -O2 -Wall -Wextra -Werror -static -pthread -I "$ROOT/include" \
+               -o "$GUEST/$program" "${srcs[@]}"
+        digest "${used[@]}" > "$GUEST/$program.stamp"
     fi
 done
 

@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Litmus tests of CXL.cache in a Linux guest with two CPUs, as TAP: see
+# tests/guest/cxl-litmus.c.  Then the same with the trap disabled, where they
+# must fail, and with the crypto device as the third agent.
+#
+# usage: litmus.py [TEST]...       (default: all)
+#
+# Environment: LITMUS_SCALE, percent of the usual repetitions; LITMUS_SEED;
+# LITMUS_DEVICES, 1 or 2 test devices (default 2); QEMU, QEMU_ARGS.
+
+import os
+import re
+import sys
+import time
+
+import guest
+
+NO_SNOOP = ('/machine/cxl-cache', 'x-no-snoop')
+# What must fail without snoops, each by itself.  The kernel's page tables are
+# nothing to play such games with.
+NEGATIVE = ('mp', 'sb', 'co', 'atomic', 'split', 'tight', 'sharing', 'code',
+            'stress', 'crypto')
+NEGATIVE_SCALE = 10
+NEGATIVE_LIMIT = 1
+TIMEOUT = 600
+POINT = re.compile(r'(not )?ok \d+ - (.*)')
+
+
+class Output:
+    """TAP of several runs as one."""
+
+    def __init__(self):
+        self.count = 0
+        self.failed = 0
+
+    def point(self, good, name, notes=()):
+        self.count += 1
+        self.failed += not good
+        print(f'{"ok" if good else "not ok"} {self.count} - {name}')
+        for line in notes:
+            print(f'# {line}')
+        sys.stdout.flush()
+
+    def copy(self, text):
+        """A program's TAP; other lines are comments already or made so."""
+        for line in text.splitlines():
+            if match := POINT.match(line):
+                self.point(not match.group(1), match.group(2))
+            elif not line.startswith('1..'):
+                print(line if line.startswith('#') else f'# {line}')
+        sys.stdout.flush()
+
+
+def devices(number):
+    """A CXL host bridge with a root port for each device."""
+    args = ['-device', 'pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.0']
+    for i in range(number + 1):
+        args += ['-device', f'cxl-rp,port={i},bus=cxl.0,id=rp{i},chassis=0,'
+                            f'slot={i + 2},cxl-cache=on']
+    args += ['-object', 'cryptodev-backend-openssl,id=c0',
+             '-device', f'{guest.TYPE1},bus=rp0,cryptodev=c0,id=t1,'
+                        'writeback=on-demand']
+    for i in range(1, number + 1):
+        args += ['-device', f'cxl-cache-testdev,bus=rp{i},id=dev{i}']
+    return args
+
+
+def litmus(vm, scale, names, *options):
+    seed = os.environ.get('LITMUS_SEED') or '1'
+    command = ' '.join(['cxl-litmus', '-x', str(scale), '-s', seed, *options,
+                        *names])
+    return vm.try_sh(command, timeout=TIMEOUT * max(scale, 100) // 100)
+
+
+def positive(vm, out, names):
+    scale = int(os.environ.get('LITMUS_SCALE') or 100)
+    begun = time.monotonic()
+    count = out.count
+    status, text = litmus(vm, scale, names)
+    out.copy(text)
+    if out.count == count or status not in (0, 1):
+        out.point(False, 'the litmus program ends as it should',
+                  [f'exit status {status}'])
+    print(f'# litmus: {time.monotonic() - begun:.1f} s')
+
+
+def set_no_snoop(vm, value):
+    path, name = NO_SNOOP
+    vm.qmp('qom-set', path=path, property=name, value=value)
+
+
+def fails(vm, name):
+    """Whether a test fails, if only by a crash, and how."""
+    try:
+        status, text = litmus(vm, NEGATIVE_SCALE, [name], '-f', '-t',
+                              str(NEGATIVE_LIMIT))
+    except guest.GuestHangs as err:
+        return True, [str(err)]
+    wrong = [point for bad, point in POINT.findall(text) if bad]
+    return status != 0, wrong or text.splitlines()
+
+
+def negative(vm, out, names):
+    """
+    Crypto comes last: its device cannot be told to flush, so that what it
+    still has of memory that is the kernel's again may do harm.
+    """
+    begun = time.monotonic()
+    for name in NEGATIVE:
+        if names and name not in names:
+            continue
+        set_no_snoop(vm, True)
+        failed, notes = fails(vm, name)
+        out.point(failed, f'without snoops {name} fails', notes)
+        if name != NEGATIVE[-1]:
+            set_no_snoop(vm, False)
+    print(f'# negative: {time.monotonic() - begun:.1f} s')
+
+
+def main(names):
+    out = Output()
+    folder = os.path.join(guest.BUILD, 'guest-check')
+    os.makedirs(folder, exist_ok=True)
+    number = int(os.environ.get('LITMUS_DEVICES') or 2)
+    log = os.path.join(folder, 'litmus.log')
+    try:
+        with guest.Guest(devices(number), log) as vm:
+            positive(vm, out, names)
+            negative(vm, out, names)
+    except guest.GuestError as err:
+        out.point(False, 'the guest runs', str(err).splitlines())
+    print(f'1..{out.count}')
+    return 1 if out.failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
