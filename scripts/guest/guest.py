@@ -80,12 +80,14 @@ def chosen_device():
 def machine_args(memory='1G'):
     """
     RAM of the environment: "memfd" (default), which QEMU can map twice, so
-    that the device can keep lines of it; or "ordinary".
+    that the device can keep lines of it; or "ordinary".  ACCEL: "kvm" where
+    that works; existing is not enough.
     """
+    accel = os.environ.get('ACCEL') or 'tcg,thread=multi'
     ram = {'memfd': f'memory-backend-memfd,id=ram,size={memory},share=on',
            'ordinary': f'memory-backend-ram,id=ram,size={memory}'}
-    return ['-M', 'q35,cxl=on,memory-backend=ram', '-accel',
-            'tcg,thread=multi', '-cpu', 'max', '-smp', '2', '-m', memory,
+    return ['-M', 'q35,cxl=on,memory-backend=ram', '-accel', accel,
+            '-cpu', 'max', '-smp', '2', '-m', memory,
             '-object', ram[os.environ.get('RAM') or 'memfd'],
             '-nodefaults', '-display', 'none', '-no-reboot']
 
