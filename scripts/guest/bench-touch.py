@@ -7,7 +7,6 @@
 #
 # Environment: QEMU, QEMU_ARGS; ROUNDS (default 3), of which the best counts.
 
-import json
 import os
 import sys
 
@@ -66,19 +65,6 @@ def results(best):
     return found
 
 
-def save(folder, found):
-    path = os.path.join(folder, 'results.json')
-    merged = {}
-    if os.path.exists(path):
-        with open(path) as file:
-            merged = json.load(file)
-    merged.update(found)
-    with open(path, 'w') as file:
-        json.dump(merged, file, indent=2)
-        file.write('\n')
-    return path
-
-
 def main():
     say = guest.Progress()
     folder = os.path.join(guest.BUILD, 'bench')
@@ -97,7 +83,7 @@ def main():
         good = 'ok' if value['ratio'] >= value['target'] else 'BELOW TARGET'
         say(f'{name:60} {value["ours"]:8.2f} {value["peer"]:8.2f} us '
             f'x{value["ratio"]:.2f} (target x{value["target"]}) {good}')
-    say(f'written: {save(folder, found)}')
+    say(f'written: {guest.save_results(found)}')
 
 
 if __name__ == '__main__':

@@ -16,7 +16,6 @@
 # QEMU_ARGS.  Writes build/bench/results.json, where a ratio above 1 means
 # that ours is better, be it throughput or latency.
 
-import json
 import os
 import statistics
 import sys
@@ -185,16 +184,7 @@ class Bench:
             self.compare_alg(guests)
             self.compare_dm(guests)
             self.compare_software(demand)
-        path = os.path.join(self.dir, 'results.json')
-        merged = {}
-        if os.path.exists(path):
-            with open(path) as file:
-                merged = json.load(file)
-        merged.update(self.results)
-        with open(path, 'w') as file:
-            json.dump(merged, file, indent=2)
-            file.write('\n')
-        self.say(f'written: {path}')
+        self.say(f'written: {guest.save_results(self.results)}')
 
 
 if __name__ == '__main__':

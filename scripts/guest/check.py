@@ -285,17 +285,21 @@ class ModuleTests:
             ('unloads, and the kernel never complained', self.unload)))
 
 
-def module_tests(tap, folder):
+def in_guest(tap, folder, log, tests, device):
+    """Run all of a class of tests in one guest with a disk."""
     disk = os.path.join(folder, 'disk.img')
     with open(disk, 'wb') as file:
         file.truncate(MIB << 20)
-    args = [*guest.device_args(*guest.chosen_device()),
-            *guest.disk_args(disk)]
+    args = [*guest.device_args(*device), *guest.disk_args(disk)]
     try:
-        with guest.Guest(args, os.path.join(folder, 'module.log')) as vm:
-            ModuleTests(vm).run(tap)
+        with guest.Guest(args, os.path.join(folder, log)) as vm:
+            tests(vm).run(tap)
     except guest.GuestError as err:
         tap.point(False, 'the guest boots', err)
+
+
+def module_tests(tap, folder):
+    in_guest(tap, folder, 'module.log', ModuleTests, guest.chosen_device())
 
 
 class CacheTests:
@@ -462,16 +466,8 @@ class CacheTests:
 
 
 def cache_tests(tap, folder):
-    disk = os.path.join(folder, 'disk.img')
-    with open(disk, 'wb') as file:
-        file.truncate(MIB << 20)
-    args = [*guest.device_args(guest.TYPE1, 'cryptodev-backend-openssl'),
-            *guest.disk_args(disk)]
-    try:
-        with guest.Guest(args, os.path.join(folder, 'cache.log')) as vm:
-            CacheTests(vm).run(tap)
-    except guest.GuestError as err:
-        tap.point(False, 'the guest boots', err)
+    in_guest(tap, folder, 'cache.log', CacheTests,
+             (guest.TYPE1, 'cryptodev-backend-openssl'))
 
 
 def demo(folder, **environment):

@@ -140,6 +140,20 @@ class Channel:
         return line.decode(errors='replace').rstrip('\r')
 
 
+def save_results(results):
+    """Add to build/bench/results.json; returns its path."""
+    path = os.path.join(BUILD, 'bench', 'results.json')
+    merged = {}
+    if os.path.exists(path):
+        with open(path) as file:
+            merged = json.load(file)
+    merged.update(results)
+    with open(path, 'w') as file:
+        json.dump(merged, file, indent=2)
+        file.write('\n')
+    return path
+
+
 class Guest:
     """
     A running guest.  sh() runs a shell command in it, qmp() one in its QEMU.
