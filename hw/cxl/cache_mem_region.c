@@ -175,6 +175,11 @@ static void update_traces(CacheMemRegion *region)
 
 /* The trap and the home */
 
+static void trap_begin(void *opaque)
+{
+    update_traces(opaque);
+}
+
 static void trap_settle(void *opaque)
 {
     CacheMemRegion *region = opaque;
@@ -187,13 +192,13 @@ static void trap_snoop(void *opaque, uint64_t line, CXLCacheHostOp op)
     CacheMemRegion *region = opaque;
     CXLCacheHostReq req = { .line = line, .op = op };
 
-    update_traces(region);
     while (cxl_cache_home_host(region->home, &req) < 0) {
         cxl_cache_run(region->home);
     }
 }
 
 static const CacheMemTrapOps trap_ops = {
+    .begin = trap_begin,
     .snoop = trap_snoop,
     .settle = trap_settle,
 };

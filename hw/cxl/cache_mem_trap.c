@@ -166,6 +166,7 @@ static void snoop_lines(CacheMemTrap *trap, const TrapPage *p, uint64_t lines,
 {
     uint64_t first = p->addr >> LINE_SHIFT;
 
+    trap->ops->begin(trap->opaque);
     for (; lines; lines &= lines - 1) {
         trap->ops->snoop(trap->opaque, first + ctz64(lines), op);
     }

@@ -25,10 +25,12 @@ typedef struct CacheMemTrap CacheMemTrap;
 
 /**
  * CacheMemTrapOps: what the trap needs to be done with the lock held
+ * @begin: snoops of a page follow
  * @snoop: have the devices give up @line, or, for a read, ownership of it
  * @settle: see to it that all snoops have been done
  */
 typedef struct CacheMemTrapOps {
+    void (*begin)(void *opaque);
     void (*snoop)(void *opaque, uint64_t line, CXLCacheHostOp op);
     void (*settle)(void *opaque);
 } CacheMemTrapOps;
