@@ -27,7 +27,12 @@ struct CacheMemRegion {
     CXLCacheHome *home;
     CacheMemTrap *trap;
     uint64_t sf_size;
-    GHashTable *poisoned;       /* lines of memory */
+    GHashTable *poisoned;       /* lines of memory, to whether LOST_PATTERN */
+    struct {
+        CacheMemFail kind;
+        uint64_t line;
+    } fail;                     /* what the home is to answer now */
+    bool no_rescue;
     QTAILQ_HEAD(, CacheMemDev) devices;
     unsigned users;             /* attached or not */
 };
@@ -38,6 +43,7 @@ struct CacheMemRegion {
  * @once_lines: lines written without being kept
  * @lost_lines: modified lines that a system reset dropped
  * @errors: to be reported by @error_bh, a bit for each CXLCacheError
+ * @fail: how the host answers the next request for a line
  *
  * The rest is for the operation that holds the lock:
  * @done: takes completions
@@ -57,6 +63,7 @@ struct CacheMemDev {
     uint64_t lost_lines;
     uint32_t errors;
     QEMUBH *error_bh;
+    CacheMemFail fail;
     QTAILQ_ENTRY(CacheMemDev) next;
 
     void (*done)(CacheMemDev *cm, const CXLCacheDone *done);
@@ -71,6 +78,20 @@ struct CacheMemDev {
 
 /* The machine's, or NULL while it has no device */
 CacheMemRegion *cache_mem_region_get(void);
+
+/**
+ * CacheMemTotals: what became of modified lines whose device was lost
+ *
+ * They outlive the region, as the last device may have been the one.
+ */
+typedef struct CacheMemTotals {
+    bool any_device;            /* there was one at some time */
+    uint64_t rescued_lines;
+    uint64_t poisoned_lines;
+    uint64_t lost_lines;
+} CacheMemTotals;
+
+extern CacheMemTotals cache_mem_totals;
 
 /**
  * cache_mem_trace_update: follow "-trace cxl_cache_*" at run time

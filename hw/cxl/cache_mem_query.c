@@ -194,16 +194,35 @@ static CxlCacheInfo *query_region(CacheMemRegion *region)
     return info;
 }
 
+/* All devices are gone: what is left is what became of their lines. */
+static CxlCacheInfo *query_nothing(void)
+{
+    CxlCacheInfo *info = g_new0(CxlCacheInfo, 1);
+
+    info->trap = g_new0(CxlCacheTrap, 1);
+    return info;
+}
+
+static CxlCacheInfo *query_all(CacheMemRegion *region)
+{
+    QEMU_LOCK_GUARD(&region->lock);
+    return query_region(region);
+}
+
 CxlCacheInfo *qmp_x_query_cxl_cache(Error **errp)
 {
     CacheMemRegion *region = cache_mem_region_get();
+    CxlCacheInfo *info;
 
-    if (!region) {
+    if (!cache_mem_totals.any_device) {
         error_setg(errp, "This machine has no CXL.cache device");
         return NULL;
     }
-    QEMU_LOCK_GUARD(&region->lock);
-    return query_region(region);
+    info = region ? query_all(region) : query_nothing();
+    info->rescued_lines = cache_mem_totals.rescued_lines;
+    info->poisoned_lines = cache_mem_totals.poisoned_lines;
+    info->lost_lines = cache_mem_totals.lost_lines;
+    return info;
 }
 
 /* Printing */
@@ -242,6 +261,9 @@ static void print_home(Monitor *mon, const CxlCacheInfo *info)
     print_number(mon, "back-invalidations", info->back_invalidations);
     print_number(mon, "write-backs", info->write_backs);
     print_number(mon, "use-once reads", info->use_once);
+    print_number(mon, "lines rescued", info->rescued_lines);
+    print_number(mon, "lines poisoned", info->poisoned_lines);
+    print_number(mon, "lines lost", info->lost_lines);
     for (l = info->faults; l; l = l->next) {
         if (l->value->count) {
             g_autofree char *what = g_strdup_printf("error: %s",

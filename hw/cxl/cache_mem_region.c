@@ -25,7 +25,12 @@
 #define SF_MAX_WAYS     64
 #define SF_MAX_SIZE     (16 * GiB)
 
+/* What is found in memory where a line was lost with its device */
+#define LOST_PATTERN    0xbaadf00d
+
 static CacheMemRegion *the_region;
+
+CacheMemTotals cache_mem_totals;
 
 CacheMemRegion *cache_mem_region_get(void)
 {
@@ -38,7 +43,41 @@ static unsigned home_decode(void *opaque, uint64_t line)
 {
     CacheMemRegion *region = opaque;
 
+    if (region->fail.kind == CACHE_MEM_FAIL_GO_ERR &&
+        region->fail.line == line) {
+        return 0;
+    }
     return cache_mem_trap_decode(region->trap, line);
+}
+
+/*
+ * A CPU's stores to a lost line go unseen: it counts as lost while any of the
+ * pattern is there, as a partial store to a poisoned line leaves it poisoned.
+ */
+static bool still_lost(CacheMemRegion *region, uint64_t line,
+                       const uint8_t *mem)
+{
+    for (unsigned i = 0; i < CXL_CACHE_LINE_SIZE; i += 4) {
+        if (ldl_le_p(mem + i) == LOST_PATTERN) {
+            return true;
+        }
+    }
+    g_hash_table_remove(region->poisoned, &line);
+    return false;
+}
+
+static bool is_poisoned(CacheMemRegion *region, uint64_t line,
+                        const uint8_t *mem)
+{
+    void *lost;
+
+    if (region->fail.kind == CACHE_MEM_FAIL_POISON &&
+        region->fail.line == line) {
+        return true;
+    }
+    return g_hash_table_size(region->poisoned) &&
+           g_hash_table_lookup_extended(region->poisoned, &line, NULL, &lost) &&
+           (!lost || still_lost(region, line, mem));
 }
 
 static bool home_read_line(void *opaque, uint64_t line, CXLCacheLineData *data,
@@ -51,19 +90,18 @@ static bool home_read_line(void *opaque, uint64_t line, CXLCacheLineData *data,
         return false;
     }
     memcpy(data, mem, sizeof(*data));
-    *poison = g_hash_table_size(region->poisoned) &&
-              g_hash_table_contains(region->poisoned, &line);
+    *poison = is_poisoned(region, line, mem);
     return true;
 }
 
 static void set_poison(CacheMemRegion *region, uint64_t line, uint64_t be,
-                       bool poison)
+                       bool poison, bool lost)
 {
     if (poison) {
         uint64_t *key = g_new(uint64_t, 1);
 
         *key = line;
-        g_hash_table_add(region->poisoned, key);
+        g_hash_table_insert(region->poisoned, key, GINT_TO_POINTER(lost));
     } else if (be == CXL_CACHE_BE_ALL) {
         g_hash_table_remove(region->poisoned, &line);
     }
@@ -96,17 +134,22 @@ static bool home_write_line(void *opaque, uint64_t line,
 {
     CacheMemRegion *region = opaque;
     uint8_t *mem = cache_mem_trap_line(region->trap, line);
+    bool lost = why == CXL_CACHE_WRITE_POISON;
 
     if (!mem) {
         return false;
     }
-    if (be == CXL_CACHE_BE_ALL) {
+    if (lost) {
+        for (unsigned i = 0; i < CXL_CACHE_LINE_SIZE; i += 4) {
+            stl_le_p(mem + i, LOST_PATTERN);
+        }
+    } else if (be == CXL_CACHE_BE_ALL) {
         memcpy(mem, data, sizeof(*data));
     } else {
         write_pieces(mem, data->b, be);
     }
     if (poison || g_hash_table_size(region->poisoned)) {
-        set_poison(region, line, be, poison);
+        set_poison(region, line, be, poison, lost);
     }
     cache_mem_trap_dirty(region->trap, line);
     return true;
@@ -242,10 +285,10 @@ static unsigned modified_lines(const CacheMemDev *cm)
     return cxl_cache_dev_states(cm->dev)[CXL_CACHE_M];
 }
 
-static bool holds_lines(const CacheMemDev *cm)
+static unsigned held_lines(const CacheMemDev *cm)
 {
-    return cxl_cache_dev_states(cm->dev)[CXL_CACHE_I] !=
-           cxl_cache_dev_num_lines(cm->dev);
+    return cxl_cache_dev_num_lines(cm->dev) -
+           cxl_cache_dev_states(cm->dev)[CXL_CACHE_I];
 }
 
 /* With the lock held. Evicts are possible in every mode. */
@@ -264,6 +307,7 @@ static void reset_caches(CacheMemRegion *region)
         unsigned lost = modified_lines(cm);
 
         cm->lost_lines += lost;
+        cache_mem_totals.lost_lines += lost;
         trace_cxl_cache_reset(cm->name, lost);
     }
     cxl_cache_home_reset(region->home);
@@ -316,9 +360,24 @@ static void set_no_snoop(Object *obj, bool value, Error **errp)
     cache_mem_trap_set_no_snoop(region->trap, value);
 }
 
+static bool get_no_rescue(Object *obj, Error **errp)
+{
+    return CACHE_MEM_REGION(obj)->no_rescue;
+}
+
+static void set_no_rescue(Object *obj, bool value, Error **errp)
+{
+    CACHE_MEM_REGION(obj)->no_rescue = value;
+}
+
 static void region_class_init(ObjectClass *klass, const void *data)
 {
     ResettableClass *rc = RESETTABLE_CLASS(klass);
+
+    object_class_property_add_bool(klass, "x-no-rescue", get_no_rescue,
+                                   set_no_rescue);
+    object_class_property_set_description(klass, "x-no-rescue",
+        "Lose the modified lines of devices that are lost, for tests");
 
     object_class_property_add_bool(klass, "x-no-snoop", get_no_snoop,
                                    set_no_snoop);
@@ -445,6 +504,7 @@ CacheMemDev *cache_mem_dev_new(const CacheMemDevConfig *config, Error **errp)
             return NULL;
         }
     }
+    cache_mem_totals.any_device = true;
     cm = g_new0(CacheMemDev, 1);
     cm->region = the_region;
     cm->region->users++;
@@ -471,6 +531,55 @@ void cache_mem_dev_detach(CacheMemDev *cm)
     cm->mode = CACHE_MEM_OFF;
 }
 
+/* Memory keeps its old bytes, and nobody is told. */
+static void drop_lines(CacheMemDev *cm)
+{
+    cache_mem_totals.lost_lines += modified_lines(cm);
+    cxl_cache_dev_reset(cm->dev);
+    flush_locked(cm);
+}
+
+void cache_mem_dev_isolate(CacheMemDev *cm)
+{
+    CacheMemRegion *region = cm->region;
+
+    QEMU_LOCK_GUARD(&region->lock);
+    if (cm->number < 0) {
+        return;
+    }
+    update_traces(region);
+    cxl_cache_run(region->home);
+    if (region->no_rescue) {
+        drop_lines(cm);
+    } else if (cm->config.rescue) {
+        cache_mem_totals.rescued_lines += modified_lines(cm);
+        flush_locked(cm);
+    }
+    cache_mem_totals.poisoned_lines +=
+        cxl_cache_home_isolate(region->home, cm->number);
+    cxl_cache_dev_reset(cm->dev);
+    cxl_cache_dev_set_caching(cm->dev, false);
+    qatomic_set(&cm->mode, CACHE_MEM_OFF);
+    trace_cxl_cache_isolate(cm->name, cache_mem_totals.rescued_lines,
+                            cache_mem_totals.poisoned_lines);
+}
+
+void cache_mem_dev_set_viral(CacheMemDev *cm, bool viral)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    cxl_cache_dev_set_viral(cm->dev, viral);
+}
+
+CacheMemFail cache_mem_dev_fail(CacheMemDev *cm, CacheMemFail fail)
+{
+    CacheMemFail before;
+
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    before = cm->fail;
+    cm->fail = fail;
+    return before;
+}
+
 void cache_mem_dev_free(CacheMemDev *cm)
 {
     if (!cm) {
@@ -482,7 +591,8 @@ void cache_mem_dev_free(CacheMemDev *cm)
     qemu_bh_delete(cm->error_bh);
     g_free(cm->name);
     g_free(cm);
-    if (!--the_region->users) {
+    /* Memory stays bad when nobody is there to read it */
+    if (!--the_region->users && !g_hash_table_size(the_region->poisoned)) {
         g_clear_pointer(&the_region, region_free);
     }
 }
@@ -491,7 +601,7 @@ void cache_mem_dev_reset(CacheMemDev *cm)
 {
     QEMU_LOCK_GUARD(&cm->region->lock);
     /* A device that was never enabled has nothing to say. */
-    if (cm->mode != CACHE_MEM_OFF || holds_lines(cm)) {
+    if (cm->mode != CACHE_MEM_OFF || held_lines(cm)) {
         flush_locked(cm);
     }
     cxl_cache_dev_reset(cm->dev);
@@ -537,14 +647,42 @@ void cache_mem_dev_flush(CacheMemDev *cm)
         ret_;                                                       \
     })
 
+/* Fault injection. Nobody else's request is under way with the lock held. */
+static void begin_fail(CacheMemDev *cm, uint64_t line)
+{
+    if (unlikely(cm->fail)) {
+        cm->region->fail.kind = cm->fail;
+        cm->region->fail.line = line;
+        cm->fail = CACHE_MEM_FAIL_NONE;
+    }
+}
+
+static void end_fail(CacheMemDev *cm)
+{
+    if (unlikely(cm->region->fail.kind)) {
+        cxl_cache_run(cm->region->home);
+        cm->region->fail.kind = CACHE_MEM_FAIL_NONE;
+    }
+}
+
 static int send_request(CacheMemDev *cm, const CXLCacheReq *req)
 {
-    return RETRY_WHILE_BUSY(cm, cxl_cache_dev_request(cm->dev, req));
+    int ret;
+
+    begin_fail(cm, req->line);
+    ret = RETRY_WHILE_BUSY(cm, cxl_cache_dev_request(cm->dev, req));
+    end_fail(cm);
+    return ret;
 }
 
 static int send_evict(CacheMemDev *cm, uint64_t line)
 {
-    return RETRY_WHILE_BUSY(cm, cxl_cache_dev_evict(cm->dev, line));
+    int ret;
+
+    begin_fail(cm, line);
+    ret = RETRY_WHILE_BUSY(cm, cxl_cache_dev_evict(cm->dev, line));
+    end_fail(cm);
+    return ret;
 }
 
 static bool holds(const CacheMemDev *cm, uint64_t line, unsigned perm)
@@ -745,22 +883,144 @@ static void for_each_part(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
             LinePart part = line_part(seg[i].addr + at, seg[i].len - at);
 
             fn(cm, &part, buf);
-            buf += part.len;
+            buf = buf ? buf + part.len : NULL;
             at += part.len;
         }
     }
     cxl_cache_run(cm->region->home);
 }
 
-static void drop_part(CacheMemDev *cm, const LinePart *part, const uint8_t *buf)
-{
-    cxl_cache_dev_drop(cm->dev, part->line);
-}
-
 static void evict_part(CacheMemDev *cm, const LinePart *part,
                        const uint8_t *buf)
 {
     send_evict(cm, part->line);
+}
+
+/* The host is told: a line that it thinks is here may be lost with the link. */
+static void give_up_part(CacheMemDev *cm, const LinePart *part,
+                         const uint8_t *buf)
+{
+    if (!holds(cm, part->line, CXL_CACHE_P_DIRTY)) {
+        send_evict(cm, part->line);
+    }
+}
+
+static void stage_part(CacheMemDev *cm, const LinePart *part,
+                       const uint8_t *buf)
+{
+    if (part->len == CXL_CACHE_LINE_SIZE) {
+        CXLCacheLineData data;
+
+        memcpy(data.b, buf, sizeof(data));
+        cxl_cache_dev_stage(cm->dev, part->line, &data);
+    }
+}
+
+/* The pieces up to @len bytes; returns how many of @seg go into @to. */
+static unsigned cut_pieces(const CacheMemSeg *seg, unsigned n, size_t len,
+                           CacheMemSeg *to)
+{
+    unsigned i;
+
+    for (i = 0; i < n && len; i++) {
+        to[i] = seg[i];
+        to[i].len = MIN(seg[i].len, len);
+        len -= to[i].len;
+    }
+    return i;
+}
+
+static size_t pieces_len(const CacheMemSeg *seg, unsigned n)
+{
+    size_t len = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        len += seg[i].len;
+    }
+    return len;
+}
+
+static void stage_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
+                         const void *buf, CacheMemStep step)
+{
+    g_autofree CacheMemSeg *part = g_new(CacheMemSeg, n);
+    size_t len = pieces_len(seg, n);
+
+    if (step == CACHE_MEM_STEP_HALF) {
+        /* Of lines: the last one that begins in the first half is whole */
+        len = QEMU_ALIGN_UP(len / 2, CXL_CACHE_LINE_SIZE);
+    }
+    for_each_part(cm, part, cut_pieces(seg, n, len, part), buf, stage_part);
+}
+
+bool cache_mem_stage(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
+                     const void *buf, CacheMemStep step)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    update_traces(cm->region);
+    cm->failed = false;
+    cm->done = take_grant;
+    own_pieces(cm, seg, n);
+    cm->done = NULL;
+    if (cm->failed) {
+        for_each_part(cm, seg, n, NULL, give_up_part);
+        return false;
+    }
+    if (step != CACHE_MEM_STEP_OWN) {
+        stage_pieces(cm, seg, n, buf, step);
+    }
+    return true;
+}
+
+void cache_mem_give_up(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    update_traces(cm->region);
+    for_each_part(cm, seg, n, NULL, give_up_part);
+}
+
+void cache_mem_give_up_clean(CacheMemDev *cm)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    if (cm->number < 0 || modified_lines(cm) == held_lines(cm)) {
+        return;
+    }
+    update_traces(cm->region);
+    for (unsigned i = 0; i < cxl_cache_dev_num_lines(cm->dev); i++) {
+        CXLCacheSlot slot;
+
+        if (cxl_cache_dev_slot(cm->dev, i, &slot) &&
+            !cxl_cache_may(slot.state, CXL_CACHE_P_DIRTY)) {
+            send_evict(cm, slot.line);
+        }
+    }
+    cxl_cache_run(cm->region->home);
+}
+
+bool cache_mem_fail_write_back(CacheMemDev *cm, const CacheMemSeg *seg,
+                               unsigned n, const void *buf)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    update_traces(cm->region);
+    for (unsigned i = 0; i < n; i++) {
+        for (size_t at = 0; at < seg[i].len; ) {
+            LinePart part = line_part(seg[i].addr + at, seg[i].len - at);
+            CXLCacheLineData data;
+
+            if (part.len == CXL_CACHE_LINE_SIZE &&
+                cxl_cache_dev_state(cm->dev, part.line) == CXL_CACHE_EN) {
+                memcpy(data.b, buf + at, sizeof(data));
+                cxl_cache_dev_write(cm->dev, part.line, &data,
+                                    CXL_CACHE_BE_ALL);
+                cm->fail = CACHE_MEM_FAIL_GO_ERR;
+                send_evict(cm, part.line);
+                return true;
+            }
+            at += part.len;
+        }
+        buf += seg[i].len;
+    }
+    return false;
 }
 
 bool cache_mem_write(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
@@ -772,7 +1032,8 @@ bool cache_mem_write(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
     cm->done = take_grant;
     own_pieces(cm, seg, n);
     if (cm->failed) {
-        for_each_part(cm, seg, n, buf, drop_part);
+        cm->done = NULL;
+        for_each_part(cm, seg, n, NULL, give_up_part);
     } else {
         for_each_part(cm, seg, n, buf, commit_part);
         if (!keep) {

@@ -27,6 +27,7 @@
 #define ATS_VALID       (1ULL << 0)
 #define ATS_EXCLUSIVE   (1ULL << 1)
 
+#define STATE_STAGED    (1 << 6)
 #define STATE_POISON    (1 << 7)
 
 #define DESC_VALID      (1ULL << 63)
@@ -109,9 +110,11 @@ static uint64_t descriptor(const CacheMemDev *cm, const CXLCacheSlot *slot,
 static uint64_t ats_word(const CacheMemDev *cm, const CXLCacheSlot *slot)
 {
     unsigned mem = cache_mem_trap_decode(cm->region->trap, slot->line);
+    bool kept = cm->config.rescue || cxl_cache_states[slot->state].mesi ==
+                                     CXL_CACHE_GO_S;
 
     return (slot->line << CXL_CACHE_LINE_SHIFT) | ATS_VALID |
-           (mem & CXL_CACHE_MEM_CACHEABLE ? ATS_EXCLUSIVE : 0);
+           (kept && mem & CXL_CACHE_MEM_CACHEABLE ? ATS_EXCLUSIVE : 0);
 }
 
 static uint64_t state_word(const CacheMemDev *cm, const CXLCacheSlot *slot)
@@ -123,6 +126,7 @@ static uint64_t state_word(const CacheMemDev *cm, const CXLCacheSlot *slot)
         nreq += oldest_about(cm, slot, i) != NULL;
     }
     word |= slot->poison ? STATE_POISON : 0;
+    word |= slot->staged ? STATE_STAGED : 0;
     return deposit64(word, 8, 8, nreq);
 }
 
@@ -142,7 +146,7 @@ static uint64_t slot_word(const CacheMemDev *cm, unsigned index, unsigned word)
     switch (word) {
     case 0 ... WORD_ATS - 1:
         /* The bytes of a way whose data are to come are another line's. */
-        return cxl_cache_may(slot.state, CXL_CACHE_P_DATA) ?
+        return cxl_cache_may(slot.state, CXL_CACHE_P_DATA) || slot.staged ?
                ldq_le_p(&slot.data->b[word * 8]) : 0;
     case WORD_ATS:
         return ats_word(cm, &slot);

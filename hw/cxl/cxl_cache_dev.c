@@ -36,7 +36,7 @@ static CXLCacheState way_state(const CXLCacheDev *dev, int way)
 static inline void set_state(CXLCacheDev *dev, int way, CXLCacheState state)
 {
     const uint64_t mask = (1 << CXL_CACHE_TAG_STATE_BITS) - 1;
-    uint64_t tag = dev->tags[way];
+    uint64_t tag = dev->tags[way] & ~CXL_CACHE_TAG_STAGED;
 
     dev->states[cxl_cache_tag_state(tag)]--;
     dev->states[state]++;
@@ -477,6 +477,19 @@ bool cxl_cache_dev_write(CXLCacheDev *dev, uint64_t line,
         set_poison(dev, way, false);
     }
     set_state(dev, way, CXL_CACHE_M);
+    return true;
+}
+
+bool cxl_cache_dev_stage(CXLCacheDev *dev, uint64_t line,
+                         const CXLCacheLineData *data)
+{
+    int way = find_way(dev, line);
+
+    if (way_state(dev, way) != CXL_CACHE_EN) {
+        return false;
+    }
+    dev->data[way] = *data;
+    dev->tags[way] |= CXL_CACHE_TAG_STAGED;
     return true;
 }
 
@@ -1000,6 +1013,7 @@ bool cxl_cache_dev_slot(const CXLCacheDev *dev, unsigned index,
     }
     slot->line = cxl_cache_tag_line(dev->tags[index]);
     slot->poison = way_poison(dev, index);
+    slot->staged = dev->tags[index] & CXL_CACHE_TAG_STAGED;
     slot->data = &dev->data[index];
     if (!cxl_cache_may(state, CXL_CACHE_P_STABLE)) {
         slot->cqid = request_of((CXLCacheDev *)dev, index) - dev->req;

@@ -16,8 +16,8 @@
 #include "hw/pci/pcie_port.h"
 #include "hw/cxl/cxl_type1_crypto.h"
 #include "hw/cxl/cxl_type1_port.h"
-#include "system/address-spaces.h"
-#include "system/dma.h"
+#include "qemu/main-loop.h"
+#include "system/runstate.h"
 #include "trace.h"
 
 #define WINDOW_BAR         0
@@ -115,6 +115,7 @@ static bool attach_cache(CXLType1Crypto *s, Error **errp)
         .cache_ways = s->cache_ways,
         /* Nobody here reads a result, and who reads it often writes there */
         .yield = true,
+        .rescue = s->unplug == CXL_TYPE1_UNPLUG_RESCUE,
         .sf_size = cxl_type1_port_sf_size(port_above(DEVICE(s))),
         .error = cxl_type1_crypto_cache_error,
         .opaque = s,
@@ -123,6 +124,158 @@ static bool attach_cache(CXLType1Crypto *s, Error **errp)
     s->cache = cache_mem_dev_new(&config, errp);
     return s->cache;
 }
+
+/* Faults that are the device's */
+
+static void go_on(CXLType1Crypto *s)
+{
+    if (runstate_is_running() && !s->faults.hung) {
+        virtio_crypto_resume(&s->vdev);
+    }
+}
+
+/* What a stopped machine was told to clear it goes on with later. */
+static void run_state_changed(void *opaque, bool running, RunState state)
+{
+    if (running) {
+        go_on(opaque);
+    }
+}
+
+/* The reset that this is for the device finds the link down. */
+static void lose_link(CXLType1Crypto *s)
+{
+    PCIDevice *port = port_above(DEVICE(s));
+
+    if (s->faults.link_down) {
+        return;
+    }
+    s->faults.link_down = true;
+    cxl_type1_port_link_down(port, s->port_status);
+    pci_set_enabled(PCI_DEVICE(s), false);
+    cache_mem_dev_isolate(s->cache);
+    pcie_cap_slot_set_present(port, false);
+}
+
+static void regain_link(CXLType1Crypto *s)
+{
+    PCIDevice *port = port_above(DEVICE(s));
+
+    s->faults.link_down = false;
+    cxl_type1_port_link_up(port);
+    /* The slot may have got its power back while the link was down */
+    pci_set_enabled(PCI_DEVICE(s), false);
+    /* If the slot has power, that is a reset of the device */
+    pcie_cap_slot_set_present(port, true);
+}
+
+/* Out of the callbacks of the request that the link went down in */
+static void lose_link_bh(void *opaque)
+{
+    CXLType1Crypto *s = opaque;
+
+    if (DEVICE(s)->realized) {
+        lose_link(s);
+    }
+    object_unref(OBJECT(s));
+}
+
+static void remove_bh(void *opaque)
+{
+    CXLType1Crypto *s = opaque;
+    DeviceState *dev = DEVICE(s);
+
+    if (dev->realized) {
+        lose_link(s);
+        dev->pending_deleted_event = true;
+        hotplug_handler_unplug(qdev_get_hotplug_handler(dev), dev,
+                               &error_abort);
+        object_unparent(OBJECT(s));
+    }
+    object_unref(OBJECT(s));
+}
+
+static void schedule(CXLType1Crypto *s, QEMUBHFunc *cb)
+{
+    object_ref(OBJECT(s));
+    aio_bh_schedule_oneshot(qemu_get_aio_context(), cb, s);
+}
+
+void cxl_type1_crypto_strike(CXLType1Crypto *s, CxlType1FaultKind kind)
+{
+    switch (kind) {
+    case CXL_TYPE1_FAULT_KIND_HANG:
+        s->faults.hung = true;
+        break;
+    case CXL_TYPE1_FAULT_KIND_VIRAL:
+        s->faults.viral = true;
+        cache_mem_dev_set_viral(s->cache, true);
+        cxl_type1_regs_viral(&s->regs, true);
+        break;
+    case CXL_TYPE1_FAULT_KIND_HW_NOT_READY:
+        s->faults.not_ready = true;
+        virtio_crypto_set_hw_failed(&s->vdev, true);
+        break;
+    case CXL_TYPE1_FAULT_KIND_LINK_DOWN:
+        s->faults.hung = true;
+        schedule(s, lose_link_bh);
+        break;
+    case CXL_TYPE1_FAULT_KIND_REMOVAL:
+        s->faults.hung = true;
+        schedule(s, remove_bh);
+        break;
+    default:
+        g_assert_not_reached();
+    }
+}
+
+static void fault_strike(void *opaque, CxlType1FaultKind kind)
+{
+    cxl_type1_crypto_strike(opaque, kind);
+}
+
+static void recover(CXLType1Crypto *s)
+{
+    if (s->faults.viral) {
+        s->faults.viral = false;
+        cache_mem_dev_set_viral(s->cache, false);
+        cxl_type1_regs_viral(&s->regs, false);
+    }
+    if (s->faults.not_ready) {
+        s->faults.not_ready = false;
+        virtio_crypto_set_hw_failed(&s->vdev, false);
+    }
+}
+
+static void fault_clear(void *opaque)
+{
+    CXLType1Crypto *s = opaque;
+
+    recover(s);
+    s->faults.hung = false;
+    if (s->faults.link_down) {
+        regain_link(s);
+    }
+    go_on(s);
+}
+
+static unsigned fault_held(void *opaque)
+{
+    CXLType1Crypto *s = opaque;
+    VirtIOCryptoReq *req;
+    unsigned held = 0;
+
+    QTAILQ_FOREACH(req, &s->vdev.requests, next) {
+        held += req->held;
+    }
+    return held;
+}
+
+static const CXLType1FaultOps fault_ops = {
+    .strike = fault_strike,
+    .clear = fault_clear,
+    .held = fault_held,
+};
 
 /*
  * Options are checked before anything of the device exists: virtio-pci does
@@ -141,163 +294,18 @@ static void cxl_type1_crypto_dc_realize(DeviceState *dev, Error **errp)
         !attach_cache(s, errp)) {
         return;
     }
+    if (!cxl_type1_fault_init(&s->faults, dev, &fault_ops, s, errp)) {
+        g_clear_pointer(&s->cache, cache_mem_dev_free);
+        return;
+    }
     c->parent_dc_realize(dev, errp);
     if (*errp) {
+        cxl_type1_fault_exit(&s->faults);
         g_clear_pointer(&s->cache, cache_mem_dev_free);
+        return;
     }
+    s->run_state = qemu_add_vm_change_state_handler(run_state_changed, s);
 }
-
-typedef enum PayloadDir {
-    PAYLOAD_READ,
-    PAYLOAD_WRITE,
-} PayloadDir;
-
-/*
- * The guest memory that @len bytes at @offset of a descriptor chain are in.
- * Returns the number of pieces; *@total is less than @len if the chain ends.
- */
-static unsigned find_payload(const hwaddr *addr, const struct iovec *sg,
-                             unsigned num, size_t offset, size_t len,
-                             CacheMemSeg *seg, size_t *total)
-{
-    unsigned n = 0;
-
-    *total = 0;
-    for (unsigned i = 0; i < num && *total < len; i++) {
-        if (offset >= sg[i].iov_len) {
-            offset -= sg[i].iov_len;
-            continue;
-        }
-        seg[n].addr = addr[i] + offset;
-        seg[n].len = MIN(sg[i].iov_len - offset, len - *total);
-        *total += seg[n].len;
-        if (n && seg[n - 1].addr + seg[n - 1].len == seg[n].addr) {
-            seg[n - 1].len += seg[n].len;
-        } else {
-            n++;
-        }
-        offset = 0;
-    }
-    return n;
-}
-
-/* By CXL.io. Returns the number of bytes moved. */
-static size_t move_uncached(CXLType1Crypto *s, const CacheMemSeg *seg,
-                            unsigned n, uint8_t *buf, PayloadDir dir)
-{
-    AddressSpace *as = VIRTIO_DEVICE(&s->vdev)->dma_as;
-    const char *name = PCI_DEVICE(s)->name;
-    size_t done = 0;
-
-    for (unsigned i = 0; i < n; i++) {
-        MemTxResult result;
-
-        if (dir == PAYLOAD_READ) {
-            result = dma_memory_read(as, seg[i].addr, buf + done, seg[i].len,
-                                     MEMTXATTRS_UNSPECIFIED);
-            trace_cxl_type1_crypto_read(name, seg[i].addr, seg[i].len, result);
-        } else {
-            result = dma_memory_write(as, seg[i].addr, buf + done, seg[i].len,
-                                      MEMTXATTRS_UNSPECIFIED);
-            trace_cxl_type1_crypto_write(name, seg[i].addr, seg[i].len, result);
-        }
-        if (result != MEMTX_OK) {
-            break;
-        }
-        done += seg[i].len;
-    }
-    return done;
-}
-
-static bool read_cached(CXLType1Crypto *s, const CacheMemSeg *seg, unsigned n,
-                        uint8_t *buf)
-{
-    for (unsigned i = 0; i < n; i++) {
-        bool good = cache_mem_read(s->cache, seg[i].addr, buf, seg[i].len);
-
-        trace_cxl_type1_crypto_read_cached(PCI_DEVICE(s)->name, seg[i].addr,
-                                           seg[i].len, good);
-        if (!good) {
-            return false;
-        }
-        buf += seg[i].len;
-    }
-    return true;
-}
-
-static bool write_cached(CXLType1Crypto *s, const CacheMemSeg *seg, unsigned n,
-                         const uint8_t *buf)
-{
-    bool keep = s->writeback == CXL_TYPE1_WRITEBACK_ON_DEMAND;
-    bool good = cache_mem_write(s->cache, seg, n, buf, keep);
-
-    for (unsigned i = 0; i < n; i++) {
-        trace_cxl_type1_crypto_write_cached(PCI_DEVICE(s)->name, seg[i].addr,
-                                            seg[i].len, good);
-    }
-    return good;
-}
-
-/*
- * CXL.cache speaks host physical addresses. Without an IOMMU the addresses of
- * descriptors are that; with one they would have to be translated first.
- */
-static bool can_use_cache(CXLType1Crypto *s, const CacheMemSeg *seg, unsigned n,
-                          PayloadDir dir)
-{
-    return pci_device_iommu_address_space(PCI_DEVICE(s)) ==
-           &address_space_memory &&
-           cache_mem_usable(s->cache, seg, n, dir == PAYLOAD_WRITE);
-}
-
-/*
- * Move payload between @buf and the guest addresses of a descriptor chain.
- * Returns the number of bytes moved, less than @len if the chain ends or an
- * address cannot be accessed.
- */
-static size_t move_payload(CXLType1Crypto *s, const hwaddr *addr,
-                           const struct iovec *sg, unsigned num,
-                           size_t offset, uint8_t *buf, size_t len,
-                           PayloadDir dir)
-{
-    g_autofree CacheMemSeg *seg = g_new(CacheMemSeg, num);
-    size_t total;
-    unsigned n = find_payload(addr, sg, num, offset, len, seg, &total);
-    bool good;
-
-    if (!can_use_cache(s, seg, n, dir)) {
-        return move_uncached(s, seg, n, buf, dir);
-    }
-    good = dir == PAYLOAD_READ ? read_cached(s, seg, n, buf)
-                               : write_cached(s, seg, n, buf);
-    return good ? total : 0;
-}
-
-static size_t cxl_type1_crypto_read(VirtIOCrypto *vcrypto,
-                                    const VirtQueueElement *elem,
-                                    size_t offset, void *buf, size_t len)
-{
-    CXLType1Crypto *s = container_of(vcrypto, CXLType1Crypto, vdev);
-
-    return move_payload(s, elem->out_addr, elem->out_sg, elem->out_num,
-                        offset, buf, len, PAYLOAD_READ);
-}
-
-static size_t cxl_type1_crypto_write(VirtIOCrypto *vcrypto,
-                                     const VirtQueueElement *elem,
-                                     size_t offset, const void *buf,
-                                     size_t len)
-{
-    CXLType1Crypto *s = container_of(vcrypto, CXLType1Crypto, vdev);
-
-    return move_payload(s, elem->in_addr, elem->in_sg, elem->in_num,
-                        offset, (uint8_t *)buf, len, PAYLOAD_WRITE);
-}
-
-static const VirtIOCryptoPayloadOps cxl_type1_crypto_payload_ops = {
-    .read = cxl_type1_crypto_read,
-    .write = cxl_type1_crypto_write,
-};
 
 static uint32_t cxl_type1_crypto_config_read(PCIDevice *pci_dev,
                                              uint32_t addr, int len)
@@ -305,6 +313,9 @@ static uint32_t cxl_type1_crypto_config_read(PCIDevice *pci_dev,
     CXLType1Crypto *s = CXL_TYPE1_CRYPTO(pci_dev);
     uint32_t val;
 
+    if (s->faults.link_down) {
+        return UINT32_MAX;
+    }
     if (cxl_type1_regs_config_read(&s->regs, addr, len, &val)) {
         return val;
     }
@@ -316,6 +327,9 @@ static void cxl_type1_crypto_config_write(PCIDevice *pci_dev, uint32_t addr,
 {
     CXLType1Crypto *s = CXL_TYPE1_CRYPTO(pci_dev);
 
+    if (s->faults.link_down) {
+        return;
+    }
     s->virtio_config_write(pci_dev, addr, val, len);
     /* virtio-pci has the AER capability but not its write side */
     if (pci_dev->exp.aer_cap) {
@@ -345,7 +359,7 @@ static void cxl_type1_crypto_realize(VirtIOPCIProxy *proxy, Error **errp)
     }
 
     virtio_pci_force_virtio_1(proxy);
-    s->vdev.payload_ops = &cxl_type1_crypto_payload_ops;
+    s->vdev.payload_ops = &cxl_type1_payload_ops;
     if (!qdev_realize(DEVICE(&s->vdev), BUS(&proxy->bus), errp)) {
         return;
     }
@@ -378,6 +392,9 @@ static void cxl_type1_crypto_exit(PCIDevice *pci_dev)
 {
     CXLType1Crypto *s = CXL_TYPE1_CRYPTO(pci_dev);
 
+    /* Not there yet if the realize fails late */
+    g_clear_pointer(&s->run_state, qemu_del_vm_change_state_handler);
+    cxl_type1_fault_exit(&s->faults);
     cxl_type1_port_link_down(port_above(DEVICE(s)), s->port_status);
     CXL_TYPE1_CRYPTO_GET_CLASS(s)->parent_exit(pci_dev);
     cxl_type1_regs_exit(&s->regs);
@@ -404,9 +421,16 @@ static void cxl_type1_crypto_reset_hold(Object *obj, ResetType type)
     /* pcie_cap_flr_write_config() leaves the bit set while it resets */
     if (devctl & PCI_EXP_DEVCTL_BCR_FLR) {
         trace_cxl_type1_crypto_flr(pci_dev->name);
-    } else {
-        cache_mem_dev_reset(s->cache);
-        cxl_type1_regs_reset(&s->regs);
+        return;
+    }
+    recover(s);
+    if (s->faults.link_down) {
+        cache_mem_dev_isolate(s->cache);
+    }
+    cache_mem_dev_reset(s->cache);
+    cxl_type1_regs_reset(&s->regs);
+    if (s->faults.link_down) {
+        cache_mem_dev_set_mode(s->cache, CACHE_MEM_OFF);
     }
 }
 
@@ -425,6 +449,7 @@ static const Property cxl_type1_crypto_properties[] = {
                        DEFAULT_CACHE_WAYS),
     DEFINE_PROP_BOOL("cache-enable", CXLType1Crypto, cache_enable, true),
     DEFINE_PROP_UINT64("sn", CXLType1Crypto, sn, UINT64_MAX),
+    DEFINE_PROP_STRING("x-fault", CXLType1Crypto, faults.start),
     DEFINE_PROP_PCIE_LINK_SPEED("x-speed", CXLType1Crypto, speed,
                                 PCIE_LINK_SPEED_32),
     DEFINE_PROP_PCIE_LINK_WIDTH("x-width", CXLType1Crypto, width,
@@ -449,6 +474,28 @@ static void set_writeback(Object *obj, int value, Error **errp)
     CXL_TYPE1_CRYPTO(obj)->writeback = value;
 }
 
+static const QEnumLookup unplug_lookup = {
+    .array = (const char *const[]) {
+        [CXL_TYPE1_UNPLUG_RESCUE] = "rescue",
+        [CXL_TYPE1_UNPLUG_POISON] = "poison",
+    },
+    .size = 2,
+};
+
+static int get_unplug(Object *obj, Error **errp)
+{
+    return CXL_TYPE1_CRYPTO(obj)->unplug;
+}
+
+static void set_unplug(Object *obj, int value, Error **errp)
+{
+    if (DEVICE(obj)->realized) {
+        error_setg(errp, "'unplug' cannot be changed any more");
+        return;
+    }
+    CXL_TYPE1_CRYPTO(obj)->unplug = value;
+}
+
 static void cxl_type1_crypto_class_init(ObjectClass *klass, const void *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
@@ -465,6 +512,11 @@ static void cxl_type1_crypto_class_init(ObjectClass *klass, const void *data)
                                    set_writeback);
     object_class_property_set_description(klass, "writeback",
         "When modified lines go to memory (on-demand, completion)");
+    object_class_property_add_enum(klass, "unplug", "CXLType1Unplug",
+                                   &unplug_lookup, get_unplug, set_unplug);
+    object_class_property_set_description(klass, "unplug",
+        "What becomes of modified lines when the link is lost "
+        "(rescue, poison)");
     device_class_set_parent_realize(dc, cxl_type1_crypto_dc_realize,
                                     &c->parent_dc_realize);
     resettable_class_set_parent_phases(rc, NULL, cxl_type1_crypto_reset_hold,

@@ -66,6 +66,7 @@ bool cxl_type1_port_init(const CXLType1Port *port, PCIDevice *pdev,
                                R_CXL_FLEX_BUS_CAP_CACHE_MASK);
     pci_word_test_and_set_mask(flex_bus + A_CXL_FLEX_BUS_CTRL,
                                R_CXL_FLEX_BUS_CTRL_CACHE_MASK);
+    pcie_cap_slot_enable_surprise(pdev);
     return true;
 }
 

@@ -388,16 +388,23 @@ static const uint8_t ras_bit[CXL_CACHE_NUM_ERRS] = {
     [CXL_CACHE_ERR_RSVD_ENCODING] = CXL_RAS_UNC_ERR_RSVD_ENCODING,
 };
 
-void cxl_type1_regs_protocol_error(CXLType1Regs *regs, CXLCacheError err)
+static void signal_internal_error(CXLType1Regs *regs)
 {
-    uint8_t *ras = (uint8_t *)regs->cstate.crb.cache_mem_registers;
-    uint32_t bit = ras_bit[err] ?: CXL_RAS_UNC_ERR_INTERNAL;
-    uint32_t status = ldl_le_p(ras + A_CXL_RAS_UNC_ERR_STATUS);
-    uint32_t control = ldl_le_p(ras + A_CXL_RAS_ERR_CAP_CTRL);
     PCIEAERErr aer = {
         .status = PCI_ERR_UNC_INTN,
         .source_id = pci_requester_id(regs->pdev),
     };
+
+    if (regs->pdev->exp.aer_cap) {
+        pcie_aer_inject_error(regs->pdev, &aer);
+    }
+}
+
+void cxl_type1_regs_error(CXLType1Regs *regs, unsigned bit)
+{
+    uint8_t *ras = (uint8_t *)regs->cstate.crb.cache_mem_registers;
+    uint32_t status = ldl_le_p(ras + A_CXL_RAS_UNC_ERR_STATUS);
+    uint32_t control = ldl_le_p(ras + A_CXL_RAS_ERR_CAP_CTRL);
 
     if (ldl_le_p(ras + A_CXL_RAS_UNC_ERR_MASK) & BIT(bit)) {
         return;
@@ -409,7 +416,23 @@ void cxl_type1_regs_protocol_error(CXLType1Regs *regs, CXLCacheError err)
     }
     stl_le_p(ras + A_CXL_RAS_UNC_ERR_STATUS, status | BIT(bit));
     trace_cxl_type1_regs_ras(regs->pdev->name, status | BIT(bit));
-    if (regs->pdev->exp.aer_cap) {
-        pcie_aer_inject_error(regs->pdev, &aer);
+    signal_internal_error(regs);
+}
+
+void cxl_type1_regs_protocol_error(CXLType1Regs *regs, CXLCacheError err)
+{
+    cxl_type1_regs_error(regs, ras_bit[err] ?: CXL_RAS_UNC_ERR_INTERNAL);
+}
+
+void cxl_type1_regs_viral(CXLType1Regs *regs, bool viral)
+{
+    uint8_t *status = dev_dvsec_reg(regs, A_CXL_DEV_STATUS);
+
+    if (!viral) {
+        pci_word_test_and_clear_mask(status,
+                                     R_CXL_DEV_STATUS_VIRAL_STATUS_MASK);
+        return;
     }
+    pci_word_test_and_set_mask(status, R_CXL_DEV_STATUS_VIRAL_STATUS_MASK);
+    signal_internal_error(regs);
 }

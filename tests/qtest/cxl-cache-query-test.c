@@ -16,6 +16,7 @@
 #include "qemu/bswap.h"
 #include "qemu/units.h"
 #include "libqtest.h"
+#include "qobject/qlist.h"
 #include "libqos/cxl-type1.h"
 #include "libqos/malloc-pc.h"
 
@@ -94,34 +95,15 @@ static int64_t lines_in(QDict *info, const char *state)
 
 /* The window */
 
-typedef struct Slot {
-    uint8_t data[64];
-    uint64_t ats;
-    uint8_t state;
-    uint8_t nreq;
-    uint8_t rsvd[6];
-    uint64_t desc[6];
-} Slot;
-
-QEMU_BUILD_BUG_ON(sizeof(Slot) != SLOT);
-
-static Slot *read_window(Rig *r)
-{
-    Slot *slot = g_new(Slot, CACHE_LINES);
-
-    qpci_memread(r->t->c->pci->pdev, r->t->window, 0, slot, CACHE_LINES * SLOT);
-    return slot;
-}
-
 /* All 64 lines of the page are there, in @mesi, and nothing else. */
 static void check_window(Rig *r, uint8_t mesi)
 {
     static const uint8_t none[SLOT];
-    g_autofree Slot *slot = read_window(r);
+    g_autofree QCTSlot *slot = qct_read_window(r->t);
     uint64_t seen = 0;
 
     for (int i = 0; i < CACHE_LINES; i++) {
-        Slot *s = &slot[i];
+        QCTSlot *s = &slot[i];
         uint64_t addr = le64_to_cpu(s->ats) & 0x000fffffffffffc0ULL;
         unsigned n = (addr - r->dst) / 64;
 
@@ -240,7 +222,7 @@ out:
 static void test_window_accesses(void)
 {
     static const unsigned sizes[] = { 1, 2, 3, 4, 5, 7, 8, 64, 200 };
-    g_autofree Slot *slot = NULL;
+    g_autofree QCTSlot *slot = NULL;
     QPCIDevice *pci;
     uint8_t *image;
     QDict *info;
@@ -254,7 +236,7 @@ static void test_window_accesses(void)
     if (qct_cannot_keep(info)) {
         goto out;
     }
-    slot = read_window(&r);
+    slot = qct_read_window(r.t);
     image = (uint8_t *)slot;
     for (first = 0; !(slot[first].ats & cpu_to_le64(1)); first++) {
         g_assert_cmpint(first, <, CACHE_LINES - 1);
@@ -529,6 +511,20 @@ static void check_no_device(QTestState *qts)
     g_assert_nonnull(strstr(text, "has no CXL.cache device"));
 }
 
+/* What has become of the last one's lines can still be asked. */
+static void check_device_gone(QTestState *qts)
+{
+    QDict *info = qct_query(qts);
+    g_autofree char *text = NULL;
+
+    g_assert_true(qlist_empty(qdict_get_qlist(info, "devices")));
+    g_assert_cmpint(qdict_get_int(info, "lost-lines"), ==, 0);
+    qobject_unref(info);
+    text = qtest_hmp(qts, "info cxl-cache");
+    g_assert_null(strstr(text, "has no CXL.cache device"));
+    g_assert_nonnull(strstr(text, "lines lost"));
+}
+
 static void test_no_device(void)
 {
     QTestState *qts = qtest_init("-nodefaults " QCXL_MACHINE);
@@ -545,7 +541,7 @@ static void test_no_device(void)
     g_assert_true(qdict_haskey(rsp, "return"));
     qobject_unref(rsp);
     qcxl_unplug(cxl, "t1");
-    check_no_device(qts);
+    check_device_gone(qts);
     qcxl_free(cxl);
     qtest_quit(qts);
 }

@@ -32,15 +32,7 @@
 #define DEV_STATUS2     0x12
 #define STATUS2_INVALID 0x0001
 
-/* NIST SP 800-38A, F.2.1: CBC-AES128.Encrypt */
-static const uint8_t key[16] = {
-    0x2b, 0x7e, 0x15, 0x16, 0x28, 0xae, 0xd2, 0xa6,
-    0xab, 0xf7, 0x15, 0x88, 0x09, 0xcf, 0x4f, 0x3c
-};
-static const uint8_t iv[16] = {
-    0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07,
-    0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f
-};
+/* NIST SP 800-38A, F.2.1: CBC-AES128.Encrypt, with qct_key and qct_iv */
 static const uint8_t plain[64] = {
     0x6b, 0xc1, 0xbe, 0xe2, 0x2e, 0x40, 0x9f, 0x96,
     0xe9, 0x3d, 0x7e, 0x11, 0x73, 0x93, 0x17, 0x2a,
@@ -62,108 +54,8 @@ static const uint8_t cipher[64] = {
     0x12, 0x0e, 0xca, 0x30, 0x75, 0x86, 0xe1, 0xa7
 };
 
-/* A machine with one device, or with two that share their host */
-typedef struct Rig {
-    QTestState *qts;
-    QGuestAllocator alloc;
-    unsigned devices;
-    QCXLType1 *t[2];
-} Rig;
-
-static void rig_start_ram(Rig *r, const char *ram, const char *opts)
-{
-    *r = (Rig) { .devices = strstr(opts, "id=rp1") ? 2 : 1 };
-    r->qts = qtest_initf("-nodefaults " QCXL_MACHINE "%s" QCXL_PXB QCXL_RP
-                         ",cxl-cache=on " QCT_BACKEND QCT_DEVICE ",id=t0%s",
-                         ram, opts);
-    pc_alloc_init(&r->alloc, r->qts, ALLOC_NO_FLAGS);
-    for (unsigned i = 0; i < r->devices; i++) {
-        r->t[i] = qct_new(qcxl_new_port(r->qts, i), &r->alloc, key);
-    }
-}
-
-static void rig_start(Rig *r, const char *opts)
-{
-    rig_start_ram(r, QCXL_SHARED_RAM, opts);
-}
-
-static void rig_end(Rig *r)
-{
-    for (unsigned i = 0; i < r->devices; i++) {
-        QCXL *cxl = r->t[i]->cxl;
-
-        qct_free(r->t[i], false);
-        qcxl_free(cxl);
-    }
-    alloc_destroy(&r->alloc);
-    qtest_quit(r->qts);
-}
-
-static uint64_t alloc_filled(Rig *r, size_t len, uint8_t value)
-{
-    uint64_t addr = guest_alloc(&r->alloc, len);
-
-    g_assert_cmphex(addr % PAGE, ==, 0);
-    qtest_memset(r->qts, addr, value, len);
-    return addr;
-}
-
-/* Bytes that are not the same everywhere */
-static uint64_t alloc_source(Rig *r, size_t len)
-{
-    g_autofree uint8_t *buf = g_malloc(len);
-    uint64_t addr = alloc_filled(r, len, 0);
-
-    for (size_t i = 0; i < len; i++) {
-        buf[i] = (i * 0x9e3779b1u) >> 13;
-    }
-    qtest_memwrite(r->qts, addr, buf, len);
-    return addr;
-}
-
-static uint8_t crypt_to(QCXLType1 *t, uint64_t src, uint64_t dst, uint32_t len)
-{
-    return qct_encrypt_at(t, iv, (QCTSeg[]) { { src, len }, { } },
-                          (QCTSeg[]) { { dst, len }, { } });
-}
-
-static void encrypt(QCXLType1 *t, uint64_t src, uint64_t dst, uint32_t len)
-{
-    g_assert_cmpuint(crypt_to(t, src, dst, len), ==, VIRTIO_CRYPTO_OK);
-}
-
-/* What becomes of @src; by CXL.io, before the cache is used */
-static uint8_t *encrypt_uncached(Rig *r, uint64_t src, uint32_t len)
-{
-    uint64_t tmp = alloc_filled(r, len, 0);
-    uint8_t *out = g_malloc(len);
-
-    qct_set_cache_enable(r->t[0], false);
-    encrypt(r->t[0], src, tmp, len);
-    qct_set_cache_enable(r->t[0], true);
-    qtest_memread(r->qts, tmp, out, len);
-    guest_free(&r->alloc, tmp);
-    return out;
-}
-
-static void check_memory(Rig *r, uint64_t addr, const void *want, size_t len)
-{
-    g_autofree uint8_t *buf = g_malloc(len);
-
-    qtest_memread(r->qts, addr, buf, len);
-    g_assert_cmpmem(buf, len, want, len);
-}
-
-static void check_filled(Rig *r, uint64_t addr, uint8_t value, size_t len)
-{
-    g_autofree uint8_t *want = g_malloc(len);
-
-    memset(want, value, len);
-    check_memory(r, addr, want, len);
-}
-
 /* The query at this moment, everything being quiet */
-static QDict *quiet(Rig *r)
+static QDict *quiet(QCTRig *r)
 {
     QDict *info = qct_query(r->qts);
 
@@ -171,7 +63,7 @@ static QDict *quiet(Rig *r)
     return info;
 }
 
-static int64_t lines_of(Rig *r, unsigned n, const char *state)
+static int64_t lines_of(QCTRig *r, unsigned n, const char *state)
 {
     QDict *info = quiet(r);
     int64_t lines = qct_lines(qct_device(info, n), state);
@@ -180,7 +72,7 @@ static int64_t lines_of(Rig *r, unsigned n, const char *state)
     return lines;
 }
 
-static int64_t sent_by(Rig *r, unsigned n, const char *channel,
+static int64_t sent_by(QCTRig *r, unsigned n, const char *channel,
                        const char *opcode)
 {
     QDict *info = quiet(r);
@@ -190,7 +82,7 @@ static int64_t sent_by(Rig *r, unsigned n, const char *channel,
     return sent;
 }
 
-static bool cannot_keep(Rig *r)
+static bool cannot_keep(QCTRig *r)
 {
     QDict *info = qct_query(r->qts);
     bool cannot = qct_cannot_keep(info);
@@ -200,13 +92,13 @@ static bool cannot_keep(Rig *r)
 }
 
 /* A page with modified lines in device 0. Returns false if that is not here */
-static bool make_modified(Rig *r, uint64_t *dst, uint8_t **want)
+static bool make_modified(QCTRig *r, uint64_t *dst, uint8_t **want)
 {
-    uint64_t src = alloc_source(r, PAGE);
+    uint64_t src = qct_alloc_source(r, PAGE);
 
-    *dst = alloc_filled(r, PAGE, OLD);
-    *want = encrypt_uncached(r, src, PAGE);
-    encrypt(r->t[0], src, *dst, PAGE);
+    *dst = qct_alloc_filled(r, PAGE, OLD);
+    *want = qct_encrypt_uncached(r, src, PAGE);
+    qct_encrypt(r->t[0], src, *dst, PAGE);
     guest_free(&r->alloc, src);
     if (cannot_keep(r)) {
         return false;
@@ -219,20 +111,20 @@ static bool make_modified(Rig *r, uint64_t *dst, uint8_t **want)
 static void test_known_answer(void)
 {
     uint64_t src, dst;
-    Rig r;
+    QCTRig r;
 
-    rig_start(&r, "");
-    src = alloc_filled(&r, PAGE, 0);
-    dst = alloc_filled(&r, PAGE, OLD);
+    qct_rig_start(&r, QCXL_SHARED_RAM, "");
+    src = qct_alloc_filled(&r, PAGE, 0);
+    dst = qct_alloc_filled(&r, PAGE, OLD);
     qtest_memwrite(r.qts, src + 256, plain, sizeof(plain));
-    encrypt(r.t[0], src + 256, dst + 256, sizeof(plain));
+    qct_encrypt(r.t[0], src + 256, dst + 256, sizeof(plain));
     if (!cannot_keep(&r)) {
         g_assert_cmpint(lines_of(&r, 0, "M"), ==, 1);
     }
-    check_memory(&r, dst + 256, cipher, sizeof(cipher));
-    check_filled(&r, dst, OLD, 256);
-    check_filled(&r, dst + 320, OLD, PAGE - 320);
-    rig_end(&r);
+    qct_check_memory(&r, dst + 256, cipher, sizeof(cipher));
+    qct_check_filled(&r, dst, OLD, 256);
+    qct_check_filled(&r, dst + 320, OLD, PAGE - 320);
+    qct_rig_end(&r);
 }
 
 /* T87: without coherence this would be seen. */
@@ -241,18 +133,18 @@ static void test_no_snoop(void)
     g_autofree uint8_t *want = NULL;
     uint8_t buf[PAGE];
     uint64_t dst;
-    Rig r;
+    QCTRig r;
 
-    rig_start(&r, "");
+    qct_rig_start(&r, QCXL_SHARED_RAM, "");
     qobject_unref(qtest_qmp(r.qts, "{'execute': 'qom-set', 'arguments': {"
                             "'path': '/machine/cxl-cache',"
                             "'property': 'x-no-snoop', 'value': true}}"));
     if (make_modified(&r, &dst, &want)) {
         qtest_memread(r.qts, dst, buf, PAGE);
         g_assert_cmpint(memcmp(buf, want, PAGE), !=, 0);
-        check_filled(&r, dst, OLD, PAGE);
+        qct_check_filled(&r, dst, OLD, PAGE);
     }
-    rig_end(&r);
+    qct_rig_end(&r);
 }
 
 /* Nothing is left behind when the guest is told, and nothing faults then. */
@@ -261,13 +153,13 @@ static void test_completion(void)
     g_autofree uint8_t *want = NULL;
     uint64_t src, dst;
     QDict *info, *dev;
-    Rig r;
+    QCTRig r;
 
-    rig_start(&r, ",writeback=completion");
-    src = alloc_source(&r, PAGE);
-    dst = alloc_filled(&r, PAGE, OLD);
-    want = encrypt_uncached(&r, src, PAGE);
-    encrypt(r.t[0], src, dst, PAGE);
+    qct_rig_start(&r, QCXL_SHARED_RAM, ",writeback=completion");
+    src = qct_alloc_source(&r, PAGE);
+    dst = qct_alloc_filled(&r, PAGE, OLD);
+    want = qct_encrypt_uncached(&r, src, PAGE);
+    qct_encrypt(r.t[0], src, dst, PAGE);
     info = quiet(&r);
     if (!qct_cannot_keep(info)) {
         dev = qct_device(info, 0);
@@ -281,16 +173,16 @@ static void test_completion(void)
         g_assert_cmpint(qdict_get_int(info, "write-backs"), ==, PAGE_LINES);
     }
     qobject_unref(info);
-    check_memory(&r, dst, want, PAGE);
+    qct_check_memory(&r, dst, want, PAGE);
     info = quiet(&r);
     g_assert_cmpint(qct_trap(info, "reads"), ==, 0);
     g_assert_cmpint(qct_trap(info, "held"), ==, 0);
     g_assert_cmpint(qct_sent_all(qct_device(info, 0), "h2d-req"), ==, 0);
     qobject_unref(info);
-    rig_end(&r);
+    qct_rig_end(&r);
 }
 
-static void flr(Rig *r)
+static void flr(QCTRig *r)
 {
     QPCIDevice *pdev = r->t[0]->c->pci->pdev;
     uint8_t cap = qpci_find_capability(pdev, PCI_CAP_ID_EXP, 0);
@@ -301,30 +193,30 @@ static void flr(Rig *r)
     qvirtio_pci_device_enable(r->t[0]->c->pci);
 }
 
-static void virtio_reset(Rig *r)
+static void virtio_reset(QCTRig *r)
 {
     qvirtio_crypto_stop(r->t[0]->c);
 }
 
 /* T74: neither knows the cache. */
-static void check_survives(void (*reset)(Rig *r))
+static void check_survives(void (*reset)(QCTRig *r))
 {
     g_autofree uint8_t *want = NULL;
     uint64_t dst, other;
-    Rig r;
+    QCTRig r;
 
-    rig_start(&r, "");
+    qct_rig_start(&r, QCXL_SHARED_RAM, "");
     if (make_modified(&r, &dst, &want)) {
         reset(&r);
         g_assert_cmpint(lines_of(&r, 0, "M"), ==, PAGE_LINES);
-        check_memory(&r, dst, want, PAGE);
+        qct_check_memory(&r, dst, want, PAGE);
         g_assert_cmpint(lines_of(&r, 0, "M"), ==, 0);
-        qct_attach(r.t[0], key);
-        other = alloc_filled(&r, PAGE, OLD);
+        qct_attach(r.t[0], qct_key);
+        other = qct_alloc_filled(&r, PAGE, OLD);
         qct_encrypt_zeroes(r.t[0], other, PAGE);
         g_assert_cmpint(lines_of(&r, 0, "M"), ==, PAGE_LINES);
     }
-    rig_end(&r);
+    qct_rig_end(&r);
 }
 
 static void test_flr(void)
@@ -337,24 +229,15 @@ static void test_virtio_reset(void)
     check_survives(virtio_reset);
 }
 
-/* The device anew, after a reset that its BARs did not survive */
-static void start_again(Rig *r)
-{
-    QCXL *cxl = r->t[0]->cxl;
-
-    qct_free(r->t[0], true);
-    r->t[0] = qct_new(cxl, &r->alloc, key);
-}
-
 /* T75: what is loaded into RAM next stays, whatever the cache had. */
 static void test_system_reset(void)
 {
     g_autofree uint8_t *want = NULL;
     uint64_t dst, other;
     QDict *info;
-    Rig r;
+    QCTRig r;
 
-    rig_start(&r, "");
+    qct_rig_start(&r, QCXL_SHARED_RAM, "");
     if (!make_modified(&r, &dst, &want)) {
         goto out;
     }
@@ -367,20 +250,20 @@ static void test_system_reset(void)
     g_assert_cmpint(qdict_get_int(info, "write-backs"), ==, 0);
     qobject_unref(info);
     /* Never written back: what RAM had before */
-    check_filled(&r, dst, OLD, PAGE);
+    qct_check_filled(&r, dst, OLD, PAGE);
     qtest_memset(r.qts, dst, 0x77, PAGE);
 
     qcxl_init(r.t[0]->cxl);
-    start_again(&r);
-    other = alloc_filled(&r, PAGE, OLD);
+    qct_start_again(&r, 0);
+    other = qct_alloc_filled(&r, PAGE, OLD);
     qct_encrypt_zeroes(r.t[0], other, PAGE);
     g_assert_cmpint(lines_of(&r, 0, "M"), ==, PAGE_LINES);
-    check_filled(&r, dst, 0x77, PAGE);
+    qct_check_filled(&r, dst, 0x77, PAGE);
     qcxl_secondary_reset(r.t[0]->cxl);
-    check_filled(&r, dst, 0x77, PAGE);
-    start_again(&r);
+    qct_check_filled(&r, dst, 0x77, PAGE);
+    qct_start_again(&r, 0);
 out:
-    rig_end(&r);
+    qct_rig_end(&r);
 }
 
 /* T76: nothing is lost. */
@@ -389,9 +272,9 @@ static void test_secondary_reset(void)
     g_autofree uint8_t *want = NULL;
     uint64_t dst;
     QDict *info;
-    Rig r;
+    QCTRig r;
 
-    rig_start(&r, "");
+    qct_rig_start(&r, QCXL_SHARED_RAM, "");
     if (make_modified(&r, &dst, &want)) {
         qcxl_secondary_reset(r.t[0]->cxl);
         info = quiet(&r);
@@ -402,12 +285,12 @@ static void test_secondary_reset(void)
                         0);
         g_assert_cmpint(qct_trap(info, "held"), ==, 0);
         qobject_unref(info);
-        check_memory(&r, dst, want, PAGE);
-        start_again(&r);
+        qct_check_memory(&r, dst, want, PAGE);
+        qct_start_again(&r, 0);
         qct_encrypt_zeroes(r.t[0], dst, PAGE);
         g_assert_cmpint(lines_of(&r, 0, "M"), ==, PAGE_LINES);
     }
-    rig_end(&r);
+    qct_rig_end(&r);
 }
 
 /* T77: Disable_Caching, write back and invalidate */
@@ -419,9 +302,9 @@ static void test_registers(void)
     QPCIDevice *pdev;
     QDict *info;
     uint16_t dvsec;
-    Rig r;
+    QCTRig r;
 
-    rig_start(&r, "");
+    qct_rig_start(&r, QCXL_SHARED_RAM, "");
     if (!make_modified(&r, &dst, &want)) {
         goto out;
     }
@@ -446,11 +329,11 @@ static void test_registers(void)
     /* All of it before anybody asked for it */
     g_assert_cmpint(qct_sent_all(qct_device(info, 0), "h2d-req"), ==, 0);
     qobject_unref(info);
-    check_memory(&r, dst, want, PAGE);
+    qct_check_memory(&r, dst, want, PAGE);
 
-    src = alloc_source(&r, PAGE);
-    other = alloc_filled(&r, PAGE, OLD);
-    encrypt(r.t[0], src, other, PAGE);
+    src = qct_alloc_source(&r, PAGE);
+    other = qct_alloc_filled(&r, PAGE, OLD);
+    qct_encrypt(r.t[0], src, other, PAGE);
     info = quiet(&r);
     g_assert_cmpint(qdict_get_int(info, "tracked-lines"), ==, 0);
     g_assert_cmpint(qct_sent(qct_device(info, 0), "d2h-req", "RdOwnNoData"),
@@ -459,14 +342,14 @@ static void test_registers(void)
     g_assert_cmpint(qct_sent(qct_device(info, 0), "d2h-req", "ItoMWr"), ==,
                     PAGE_LINES);
     qobject_unref(info);
-    check_memory(&r, other, want, PAGE);
+    qct_check_memory(&r, other, want, PAGE);
 
     qcxl_writew(pdev, dvsec + DEV_CTRL2, 0);
-    encrypt(r.t[0], src, other, PAGE);
+    qct_encrypt(r.t[0], src, other, PAGE);
     g_assert_cmpint(lines_of(&r, 0, "M"), ==, PAGE_LINES);
-    check_memory(&r, other, want, PAGE);
+    qct_check_memory(&r, other, want, PAGE);
 out:
-    rig_end(&r);
+    qct_rig_end(&r);
 }
 
 /* T79: no message at all */
@@ -474,14 +357,14 @@ static void test_cache_enable_off(void)
 {
     uint64_t src, dst;
     QDict *info, *dev;
-    Rig r;
+    QCTRig r;
 
-    rig_start(&r, ",cache-enable=off");
-    src = alloc_filled(&r, PAGE, 0);
-    dst = alloc_filled(&r, PAGE, OLD);
+    qct_rig_start(&r, QCXL_SHARED_RAM, ",cache-enable=off");
+    src = qct_alloc_filled(&r, PAGE, 0);
+    dst = qct_alloc_filled(&r, PAGE, OLD);
     qtest_memwrite(r.qts, src, plain, sizeof(plain));
-    encrypt(r.t[0], src, dst, sizeof(plain));
-    check_memory(&r, dst, cipher, sizeof(cipher));
+    qct_encrypt(r.t[0], src, dst, sizeof(plain));
+    qct_check_memory(&r, dst, cipher, sizeof(cipher));
     info = quiet(&r);
     dev = qct_device(info, 0);
     g_assert_cmpstr(qdict_get_str(dev, "mode"), ==, "off");
@@ -492,10 +375,10 @@ static void test_cache_enable_off(void)
 
     /* The guest may still want it. */
     qct_set_cache_enable(r.t[0], true);
-    encrypt(r.t[0], src, dst, sizeof(plain));
+    qct_encrypt(r.t[0], src, dst, sizeof(plain));
     g_assert_cmpint(sent_by(&r, 0, "d2h-req", "RdCurr"), >, 0);
-    check_memory(&r, dst, cipher, sizeof(cipher));
-    rig_end(&r);
+    qct_check_memory(&r, dst, cipher, sizeof(cipher));
+    qct_rig_end(&r);
 }
 
 /* A request that fails changes nothing, in the cache or behind it. */
@@ -504,28 +387,29 @@ static void test_failed_request(void)
     uint64_t src, dst, session;
     g_autofree uint8_t *want = NULL;
     int64_t before;
-    Rig r;
+    QCTRig r;
 
-    rig_start(&r, "");
+    qct_rig_start(&r, QCXL_SHARED_RAM, "");
     if (!make_modified(&r, &dst, &want)) {
         goto out;
     }
-    src = alloc_source(&r, PAGE);
+    src = qct_alloc_source(&r, PAGE);
     before = sent_by(&r, 0, "d2h-req", "RdOwnNoData");
     /* No such session; then, no whole number of blocks */
     session = r.t[0]->session;
     r.t[0]->session = session + 100;
-    g_assert_cmpuint(crypt_to(r.t[0], src, dst, PAGE), !=, VIRTIO_CRYPTO_OK);
+    g_assert_cmpuint(qct_crypt_to(r.t[0], src, dst, PAGE), !=,
+                     VIRTIO_CRYPTO_OK);
     r.t[0]->session = session;
-    g_assert_cmpuint(crypt_to(r.t[0], src, dst, PAGE - 1), !=,
+    g_assert_cmpuint(qct_crypt_to(r.t[0], src, dst, PAGE - 1), !=,
                      VIRTIO_CRYPTO_OK);
     g_assert_cmpint(lines_of(&r, 0, "M"), ==, PAGE_LINES);
     g_assert_cmpint(sent_by(&r, 0, "d2h-req", "RdOwnNoData"), ==, before);
-    check_memory(&r, dst, want, PAGE);
-    encrypt(r.t[0], src, dst, PAGE);
-    check_memory(&r, dst, want, PAGE);
+    qct_check_memory(&r, dst, want, PAGE);
+    qct_encrypt(r.t[0], src, dst, PAGE);
+    qct_check_memory(&r, dst, want, PAGE);
 out:
-    rig_end(&r);
+    qct_rig_end(&r);
 }
 
 /*
@@ -537,32 +421,32 @@ static void test_in_place(void)
     g_autofree uint8_t *once = NULL, *twice = NULL;
     uint64_t src, dst;
     int64_t requests;
-    Rig r;
+    QCTRig r;
 
-    rig_start(&r, "");
-    src = alloc_source(&r, PAGE);
-    once = encrypt_uncached(&r, src, PAGE);
-    dst = alloc_filled(&r, PAGE, 0);
+    qct_rig_start(&r, QCXL_SHARED_RAM, "");
+    src = qct_alloc_source(&r, PAGE);
+    once = qct_encrypt_uncached(&r, src, PAGE);
+    dst = qct_alloc_filled(&r, PAGE, 0);
     qtest_memwrite(r.qts, dst, once, PAGE);
-    twice = encrypt_uncached(&r, dst, PAGE);
+    twice = qct_encrypt_uncached(&r, dst, PAGE);
 
-    encrypt(r.t[0], src, dst, PAGE);
+    qct_encrypt(r.t[0], src, dst, PAGE);
     if (!cannot_keep(&r)) {
         requests = sent_by(&r, 0, "d2h-req", "RdOwnNoData");
-        encrypt(r.t[0], dst, dst, PAGE);
+        qct_encrypt(r.t[0], dst, dst, PAGE);
         g_assert_cmpint(sent_by(&r, 0, "d2h-req", "RdOwnNoData"), ==,
                         requests);
         /* 64 for the first one's source, at most 2 for each IV */
         g_assert_cmpint(sent_by(&r, 0, "d2h-req", "RdCurr"), <=,
                         PAGE_LINES + 4);
         g_assert_cmpint(sent_by(&r, 0, "h2d-req", "SnpData"), ==, 0);
-        check_memory(&r, dst, twice, PAGE);
+        qct_check_memory(&r, dst, twice, PAGE);
     }
-    rig_end(&r);
+    qct_rig_end(&r);
 }
 
 /* Lines that were written in parts are read before, then held as any other. */
-static void check_parts_held(Rig *r, const QCTSeg *to)
+static void check_parts_held(QCTRig *r, const QCTSeg *to)
 {
     g_autoptr(GHashTable) lines = g_hash_table_new(NULL, NULL);
     QDict *info = quiet(r), *dev = qct_device(info, 0);
@@ -605,12 +489,12 @@ static void test_pieces(void)
     QCTSeg from[] = { { 0, 1000 }, { 0, 7 }, { 0, LEN - 1007 }, { } };
     uint64_t src, dst;
     uint32_t at = 0;
-    Rig r;
+    QCTRig r;
 
-    rig_start(&r, "");
-    src = alloc_source(&r, PAGE);
-    dst = alloc_filled(&r, AREA, OLD);
-    want = encrypt_uncached(&r, src, LEN);
+    qct_rig_start(&r, QCXL_SHARED_RAM, "");
+    src = qct_alloc_source(&r, PAGE);
+    dst = qct_alloc_filled(&r, AREA, OLD);
+    want = qct_encrypt_uncached(&r, src, LEN);
     memset(image, OLD, AREA);
     for (int i = 0; i < ARRAY_SIZE(pieces); i++) {
         to[i].addr = dst + pieces[i].offset;
@@ -624,11 +508,11 @@ static void test_pieces(void)
     from[2].addr = src + 1007;
     /* Twice: into lines that nobody has, then into lines that are held */
     for (int i = 0; i < 2; i++) {
-        g_assert_cmpuint(qct_encrypt_at(r.t[0], iv, from, to), ==,
+        g_assert_cmpuint(qct_encrypt_at(r.t[0], qct_iv, from, to), ==,
                          VIRTIO_CRYPTO_OK);
         check_parts_held(&r, to);
     }
-    check_memory(&r, dst, image, AREA);
+    qct_check_memory(&r, dst, image, AREA);
     /* And into lines that are shared */
     qtest_memset(r.qts, dst, OLD, AREA);
     qct_encrypt_zeroes(r.t[0], dst, AREA);
@@ -638,11 +522,11 @@ static void test_pieces(void)
         memcpy(image + pieces[i].offset, want + at, to[i].len);
         at += to[i].len;
     }
-    g_assert_cmpuint(qct_encrypt_at(r.t[0], iv, from, to), ==,
+    g_assert_cmpuint(qct_encrypt_at(r.t[0], qct_iv, from, to), ==,
                      VIRTIO_CRYPTO_OK);
-    check_memory(&r, dst, image, AREA);
+    qct_check_memory(&r, dst, image, AREA);
     qobject_unref(quiet(&r));
-    rig_end(&r);
+    qct_rig_end(&r);
 }
 
 /* Destinations that overlap the source, or each other, or are too large */
@@ -653,57 +537,57 @@ static void test_overlap(void)
     uint64_t src, dst;
     QCTSeg from[] = { { 0, 128 }, { } };
     QCTSeg to[] = { { 0, 80 }, { 0, 48 }, { } };
-    Rig r;
+    QCTRig r;
 
-    rig_start(&r, "");
-    src = alloc_source(&r, 2 * PAGE);
-    want = encrypt_uncached(&r, src, PAGE);
-    encrypt(r.t[0], src, src + 24, PAGE);
-    check_memory(&r, src + 24, want, PAGE);
+    qct_rig_start(&r, QCXL_SHARED_RAM, "");
+    src = qct_alloc_source(&r, 2 * PAGE);
+    want = qct_encrypt_uncached(&r, src, PAGE);
+    qct_encrypt(r.t[0], src, src + 24, PAGE);
+    qct_check_memory(&r, src + 24, want, PAGE);
 
     /* As without a cache: the last one wins. */
-    dst = alloc_filled(&r, PAGE, OLD);
+    dst = qct_alloc_filled(&r, PAGE, OLD);
     from[0].addr = src;
     to[0].addr = dst + 100;
     to[1].addr = dst + 150;
     qct_set_cache_enable(r.t[0], false);
-    g_assert_cmpuint(qct_encrypt_at(r.t[0], iv, from, to), ==,
+    g_assert_cmpuint(qct_encrypt_at(r.t[0], qct_iv, from, to), ==,
                      VIRTIO_CRYPTO_OK);
     qtest_memread(r.qts, dst, image, PAGE);
     qtest_memset(r.qts, dst, OLD, PAGE);
     qct_set_cache_enable(r.t[0], true);
-    g_assert_cmpuint(qct_encrypt_at(r.t[0], iv, from, to), ==,
+    g_assert_cmpuint(qct_encrypt_at(r.t[0], qct_iv, from, to), ==,
                      VIRTIO_CRYPTO_OK);
-    check_memory(&r, dst, image, PAGE);
+    qct_check_memory(&r, dst, image, PAGE);
 
     /* More room than the result needs, in the last piece and in another one */
-    roomy = encrypt_uncached(&r, src, 128);
+    roomy = qct_encrypt_uncached(&r, src, 128);
     qtest_memset(r.qts, dst, OLD, PAGE);
     to[0] = (QCTSeg) { dst + 40, 200 };
     to[1] = (QCTSeg) { dst + 1000, 300 };
-    g_assert_cmpuint(qct_encrypt_at(r.t[0], iv, from, to), ==,
+    g_assert_cmpuint(qct_encrypt_at(r.t[0], qct_iv, from, to), ==,
                      VIRTIO_CRYPTO_OK);
     qobject_unref(quiet(&r));
-    check_filled(&r, dst, OLD, 40);
-    check_memory(&r, dst + 40, roomy, 128);
-    check_filled(&r, dst + 168, OLD, PAGE - 168);
-    rig_end(&r);
+    qct_check_filled(&r, dst, OLD, 40);
+    qct_check_memory(&r, dst + 40, roomy, 128);
+    qct_check_filled(&r, dst + 168, OLD, PAGE - 168);
+    qct_rig_end(&r);
 }
 
 /* More than the cache holds: what has no room is written through. */
 static void test_larger_than_cache(void)
 {
     static const uint32_t sizes[] = { 64 * KiB, 64 * KiB + 48, 256 * KiB };
-    Rig r;
+    QCTRig r;
 
-    rig_start(&r, ",cache-size=64K,cache-ways=2");
+    qct_rig_start(&r, QCXL_SHARED_RAM, ",cache-size=64K,cache-ways=2");
     for (int i = 0; i < ARRAY_SIZE(sizes); i++) {
-        uint64_t src = alloc_source(&r, sizes[i]);
-        uint64_t dst = alloc_filled(&r, sizes[i] + PAGE, OLD) + 32;
-        g_autofree uint8_t *want = encrypt_uncached(&r, src, sizes[i]);
+        uint64_t src = qct_alloc_source(&r, sizes[i]);
+        uint64_t dst = qct_alloc_filled(&r, sizes[i] + PAGE, OLD) + 32;
+        g_autofree uint8_t *want = qct_encrypt_uncached(&r, src, sizes[i]);
         QDict *info;
 
-        encrypt(r.t[0], src, dst, sizes[i]);
+        qct_encrypt(r.t[0], src, dst, sizes[i]);
         info = quiet(&r);
         if (qct_cannot_keep(info)) {
             qobject_unref(info);
@@ -713,41 +597,37 @@ static void test_larger_than_cache(void)
         g_assert_cmpint(qdict_get_int(qct_device(info, 0), "once-lines"), >,
                         0);
         qobject_unref(info);
-        check_memory(&r, dst, want, sizes[i]);
-        check_filled(&r, dst - 32, OLD, 32);
-        check_filled(&r, dst + sizes[i], OLD, PAGE - 32);
+        qct_check_memory(&r, dst, want, sizes[i]);
+        qct_check_filled(&r, dst - 32, OLD, 32);
+        qct_check_filled(&r, dst + sizes[i], OLD, PAGE - 32);
     }
-    rig_end(&r);
+    qct_rig_end(&r);
 }
 
 static void test_unplug(void)
 {
     g_autofree uint8_t *want = NULL;
     uint64_t dst;
-    Rig r;
+    QCTRig r;
 
-    rig_start(&r, "");
+    qct_rig_start(&r, QCXL_SHARED_RAM, "");
     if (make_modified(&r, &dst, &want)) {
         qcxl_unplug(r.t[0]->cxl, "t0");
-        check_memory(&r, dst, want, PAGE);
+        qct_check_memory(&r, dst, want, PAGE);
         qtest_memset(r.qts, dst, OLD, PAGE);
-        check_filled(&r, dst, OLD, PAGE);
+        qct_check_filled(&r, dst, OLD, PAGE);
 
         /* Another one, with nothing in its cache */
         qtest_qmp_device_add(r.qts, "cxl-type1-crypto", "t0",
                              "{'bus': 'rp0', 'cryptodev': 'c0'}");
         qcxl_plugged(r.t[0]->cxl);
-        start_again(&r);
+        qct_start_again(&r, 0);
         g_assert_cmpint(lines_of(&r, 0, "I"), ==, 1 * MiB / QCT_LINE);
         qct_encrypt_zeroes(r.t[0], dst, PAGE);
         g_assert_cmpint(lines_of(&r, 0, "M"), ==, PAGE_LINES);
     }
-    rig_end(&r);
+    qct_rig_end(&r);
 }
-
-#define SECOND  " " QCXL_RP1 ",cxl-cache=on " \
-                "-object cryptodev-backend-builtin,id=c1 " \
-                "-device cxl-type1-crypto,bus=rp1,cryptodev=c1,id=t1"
 
 /* One reads what the other has modified, then takes it. */
 static void test_two_devices(void)
@@ -755,23 +635,23 @@ static void test_two_devices(void)
     g_autofree uint8_t *once = NULL, *twice = NULL;
     uint64_t src, dst, other;
     QDict *info;
-    Rig r;
+    QCTRig r;
 
-    rig_start(&r, SECOND);
-    src = alloc_source(&r, PAGE);
-    dst = alloc_filled(&r, PAGE, OLD);
-    other = alloc_filled(&r, PAGE, OLD);
-    once = encrypt_uncached(&r, src, PAGE);
+    qct_rig_start(&r, QCXL_SHARED_RAM, QCT_SECOND);
+    src = qct_alloc_source(&r, PAGE);
+    dst = qct_alloc_filled(&r, PAGE, OLD);
+    other = qct_alloc_filled(&r, PAGE, OLD);
+    once = qct_encrypt_uncached(&r, src, PAGE);
     qtest_memwrite(r.qts, dst, once, PAGE);
-    twice = encrypt_uncached(&r, dst, PAGE);
+    twice = qct_encrypt_uncached(&r, dst, PAGE);
     qtest_memset(r.qts, dst, OLD, PAGE);
 
-    encrypt(r.t[0], src, dst, PAGE);
+    qct_encrypt(r.t[0], src, dst, PAGE);
     if (cannot_keep(&r)) {
         goto out;
     }
     /* RdCurr changes nobody's state. */
-    encrypt(r.t[1], dst, other, PAGE);
+    qct_encrypt(r.t[1], dst, other, PAGE);
     info = quiet(&r);
     g_assert_cmpint(qct_lines(qct_device(info, 0), "M"), ==, PAGE_LINES);
     g_assert_cmpint(qct_sent(qct_device(info, 0), "h2d-req", "SnpCur"), ==,
@@ -781,24 +661,24 @@ static void test_two_devices(void)
     g_assert_cmpint(qct_lines(qct_device(info, 1), "M"), ==, PAGE_LINES);
     g_assert_cmpint(qdict_get_int(info, "tracked-lines"), ==, 2 * PAGE_LINES);
     qobject_unref(info);
-    check_memory(&r, other, twice, PAGE);
+    qct_check_memory(&r, other, twice, PAGE);
 
     /* In place: the first one loses it, memory has not seen it yet. */
-    encrypt(r.t[1], dst, dst, PAGE);
+    qct_encrypt(r.t[1], dst, dst, PAGE);
     info = quiet(&r);
     g_assert_cmpint(qct_lines(qct_device(info, 0), "M"), ==, 0);
     g_assert_cmpint(qct_sent(qct_device(info, 0), "h2d-req", "SnpInv"), ==,
                     PAGE_LINES);
     g_assert_cmpint(qct_lines(qct_device(info, 1), "M"), ==, PAGE_LINES);
     qobject_unref(info);
-    check_memory(&r, dst, twice, PAGE);
+    qct_check_memory(&r, dst, twice, PAGE);
 
     /* And back, from lines that a CPU has read */
-    encrypt(r.t[0], src, dst, PAGE);
+    qct_encrypt(r.t[0], src, dst, PAGE);
     g_assert_cmpint(lines_of(&r, 1, "M"), ==, 0);
-    check_memory(&r, dst, once, PAGE);
+    qct_check_memory(&r, dst, once, PAGE);
 out:
-    rig_end(&r);
+    qct_rig_end(&r);
 }
 
 /* A reset of one leaves the other's lines alone. */
@@ -806,24 +686,24 @@ static void test_two_resets(void)
 {
     g_autofree uint8_t *want = NULL;
     uint64_t src, dst[2];
-    Rig r;
+    QCTRig r;
 
-    rig_start(&r, SECOND);
-    src = alloc_source(&r, PAGE);
-    want = encrypt_uncached(&r, src, PAGE);
+    qct_rig_start(&r, QCXL_SHARED_RAM, QCT_SECOND);
+    src = qct_alloc_source(&r, PAGE);
+    want = qct_encrypt_uncached(&r, src, PAGE);
     for (int i = 0; i < 2; i++) {
-        dst[i] = alloc_filled(&r, PAGE, OLD);
-        encrypt(r.t[i], src, dst[i], PAGE);
+        dst[i] = qct_alloc_filled(&r, PAGE, OLD);
+        qct_encrypt(r.t[i], src, dst[i], PAGE);
     }
     if (!cannot_keep(&r)) {
         qcxl_secondary_reset(r.t[0]->cxl);
         g_assert_cmpint(lines_of(&r, 0, "M"), ==, 0);
         g_assert_cmpint(lines_of(&r, 1, "M"), ==, PAGE_LINES);
-        check_memory(&r, dst[0], want, PAGE);
-        check_memory(&r, dst[1], want, PAGE);
-        start_again(&r);
+        qct_check_memory(&r, dst[0], want, PAGE);
+        qct_check_memory(&r, dst[1], want, PAGE);
+        qct_start_again(&r, 0);
     }
-    rig_end(&r);
+    qct_rig_end(&r);
 }
 
 /* They share one snoop filter: it cannot have two sizes. */

@@ -1500,6 +1500,66 @@ static void test_yield(void)
     }
 }
 
+static bool staged(World *w)
+{
+    CXLCacheSlot slot;
+    unsigned i;
+
+    for (i = 0; i < cxl_cache_dev_num_lines(w->dev[0]); i++) {
+        if (cxl_cache_dev_slot(w->dev[0], i, &slot) && slot.staged) {
+            g_assert_cmphex(world_value(slot.data), ==, V1);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Data that wait in a line are nobody's until they are written */
+static void test_stage(void)
+{
+    static const CXLCacheState not_en[] = {
+        CXL_CACHE_I, CXL_CACHE_S, CXL_CACHE_E, CXL_CACHE_M
+    };
+    CXLCacheLineData data = world_data(V1);
+    uint64_t line = world_line(0);
+    unsigned i;
+    World *w;
+
+    for (i = 0; i < ARRAY_SIZE(not_en); i++) {
+        w = world(1);
+        world_make(w, 0, 0, not_en[i], V2);
+        g_assert_false(cxl_cache_dev_stage(w->dev[0], line, &data));
+        g_assert_false(staged(w));
+        world_free(w);
+    }
+    /* 0: a CPU asks, 1: the device gives up, 2: it goes on */
+    for (i = 0; i < 3; i++) {
+        w = world(1);
+        world_do(w, 0, RD_OWN_NO_DATA, 0, 0);
+        g_assert_true(cxl_cache_dev_stage(w->dev[0], line, &data));
+        g_assert_true(staged(w));
+        g_assert_cmpint(world_state(w, 0, 0), ==, CXL_CACHE_EN);
+        g_assert_false(cxl_cache_dev_read(w->dev[0], line, &data, NULL));
+        if (i == 0) {
+            world_host(w, CXL_CACHE_HOST_READ, 0, 0);
+        } else if (i == 1) {
+            world_do(w, 0, CLEAN_EVICT_ND, 0, 0);
+        } else {
+            data = world_data(V2);
+            g_assert_true(cxl_cache_dev_write(w->dev[0], line, &data, ALL));
+            g_assert_cmphex(world_load(w, 0, 0), ==, V2);
+            g_assert_false(staged(w));
+            world_do(w, 0, DIRTY_EVICT, 0, 0);
+        }
+        g_assert_false(staged(w));
+        g_assert_cmphex(world_ram(w, 0), ==, i == 2 ? V2 : WORLD_V0);
+        /* Nothing of it is left for who takes the way next */
+        world_do(w, 0, RD_OWN_NO_DATA, 0, 0);
+        g_assert_false(staged(w));
+        world_free(w);
+    }
+}
+
 /* The same cells, as our tables have them */
 static void snoop_rule(unsigned snoop, CXLCacheState state)
 {
@@ -3155,6 +3215,7 @@ static const struct {
     { "dev/overlap", test_overlap },
     { "dev/bad-arguments", test_bad_arguments },
     { "dev/yield", test_yield },
+    { "dev/stage", test_stage },
     { "T01-rdcurr-cold", test_t01 },
     { "T02-rdcurr-modified-elsewhere", test_t02 },
     { "T03-rdshared", test_t03 },

@@ -65,6 +65,8 @@ typedef enum CacheMemMode {
  * @cache_size: bytes
  * @cache_ways: associativity, 1 to 16; makes a power of two of sets
  * @yield: modified lines that the host reads are given up, not kept shared
+ * @rescue: modified lines are copied home when the device is lost
+ *          (cache_mem_dev_isolate()), not poisoned
  * @sf_size: bytes that the snoop filter can track; must be the same for all
  *           devices of the machine, who share the filter
  * @error: a protocol error was seen by the device (@err) or by the host, of
@@ -76,6 +78,7 @@ typedef struct CacheMemDevConfig {
     uint64_t cache_size;
     uint32_t cache_ways;
     bool yield;
+    bool rescue;
     uint64_t sf_size;
     void (*error)(void *opaque, CXLCacheError err);
     void *opaque;
@@ -122,6 +125,44 @@ CacheMemMode cache_mem_dev_mode(const CacheMemDev *cm);
 void cache_mem_dev_flush(CacheMemDev *cm);
 
 /**
+ * cache_mem_dev_isolate: the link is down, the device is gone
+ *
+ * What the host does of its own then (CXL r3.1 section 12.3): with the config's
+ * @rescue, modified lines come home from the copies that are kept of them; else
+ * lines that the device may have modified are poisoned in memory. The cache is
+ * empty after it and in CACHE_MEM_OFF.
+ *
+ * Poisoned memory holds 0xbaadf00d; a device that reads it gets poison, while
+ * any word of that is left. CPUs just find these bytes.
+ */
+void cache_mem_dev_isolate(CacheMemDev *cm);
+
+/**
+ * cache_mem_dev_set_viral: no new requests, but for evicts (section 12.4)
+ *
+ * Ends with a conventional reset.
+ */
+void cache_mem_dev_set_viral(CacheMemDev *cm, bool viral);
+
+/**
+ * CacheMemFail: what goes wrong with a request, for fault injection
+ * @CACHE_MEM_FAIL_GO_ERR: the host answers GO-Err, or GO-Err-WritePull
+ * @CACHE_MEM_FAIL_POISON: the line comes with poison
+ */
+typedef enum CacheMemFail {
+    CACHE_MEM_FAIL_NONE,
+    CACHE_MEM_FAIL_GO_ERR,
+    CACHE_MEM_FAIL_POISON,
+} CacheMemFail;
+
+/**
+ * cache_mem_dev_fail: have the next request for a line fail, once
+ *
+ * Returns: what was set before and has not happened
+ */
+CacheMemFail cache_mem_dev_fail(CacheMemDev *cm, CacheMemFail fail);
+
+/**
  * cache_mem_dev_window: make the slot window of the device's cache
  * @mr: initialized by this; as large as @cache_size * 2, a power of two
  * @owner: of @mr
@@ -130,9 +171,10 @@ void cache_mem_dev_flush(CacheMemDev *cm);
  * set, way: the line's 64 bytes, then
  *
  *   64  u64 ats: bit 0 valid, bit 1 the memory behind may be owned
+ *       and what the device does to it outlives the device: a copy is kept
  *       (exclusive-able), bits 51:6 the line's address
  *   72  u8 state: MESI as in H2D Rsp (I 3, S 1, E 2, M 6) in bits 3:0,
- *       bit 7 poison
+ *       bit 6 the data are staged (cache_mem_stage()), bit 7 poison
  *   73  u8 nreq: number of valid descriptors below
  *   74  u8 rsvd[6]
  *   80  u64 desc[6]: for each channel (D2H Req, Rsp, Data, H2D Req, Rsp, Data)
@@ -189,6 +231,56 @@ bool cache_mem_read(CacheMemDev *cm, hwaddr addr, void *buf, size_t len);
  */
 bool cache_mem_write(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
                      const void *buf, bool keep);
+
+/**
+ * CacheMemStep: how far cache_mem_stage() goes
+ * @CACHE_MEM_STEP_OWN: lines are owned
+ * @CACHE_MEM_STEP_HALF: the first half of them has its new data
+ * @CACHE_MEM_STEP_ALL: all have
+ */
+typedef enum CacheMemStep {
+    CACHE_MEM_STEP_OWN,
+    CACHE_MEM_STEP_HALF,
+    CACHE_MEM_STEP_ALL,
+} CacheMemStep;
+
+/**
+ * cache_mem_stage: go some of cache_mem_write()'s way, and stop there
+ *
+ * Nobody finds memory changed by this: lines are owned, data are put into those
+ * that were owned without data, and a snoop takes them away as they were. It
+ * ends with cache_mem_write() or with cache_mem_give_up().
+ *
+ * Returns: false if the host answered with an error; the lines are given up
+ */
+bool cache_mem_stage(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
+                     const void *buf, CacheMemStep step);
+
+/**
+ * cache_mem_give_up: evict what cache_mem_stage() has, memory is as it was
+ *
+ * Modified lines stay: they are an earlier request's.
+ */
+void cache_mem_give_up(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n);
+
+/**
+ * cache_mem_give_up_clean: evict all lines that are not modified
+ *
+ * That is what is left of any cache_mem_stage(), among others.
+ */
+void cache_mem_give_up_clean(CacheMemDev *cm);
+
+/**
+ * cache_mem_fail_write_back: have the write-back of a staged line refused
+ *
+ * The first line that cache_mem_stage() owned without data is modified and
+ * evicted, and the host answers GO-Err-WritePull: it takes the data and drops
+ * them. For fault injection.
+ *
+ * Returns: false if there is no such line
+ */
+bool cache_mem_fail_write_back(CacheMemDev *cm, const CacheMemSeg *seg,
+                               unsigned n, const void *buf);
 
 /**
  * cache_mem_discard_code: forget what was translated from memory, mark it dirty

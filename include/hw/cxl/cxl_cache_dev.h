@@ -165,6 +165,18 @@ bool cxl_cache_dev_write(CXLCacheDev *dev, uint64_t line,
                          const CXLCacheLineData *data, uint64_t be);
 
 /**
+ * cxl_cache_dev_stage: put a whole line's data where they are to be
+ *
+ * For lines owned without data (EN). The line stays as it is: nobody can read
+ * these data, and a snoop or an evict forgets them, until cxl_cache_dev_write()
+ * makes the line M.
+ *
+ * Returns: false if the line is not EN.
+ */
+bool cxl_cache_dev_stage(CXLCacheDev *dev, uint64_t line,
+                         const CXLCacheLineData *data);
+
+/**
  * cxl_cache_dev_drop: forget a clean line without telling the host
  *
  * Returns: false if the line is dirty, in a transient state or not there.
@@ -223,6 +235,7 @@ bool cxl_cache_dev_request_line(const CXLCacheDev *dev, unsigned cqid,
 
 /**
  * CXLCacheSlot: one line of the cache, as a register window shows it
+ * @staged: @data are not the line's yet: cxl_cache_dev_stage()
  * @cqid: of the request that the line waits for, or -1
  */
 typedef struct CXLCacheSlot {
@@ -230,6 +243,7 @@ typedef struct CXLCacheSlot {
     const CXLCacheLineData *data;
     CXLCacheState state;
     bool poison;
+    bool staged;
     int cqid;
 } CXLCacheSlot;
 

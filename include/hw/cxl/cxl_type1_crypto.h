@@ -29,6 +29,11 @@
  *  + "writeback" (enum, default on-demand): results stay in the cache as
  *    modified lines until the host asks for them; completion: they are written
  *    back before a request is completed
+ *  + "unplug" (enum, default rescue): when the link is lost by surprise,
+ *    modified lines are copied home; poison: lines that the device may have
+ *    modified are lost, and memory is poisoned
+ *  + "x-fault" (string): KIND[:POINT[:AFTER[:COUNT]]], a fault of a request to
+ *    come, as by QMP x-cxl-type1-fault
  *  + "sn" (uint64): device serial number; by default made from the chassis and
  *    slot numbers of the root port
  *  + "ats", "aer" (bool, default on), "vectors", "ioeventfd" and the other
@@ -41,7 +46,9 @@
 #include "hw/virtio/virtio-pci.h"
 #include "hw/virtio/virtio-crypto.h"
 #include "hw/cxl/cache_mem_region.h"
+#include "hw/cxl/cxl_type1_fault.h"
 #include "hw/cxl/cxl_type1_regs.h"
+#include "system/runstate.h"
 #include "qom/object.h"
 
 #define TYPE_CXL_TYPE1_CRYPTO "cxl-type1-crypto"
@@ -60,6 +67,11 @@ typedef enum CXLType1Writeback {
     CXL_TYPE1_WRITEBACK_COMPLETION,
 } CXLType1Writeback;
 
+typedef enum CXLType1Unplug {
+    CXL_TYPE1_UNPLUG_RESCUE,
+    CXL_TYPE1_UNPLUG_POISON,
+} CXLType1Unplug;
+
 struct CXLType1Crypto {
     VirtIOPCIProxy parent_obj;
 
@@ -72,9 +84,13 @@ struct CXLType1Crypto {
     uint32_t cache_ways;
     bool cache_enable;
     CXLType1Writeback writeback;
+    CXLType1Unplug unplug;
     uint64_t sn;
     PCIExpLinkSpeed speed;
     PCIExpLinkWidth width;
+
+    CXLType1Faults faults;
+    VMChangeStateEntry *run_state;
 
     /* virtio-pci's, which ours wrap */
     PCIConfigReadFunc *virtio_config_read;
@@ -83,5 +99,16 @@ struct CXLType1Crypto {
     /* What the port's Flex Bus status was before this device */
     uint16_t port_status;
 };
+
+/* How the payload of its requests moves */
+extern const VirtIOCryptoPayloadOps cxl_type1_payload_ops;
+
+/**
+ * cxl_type1_crypto_strike: have a fault of the device's, not of a request's
+ *
+ * May be called while a request is worked at; what takes the device away is put
+ * off until then.
+ */
+void cxl_type1_crypto_strike(CXLType1Crypto *s, CxlType1FaultKind kind);
 
 #endif

@@ -160,4 +160,18 @@ void cxl_type1_regs_config_write(CXLType1Regs *regs, uint32_t addr,
  */
 void cxl_type1_regs_protocol_error(CXLType1Regs *regs, CXLCacheError err);
 
+/**
+ * cxl_type1_regs_error: note an uncorrectable error, likewise
+ * @bit: CXL_RAS_UNC_ERR_* of the Uncorrectable Error Status Register
+ */
+void cxl_type1_regs_error(CXLType1Regs *regs, unsigned bit);
+
+/**
+ * cxl_type1_regs_viral: the device becomes viral, or is it no more
+ *
+ * Viral_Status (CXL r3.1 section 8.1.3.3), and on entry an Uncorrectable
+ * Internal Error by AER.
+ */
+void cxl_type1_regs_viral(CXLType1Regs *regs, bool viral);
+
 #endif

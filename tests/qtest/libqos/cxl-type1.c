@@ -10,6 +10,7 @@
 #include "../libqtest.h"
 #include "qobject/qlist.h"
 #include "cxl-type1.h"
+#include "malloc-pc.h"
 
 /* DVSEC 0 of the device */
 #define DVSEC_DEVICE    0
@@ -123,27 +124,44 @@ static uint64_t place(QVirtioCryptoReq *req, const QCTSeg *src,
     return status;
 }
 
+void qct_post(QCXLType1 *t, QCTRequest *q, const uint8_t *iv,
+              const QCTSeg *src, const QCTSeg *dst)
+{
+    *q = (QCTRequest) {
+        .req = {
+            .out = { { &q->hdr, sizeof(q->hdr) }, { (void *)iv, 16 } },
+            .in = { { &q->status, sizeof(q->status) } },
+        },
+    };
+    qvirtio_crypto_init_cipher_hdr(&q->hdr, VIRTIO_CRYPTO_CIPHER_ENCRYPT,
+                                   t->session, 16, total(src));
+    qvirtio_crypto_layout(t->c, &q->req);
+    q->status_addr = place(&q->req, src, dst);
+    qvirtio_crypto_enqueue(t->c, t->c->vqs[0], &q->req);
+    qvirtio_crypto_notify(t->c, t->c->vqs[0]);
+}
+
+uint8_t qct_wait(QCXLType1 *t, QCTRequest *q)
+{
+    g_assert_cmpint(qvirtio_crypto_wait(t->c, t->c->vqs[0], &q->req,
+                                        QVIRTIO_CRYPTO_TIMEOUT_US), ==,
+                    QVIRTIO_CRYPTO_DONE);
+    return qtest_readb(t->cxl->qts, q->status_addr);
+}
+
+void qct_forget(QCTRequest *q)
+{
+    g_array_free(q->req.descs, true);
+    q->req.descs = NULL;
+}
+
 uint8_t qct_encrypt_at(QCXLType1 *t, const uint8_t *iv, const QCTSeg *src,
                        const QCTSeg *dst)
 {
-    struct virtio_crypto_op_data_req hdr;
-    uint8_t status = 0xff;
-    QVirtioCryptoReq req = {
-        .out = { { &hdr, sizeof(hdr) }, { (void *)iv, 16 } },
-        .in = { { &status, sizeof(status) } },
-    };
-    uint64_t status_addr;
+    QCTRequest q;
 
-    qvirtio_crypto_init_cipher_hdr(&hdr, VIRTIO_CRYPTO_CIPHER_ENCRYPT,
-                                   t->session, 16, total(src));
-    qvirtio_crypto_layout(t->c, &req);
-    status_addr = place(&req, src, dst);
-    qvirtio_crypto_enqueue(t->c, t->c->vqs[0], &req);
-    qvirtio_crypto_notify(t->c, t->c->vqs[0]);
-    g_assert_cmpint(qvirtio_crypto_wait(t->c, t->c->vqs[0], &req,
-                                        QVIRTIO_CRYPTO_TIMEOUT_US), ==,
-                    QVIRTIO_CRYPTO_DONE);
-    return qtest_readb(t->cxl->qts, status_addr);
+    qct_post(t, &q, iv, src, dst);
+    return qct_wait(t, &q);
 }
 
 void qct_encrypt_zeroes(QCXLType1 *t, uint64_t dst, uint32_t len)
@@ -157,6 +175,187 @@ void qct_encrypt_zeroes(QCXLType1 *t, uint64_t dst, uint32_t len)
                                     (QCTSeg[]) { { dst, len }, { } }), ==,
                      VIRTIO_CRYPTO_OK);
     guest_free(t->c->alloc, src);
+}
+
+/* A machine */
+
+const uint8_t qct_key[16] = {
+    0x2b, 0x7e, 0x15, 0x16, 0x28, 0xae, 0xd2, 0xa6,
+    0xab, 0xf7, 0x15, 0x88, 0x09, 0xcf, 0x4f, 0x3c
+};
+const uint8_t qct_iv[16] = {
+    0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07,
+    0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f
+};
+
+void qct_rig_start(QCTRig *r, const char *ram, const char *opts)
+{
+    *r = (QCTRig) { .devices = strstr(opts, "id=rp1") ? 2 : 1 };
+    r->qts = qtest_initf("-nodefaults " QCXL_MACHINE "%s" QCXL_PXB QCXL_RP
+                         ",cxl-cache=on " QCT_BACKEND QCT_DEVICE ",id=t0%s",
+                         ram, opts);
+    pc_alloc_init(&r->alloc, r->qts, ALLOC_NO_FLAGS);
+    for (unsigned i = 0; i < r->devices; i++) {
+        r->t[i] = qct_new(qcxl_new_port(r->qts, i), &r->alloc, qct_key);
+    }
+}
+
+void qct_rig_end(QCTRig *r)
+{
+    for (unsigned i = 0; i < r->devices; i++) {
+        QCXL *cxl = r->t[i]->cxl;
+
+        qct_free(r->t[i], false);
+        qcxl_free(cxl);
+    }
+    alloc_destroy(&r->alloc);
+    qtest_quit(r->qts);
+}
+
+void qct_start_again(QCTRig *r, unsigned n)
+{
+    QCXL *cxl = r->t[n]->cxl;
+
+    qct_free(r->t[n], true);
+    r->t[n] = qct_new(cxl, &r->alloc, qct_key);
+}
+
+uint64_t qct_alloc_filled(QCTRig *r, size_t len, uint8_t value)
+{
+    uint64_t addr = guest_alloc(&r->alloc, len);
+
+    g_assert_cmphex(addr % QCT_PAGE, ==, 0);
+    qtest_memset(r->qts, addr, value, len);
+    return addr;
+}
+
+uint64_t qct_alloc_source(QCTRig *r, size_t len)
+{
+    g_autofree uint8_t *buf = g_malloc(len);
+    uint64_t addr = qct_alloc_filled(r, len, 0);
+
+    for (size_t i = 0; i < len; i++) {
+        buf[i] = (i * 0x9e3779b1u) >> 13;
+    }
+    qtest_memwrite(r->qts, addr, buf, len);
+    return addr;
+}
+
+uint8_t qct_crypt_to(QCXLType1 *t, uint64_t src, uint64_t dst, uint32_t len)
+{
+    return qct_encrypt_at(t, qct_iv, (QCTSeg[]) { { src, len }, { } },
+                          (QCTSeg[]) { { dst, len }, { } });
+}
+
+void qct_encrypt(QCXLType1 *t, uint64_t src, uint64_t dst, uint32_t len)
+{
+    g_assert_cmpuint(qct_crypt_to(t, src, dst, len), ==, VIRTIO_CRYPTO_OK);
+}
+
+uint8_t *qct_encrypt_uncached(QCTRig *r, uint64_t src, uint32_t len)
+{
+    uint64_t tmp = qct_alloc_filled(r, len, 0);
+    uint8_t *out = g_malloc(len);
+
+    qct_set_cache_enable(r->t[0], false);
+    qct_encrypt(r->t[0], src, tmp, len);
+    qct_set_cache_enable(r->t[0], true);
+    qtest_memread(r->qts, tmp, out, len);
+    guest_free(&r->alloc, tmp);
+    return out;
+}
+
+void qct_check_memory(QCTRig *r, uint64_t addr, const void *want, size_t len)
+{
+    g_autofree uint8_t *buf = g_malloc(len);
+
+    qtest_memread(r->qts, addr, buf, len);
+    g_assert_cmpmem(buf, len, want, len);
+}
+
+void qct_check_filled(QCTRig *r, uint64_t addr, uint8_t value, size_t len)
+{
+    g_autofree uint8_t *want = g_malloc(len);
+
+    memset(want, value, len);
+    qct_check_memory(r, addr, want, len);
+}
+
+QCTSlot *qct_read_window(QCXLType1 *t)
+{
+    QCTSlot *slot = g_malloc(t->window_size);
+
+    QEMU_BUILD_BUG_ON(sizeof(*slot) != 128);
+    qpci_memread(t->c->pci->pdev, t->window, 0, slot, t->window_size);
+    return slot;
+}
+
+/* Faults */
+
+void qct_fault(QTestState *qts, const QCTFault *fault)
+{
+    QDict *args = qdict_new();
+
+    qdict_put_str(args, "id", "t0");
+    qdict_put_str(args, "fault", fault->kind);
+    if (fault->point) {
+        qdict_put_str(args, "point", fault->point);
+    }
+    if (fault->after) {
+        qdict_put_int(args, "after", fault->after);
+    }
+    if (fault->count) {
+        qdict_put_int(args, "count", fault->count);
+    }
+    qtest_qmp_assert_success(qts, "{'execute': 'x-cxl-type1-fault',"
+                             " 'arguments': %p}", args);
+}
+
+void qct_clear(QTestState *qts)
+{
+    qct_fault(qts, &(QCTFault) { .kind = "clear" });
+}
+
+static QDict *fault_info(QTestState *qts)
+{
+    return qtest_qmp_assert_success_ref(qts,
+        "{'execute': 'x-query-cxl-type1-fault', 'arguments': {'id': 't0'}}");
+}
+
+bool qct_fault_is(QTestState *qts, const char *what)
+{
+    QDict *info = fault_info(qts);
+    bool is = qdict_get_bool(info, what);
+
+    qobject_unref(info);
+    return is;
+}
+
+int64_t qct_fault_count(QTestState *qts, const char *what)
+{
+    QDict *info = fault_info(qts);
+    int64_t n = qdict_get_int(info, what);
+
+    qobject_unref(info);
+    return n;
+}
+
+void qct_wait_held(QTestState *qts, int64_t n)
+{
+    gint64 end = g_get_monotonic_time() + QVIRTIO_CRYPTO_TIMEOUT_US;
+
+    while (qct_fault_count(qts, "held") != n) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+    }
+}
+
+int64_t qct_total(QTestState *qts, const char *what)
+{
+    QDict *info = qct_query(qts);
+    int64_t n = qdict_get_int(info, what);
+
+    qobject_unref(info);
+    return n;
 }
 
 /* x-query-cxl-cache */

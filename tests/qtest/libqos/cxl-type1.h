@@ -67,6 +67,38 @@ void qct_free(QCXLType1 *t, bool gone);
 void qct_set_cache_enable(QCXLType1 *t, bool on);
 void qct_set_disable_caching(QCXLType1 *t, bool on);
 
+/* A request that is under way */
+typedef struct QCTRequest {
+    QVirtioCryptoReq req;
+    struct virtio_crypto_op_data_req hdr;
+    uint8_t status;
+    uint64_t status_addr;
+} QCTRequest;
+
+/* What the status of a request holds before the device writes it */
+#define QCT_NO_STATUS   0xa5
+
+/**
+ * qct_post: have memory encrypted, by data queue 0
+ * @q: the request, for qct_wait() or qct_forget()
+ * @iv: 16 bytes
+ * @src, @dst: pieces of memory, ended by one of length 0; as long as each other
+ */
+void qct_post(QCXLType1 *t, QCTRequest *q, const uint8_t *iv,
+              const QCTSeg *src, const QCTSeg *dst);
+
+/**
+ * qct_wait: wait for the oldest request; it must complete
+ *
+ * Returns: the virtio status
+ */
+uint8_t qct_wait(QCXLType1 *t, QCTRequest *q);
+
+/**
+ * qct_forget: the request will not complete, and its queue is gone
+ */
+void qct_forget(QCTRequest *q);
+
 /**
  * qct_encrypt_at: encrypt memory
  * @iv: 16 bytes
@@ -81,6 +113,92 @@ uint8_t qct_encrypt_at(QCXLType1 *t, const uint8_t *iv, const QCTSeg *src,
  * qct_encrypt_zeroes: encrypt @len bytes of zeroes to @dst; it must succeed
  */
 void qct_encrypt_zeroes(QCXLType1 *t, uint64_t dst, uint32_t len);
+
+/* A machine with one device, "t0", or with two that share their host */
+typedef struct QCTRig {
+    QTestState *qts;
+    QGuestAllocator alloc;
+    unsigned devices;
+    QCXLType1 *t[2];
+} QCTRig;
+
+/* NIST SP 800-38A, F.2.1: CBC-AES128.Encrypt */
+extern const uint8_t qct_key[16];
+extern const uint8_t qct_iv[16];
+
+/**
+ * qct_rig_start: start a machine, and its devices
+ * @ram: QCXL_SHARED_RAM or QCT_PRIVATE_RAM
+ * @opts: of the first device, and what shall follow it on the command line;
+ *        QCT_SECOND is the second device
+ */
+void qct_rig_start(QCTRig *r, const char *ram, const char *opts);
+void qct_rig_end(QCTRig *r);
+
+#define QCT_SECOND      " " QCXL_RP1 ",cxl-cache=on " \
+                        "-object cryptodev-backend-builtin,id=c1 " \
+                        "-device cxl-type1-crypto,bus=rp1,cryptodev=c1,id=t1"
+
+/**
+ * qct_start_again: set up a device after a reset that its BARs did not survive
+ */
+void qct_start_again(QCTRig *r, unsigned n);
+
+/* Page aligned guest memory; qct_alloc_source()'s bytes are not all the same */
+uint64_t qct_alloc_filled(QCTRig *r, size_t len, uint8_t value);
+uint64_t qct_alloc_source(QCTRig *r, size_t len);
+
+/* One piece of memory with qct_iv; qct_encrypt() must succeed */
+uint8_t qct_crypt_to(QCXLType1 *t, uint64_t src, uint64_t dst, uint32_t len);
+void qct_encrypt(QCXLType1 *t, uint64_t src, uint64_t dst, uint32_t len);
+
+/**
+ * qct_encrypt_uncached: what becomes of @src, by CXL.io
+ */
+uint8_t *qct_encrypt_uncached(QCTRig *r, uint64_t src, uint32_t len);
+
+void qct_check_memory(QCTRig *r, uint64_t addr, const void *want, size_t len);
+void qct_check_filled(QCTRig *r, uint64_t addr, uint8_t value, size_t len);
+
+/* A slot of the window */
+typedef struct QCTSlot {
+    uint8_t data[64];
+    uint64_t ats;
+    uint8_t state;
+    uint8_t nreq;
+    uint8_t rsvd[6];
+    uint64_t desc[6];
+} QCTSlot;
+
+/**
+ * qct_read_window: the window on all lines, as it is in memory
+ */
+QCTSlot *qct_read_window(QCXLType1 *t);
+
+/* x-cxl-type1-fault of "t0"; what is 0 or NULL is left out */
+typedef struct QCTFault {
+    const char *kind;
+    const char *point;
+    uint32_t after;
+    uint32_t count;
+} QCTFault;
+
+void qct_fault(QTestState *qts, const QCTFault *fault);
+void qct_clear(QTestState *qts);
+
+/* Members of x-query-cxl-type1-fault's answer for "t0" */
+bool qct_fault_is(QTestState *qts, const char *what);
+int64_t qct_fault_count(QTestState *qts, const char *what);
+
+/**
+ * qct_wait_held: wait until so many requests hang
+ */
+void qct_wait_held(QTestState *qts, int64_t n);
+
+/**
+ * qct_total: rescued-lines, poisoned-lines or lost-lines
+ */
+int64_t qct_total(QTestState *qts, const char *what);
 
 /**
  * qct_query: the answer of x-query-cxl-cache, which must not be an error

@@ -1,0 +1,299 @@
+/*
+ * Fault injection for CXL Type 1 devices
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/cutils.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-cxl.h"
+#include "qobject/qdict.h"
+#include "hw/core/qdev.h"
+#include "hw/cxl/cxl_type1_fault.h"
+#include "monitor/hmp.h"
+#include "monitor/monitor.h"
+#include "trace.h"
+
+/* Of the device, not of a request: these may strike at any time. */
+static const bool device_wide[CXL_TYPE1_FAULT_KIND__MAX] = {
+    [CXL_TYPE1_FAULT_KIND_HANG] = true,
+    [CXL_TYPE1_FAULT_KIND_VIRAL] = true,
+    [CXL_TYPE1_FAULT_KIND_HW_NOT_READY] = true,
+    [CXL_TYPE1_FAULT_KIND_LINK_DOWN] = true,
+    [CXL_TYPE1_FAULT_KIND_REMOVAL] = true,
+};
+
+static QLIST_HEAD(, CXLType1Faults) all_faults =
+    QLIST_HEAD_INITIALIZER(all_faults);
+
+typedef struct FaultOrder {
+    CxlType1FaultKind kind;
+    bool has_point;
+    CxlType1FaultPoint point;
+    bool has_after;
+    uint32_t after;
+    bool has_count;
+    uint32_t count;
+} FaultOrder;
+
+static void note_taken(CXLType1Faults *faults, CxlType1FaultKind kind,
+                       const char *point)
+{
+    faults->taken++;
+    trace_cxl_type1_fault(faults->dev->id ?: "", CxlType1FaultKind_str(kind),
+                          point);
+}
+
+static void arm(CXLType1Faults *faults, const FaultOrder *order)
+{
+    faults->armed = true;
+    faults->kind = order->kind;
+    faults->point = order->has_point ? order->point :
+                    CXL_TYPE1_FAULT_POINT_SOURCE_READ;
+    faults->after = order->has_after ? order->after : 0;
+    faults->count = order->has_count ? order->count : 1;
+}
+
+static bool give_order(CXLType1Faults *faults, const FaultOrder *order,
+                       Error **errp)
+{
+    bool clear = order->kind == CXL_TYPE1_FAULT_KIND_CLEAR;
+
+    if (order->has_count && (device_wide[order->kind] || clear)) {
+        error_setg(errp, "'%s' takes no 'count': it is not of a request",
+                   CxlType1FaultKind_str(order->kind));
+        return false;
+    }
+    if (order->has_count && !order->count) {
+        error_setg(errp, "'count' must be at least 1");
+        return false;
+    }
+    if (clear) {
+        if (order->has_point || order->has_after) {
+            error_setg(errp, "'clear' is done at once");
+            return false;
+        }
+        faults->armed = false;
+        faults->ops->clear(faults->opaque);
+    } else if (device_wide[order->kind] && !order->has_point &&
+               !order->has_after) {
+        note_taken(faults, order->kind, "now");
+        faults->ops->strike(faults->opaque, order->kind);
+    } else {
+        arm(faults, order);
+    }
+    return true;
+}
+
+static bool parse_number(const char *text, bool *has, uint32_t *number,
+                         Error **errp)
+{
+    *has = text && *text;
+    /* qemu_strtoui() takes negative numbers */
+    if (*has && (*text == '-' || qemu_strtoui(text, NULL, 0, number))) {
+        error_setg(errp, "'%s' is no number of requests", text);
+        return false;
+    }
+    return true;
+}
+
+static bool parse_start(const char *start, FaultOrder *order, Error **errp)
+{
+    g_auto(GStrv) part = g_strsplit(start, ":", 4);
+    unsigned n = g_strv_length(part);
+    int value;
+
+    value = qapi_enum_parse(&CxlType1FaultKind_lookup, n ? part[0] : "", -1,
+                            errp);
+    if (value < 0) {
+        return false;
+    }
+    order->kind = value;
+    if (n > 1 && *part[1]) {
+        value = qapi_enum_parse(&CxlType1FaultPoint_lookup, part[1], -1, errp);
+        if (value < 0) {
+            return false;
+        }
+        order->point = value;
+        order->has_point = true;
+    }
+    return parse_number(n > 2 ? part[2] : NULL, &order->has_after,
+                        &order->after, errp) &&
+           parse_number(n > 3 ? part[3] : NULL, &order->has_count,
+                        &order->count, errp);
+}
+
+/* There is no "now" before the machine runs, and nothing to clear. */
+static bool order_start(CXLType1Faults *faults, Error **errp)
+{
+    FaultOrder order = { };
+
+    if (!parse_start(faults->start, &order, errp)) {
+        return false;
+    }
+    if (order.kind == CXL_TYPE1_FAULT_KIND_CLEAR) {
+        error_setg(errp, "there is nothing to clear at the start");
+        return false;
+    }
+    if (!order.has_point) {
+        order.has_after = true;
+    }
+    return give_order(faults, &order, errp);
+}
+
+bool cxl_type1_fault_init(CXLType1Faults *faults, DeviceState *dev,
+                          const CXLType1FaultOps *ops, void *opaque,
+                          Error **errp)
+{
+    faults->dev = dev;
+    faults->ops = ops;
+    faults->opaque = opaque;
+    if (faults->start && !order_start(faults, errp)) {
+        error_prepend(errp, "x-fault: ");
+        return false;
+    }
+    QLIST_INSERT_HEAD(&all_faults, faults, next);
+    return true;
+}
+
+void cxl_type1_fault_exit(CXLType1Faults *faults)
+{
+    /* A realize that fails late comes here twice */
+    QLIST_SAFE_REMOVE(faults, next);
+}
+
+static bool take(CXLType1Faults *faults)
+{
+    if (faults->after) {
+        faults->after--;
+        return false;
+    }
+    note_taken(faults, faults->kind, CxlType1FaultPoint_str(faults->point));
+    faults->armed = --faults->count;
+    return true;
+}
+
+bool cxl_type1_fault_reading(CXLType1Faults *faults)
+{
+    return faults->armed && faults->kind == CXL_TYPE1_FAULT_KIND_POISON &&
+           faults->point == CXL_TYPE1_FAULT_POINT_SOURCE_READ &&
+           !faults->after && take(faults);
+}
+
+bool cxl_type1_fault_due(CXLType1Faults *faults, CxlType1FaultKind *kind,
+                         CxlType1FaultPoint *point)
+{
+    if (!faults->armed) {
+        return false;
+    }
+    *kind = faults->kind;
+    *point = faults->point;
+    return take(faults);
+}
+
+/* Monitor */
+
+static CXLType1Faults *find_faults(const char *id, Error **errp)
+{
+    CXLType1Faults *faults;
+
+    QLIST_FOREACH(faults, &all_faults, next) {
+        g_autofree char *path = object_get_canonical_path(OBJECT(faults->dev));
+
+        if (!g_strcmp0(faults->dev->id, id) || !strcmp(path, id)) {
+            return faults;
+        }
+    }
+    error_set(errp, ERROR_CLASS_DEVICE_NOT_FOUND,
+              "there is no CXL Type 1 device '%s'", id);
+    return NULL;
+}
+
+void qmp_x_cxl_type1_fault(const char *id, CxlType1FaultKind fault,
+                           bool has_point, CxlType1FaultPoint point,
+                           bool has_after, uint32_t after,
+                           bool has_count, uint32_t count, Error **errp)
+{
+    CXLType1Faults *faults = find_faults(id, errp);
+    FaultOrder order = {
+        .kind = fault,
+        .has_point = has_point,
+        .point = point,
+        .has_after = has_after,
+        .after = after,
+        .has_count = has_count,
+        .count = count,
+    };
+
+    if (faults) {
+        give_order(faults, &order, errp);
+    }
+}
+
+CxlType1FaultInfo *qmp_x_query_cxl_type1_fault(const char *id, Error **errp)
+{
+    CXLType1Faults *faults = find_faults(id, errp);
+    CxlType1FaultInfo *info;
+
+    if (!faults) {
+        return NULL;
+    }
+    info = g_new0(CxlType1FaultInfo, 1);
+    info->armed = faults->armed;
+    info->taken = faults->taken;
+    info->held = faults->ops->held(faults->opaque);
+    info->hung = faults->hung;
+    info->viral = faults->viral;
+    info->link_down = faults->link_down;
+    info->hw_ready = !faults->not_ready;
+    return info;
+}
+
+void hmp_cxl_type1_fault(Monitor *mon, const QDict *qdict)
+{
+    const char *id = qdict_get_str(qdict, "id");
+    const char *point = qdict_get_try_str(qdict, "point");
+    FaultOrder order = {
+        .has_point = point,
+        .has_after = qdict_haskey(qdict, "after"),
+        .after = qdict_get_try_int(qdict, "after", 0),
+        .has_count = qdict_haskey(qdict, "count"),
+        .count = qdict_get_try_int(qdict, "count", 1),
+    };
+    CXLType1Faults *faults;
+    Error *err = NULL;
+
+    order.kind = qapi_enum_parse(&CxlType1FaultKind_lookup,
+                                 qdict_get_str(qdict, "fault"), 0, &err);
+    if (!err && point) {
+        order.point = qapi_enum_parse(&CxlType1FaultPoint_lookup, point, 0,
+                                      &err);
+    }
+    if (!err) {
+        faults = find_faults(id, &err);
+        if (faults) {
+            give_order(faults, &order, &err);
+        }
+    }
+    hmp_handle_error(mon, err);
+}
+
+void hmp_info_cxl_type1_fault(Monitor *mon, const QDict *qdict)
+{
+    g_autoptr(CxlType1FaultInfo) info = NULL;
+    Error *err = NULL;
+
+    info = qmp_x_query_cxl_type1_fault(qdict_get_str(qdict, "id"), &err);
+    if (hmp_handle_error(mon, err)) {
+        return;
+    }
+    monitor_printf(mon, "armed %s, taken %" PRIu64 ", hanging requests %u%s\n",
+                   info->armed ? "yes" : "no", info->taken, info->held,
+                   info->hung ? ", hung" : "");
+    monitor_printf(mon, "viral %s, link %s, HW_READY %s\n",
+                   info->viral ? "yes" : "no", info->link_down ? "down" : "up",
+                   info->hw_ready ? "yes" : "no");
+}
