@@ -16,7 +16,7 @@ group=$1
 src=$ROOT/contrib/linux
 out=$GUEST/module-$group
 list=$GUEST/debs/$group.list
-sources=("$src/cxl_type1_cbc.c" "$src/Kbuild" "$src/Makefile" "$list"
+sources=("$src"/*.[ch] "$src/Kbuild" "$src/Makefile" "$list"
          "${BASH_SOURCE[0]}")
 headers=$(echo "$GUEST/$group"/usr/src/linux-headers-*-amd64)
 
@@ -24,7 +24,7 @@ if ! fresh "$out.stamp" "${sources[@]}"; then
     say "building the kernel module for ${headers##*/linux-headers-}"
     rm -rf "$out" "$out.stamp"
     mkdir -p "$out"
-    cp "$src"/{cxl_type1_cbc.c,Kbuild,Makefile} "$out"
+    cp "$src"/{*.[ch],Kbuild,Makefile} "$out"
     # BTF would want pahole and the kernel's own; nothing here needs it
     if ! nice make -C "$out" KDIR="$headers" W=1 \
               CONFIG_DEBUG_INFO_BTF_MODULES= >"$out/log" 2>&1; then

@@ -1,0 +1,604 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Tests of the kernel module with a device that hangs, goes away, is not ready
+# or is reset beneath its driver, while a volume on it is busy.
+#
+# The volume stays open through all of it.  Two loops in the guest work on it
+# with direct I/O, one a processor: one reads an area and compares it, which
+# deciphers in place, and one writes another area.  After each test both areas
+# are read with the kernel's own AES, and through the device again.
+
+import os
+import re
+import time
+
+import guest
+from faultkinds import Accelerator, NoStrike, wait_for
+
+PARAMETERS = f'/sys/module/{guest.MODULE}/parameters'
+STATS = f'/sys/kernel/debug/{guest.MODULE}/stats'
+DRIVER = '/sys/bus/virtio/drivers/virtio_crypto'
+KEY = '5a' * 32
+SOFTWARE = 'cbc(aes-generic)'
+
+AREA_MIB = 2
+DISK_MIB = 64
+LIMIT_MS = 1000
+REST_MS = 200
+BACK_TIMEOUT = 30
+
+# In the guest, a line each.  /run/busy is there as long as the loops run.
+LOOPS = ' '.join(f'''
+touch /run/busy; rm -f /run/writer /run/reader; : > /run/bad;
+(while [ -e /run/busy ]; do
+    dd if=/dev/mapper/live bs=64k count={AREA_MIB * 16} iflag=direct
+        2>/run/reader.err | cmp -s - /run/area0 ||
+        {{ echo reader; cat /run/reader.err; }};
+done; touch /run/reader) >>/run/bad 2>&1 &
+(while [ -e /run/busy ]; do
+    for area in /run/area1 /run/area2; do
+        dd if=$area of=/dev/mapper/live bs=64k seek={AREA_MIB * 16}
+            oflag=direct 2>/run/writer.err ||
+            {{ echo writer; cat /run/writer.err; }};
+    done;
+done; touch /run/writer) >>/run/bad 2>&1 &
+'''.split())
+
+STOP = ('rm -f /run/busy; while ! [ -e /run/reader -a -e /run/writer ]; do '
+        'sleep 0.1; done; cat /run/bad')
+
+
+class RecoveryTests:
+    def __init__(self, vm):
+        self.vm = vm
+        self.device = Accelerator(vm)
+        self.virtio = vm.sh(f'cd {DRIVER} && echo virtio*')
+
+    # -- helpers
+
+    def set(self, **parameters):
+        for name, value in parameters.items():
+            self.vm.sh(f'echo {value} > {PARAMETERS}/{name}')
+
+    def counters(self):
+        return self.vm.module_counters()
+
+    def state(self):
+        return self.vm.sh(f'head -n1 {STATS}').split()[1]
+
+    def table(self, driver):
+        return (f'0 {DISK_MIB * 2048} crypt capi:{driver}-plain64 {KEY} 0 '
+                '/dev/vda 0 1 sector_size:4096')
+
+    def open(self, name, driver):
+        self.vm.sh(f'dmsetup create {name} --table "{self.table(driver)}"')
+
+    def prepare(self):
+        self.vm.sh('mount -t debugfs debugfs /sys/kernel/debug; '
+                   f'modprobe {guest.MODULE}')
+        self.set(time_limit_ms=LIMIT_MS, rest_ms=REST_MS)
+        for area in range(3):
+            self.vm.sh(f'pattern random {area} {AREA_MIB << 20} > '
+                       f'/run/area{area}')
+        self.open('live', guest.OUR_DRIVER)
+        self.vm.sh('cat /run/area0 /run/area1 | dd of=/dev/mapper/live bs=64k '
+                   'iflag=fullblock oflag=direct 2>/dev/null')
+        return '' if self.state() == 'device' else self.state()
+
+    def read_back(self, mapping):
+        """What is in the two areas, as the first one of equal content"""
+        return self.vm.sh(
+            'echo 3 > /proc/sys/vm/drop_caches; cd /run; for skip in 0 '
+            f'{AREA_MIB}; do dd if=/dev/mapper/{mapping} bs=1M skip=$skip '
+            f'count={AREA_MIB} of=/run/found 2>/dev/null; '
+            'for a in area0 area1 area2 nothing; do '
+            'cmp -s /run/found $a && break; done; echo $a; done').split()
+
+    def areas(self):
+        """Both areas with the kernel's own AES, and through our module"""
+        self.open('plain', SOFTWARE)
+        software = self.read_back('plain')
+        self.vm.sh('dmsetup remove plain')
+        ours = self.read_back('live')
+        if software != ours or software not in (['area0', 'area1'],
+                                                ['area0', 'area2']):
+            return f'software reads {software}, our module {ours}\n'
+        return ''
+
+    def is_back(self):
+        """On the device: it does what is read now, and nothing else does"""
+        before = self.counters()
+        self.vm.sh('dd if=/dev/mapper/live of=/dev/null bs=64k count=8 '
+                   'iflag=direct 2>/dev/null')
+        after = self.counters()
+        return self.state() in ('device', 'errors') and \
+            after['device_bytes'] - before['device_bytes'] >= 8 << 16
+
+    def kernel_log(self):
+        """Since the last time"""
+        return self.vm.sh('dmesg -c')
+
+    def during(self, outage, changes=4):
+        """
+        Start the load, have the outage, see that the module is back on the
+        device, and that nothing is wrong.  @changes: of the module's state,
+        so many may be logged.
+        """
+        self.kernel_log()
+        before = self.counters()
+        self.vm.sh(LOOPS)
+        wrong = ''
+        try:
+            self.busy_on_device()
+            wrong += outage() or ''
+            wait_for(self.is_back, BACK_TIMEOUT, 'the device is used again')
+        except NoStrike as err:
+            wrong += f'{err}; state: {self.state()}\n'
+        wrong += self.vm.sh(STOP, timeout=180)
+        wrong += self.areas()
+        after = self.counters()
+        self.delta = {key: after[key] - before[key] for key in after}
+        log = self.kernel_log()
+        wrong += '\n'.join([*guest.complaints(log), *re.findall(
+            '.*could not stop engine', log)])
+        said = [line for line in log.splitlines() if guest.MODULE in line and
+                'on purpose' not in line]
+        if len(said) > changes:
+            wrong += '\n'.join(['too much is said:', *said])
+        if wrong:
+            wrong += f'\n{self.delta}\n' + '\n'.join(log.splitlines()[-40:])
+        return wrong
+
+    def busy_on_device(self):
+        start = self.counters()['device_requests']
+        wait_for(lambda: self.counters()['device_requests'] > start + 100,
+                 BACK_TIMEOUT, 'the load is on the device')
+
+    def expect(self, wrong, **least):
+        """After during(): counters that must have gone up by so much"""
+        for name, value in least.items():
+            if self.delta[name] < value:
+                wrong += f'{name}: {self.delta[name]}, not {value}\n'
+        return wrong
+
+    def wait_hung(self, count=1):
+        goal = self.hangs + count
+        wait_for(lambda: self.counters()['hangs'] >= goal, BACK_TIMEOUT,
+                 'the module has lost patience')
+
+    def wait_software(self):
+        """Detached, and at work all the same"""
+        start = self.counters()['software_requests']
+        wait_for(lambda: self.counters()['software_requests'] > start + 100,
+                 BACK_TIMEOUT, 'software is at work')
+
+    def wait_removed(self):
+        """
+        The guest has noticed, and powered the slot off.  Linux ignores a card
+        that is plugged in within the second after that.
+        """
+        wait_for(lambda: self.vm.sh('cat /sys/bus/pci/slots/2/power') == '0',
+                 BACK_TIMEOUT, 'the slot is off')
+        time.sleep(1.5)
+
+    # -- the device hangs
+
+    def hang(self, point, clear):
+        def outage():
+            self.hangs = self.counters()['hangs']
+            self.device.fault('hang', point=point)
+            if clear == 'soon':
+                time.sleep(LIMIT_MS / 4000)
+                self.device.fault('clear')
+                return
+            self.wait_hung()
+            self.wait_software()
+            if clear == 'late':
+                self.device.fault('clear')
+        return outage
+
+    def hang_short(self):
+        wrong = self.during(self.hang('half-written', 'soon'), changes=0)
+        if self.delta['lost'] or self.delta['hangs']:
+            wrong += f'it was given up: {self.delta}'
+        return wrong
+
+    def hang_for_good(self):
+        return self.expect(self.during(self.hang('ownership', 'never')),
+                           hangs=1, lost=1, attached=1, detached=1)
+
+    def hang_cleared_late(self):
+        """
+        The device would now complete what it was given, into buffers that
+        have been given back: it has to have forgotten it.
+        """
+        self.set(rest_ms=3000)
+        wrong = self.during(self.hang('publication', 'late'))
+        self.set(rest_ms=REST_MS)
+        return self.expect(wrong, hangs=1, lost=1, attached=1)
+
+    def hang_again_and_again(self):
+        """Each rest is twice as long as the one before"""
+        self.set(rest_ms=500)
+        self.kernel_log()
+        for _ in range(3):
+            # hardly any work in between: without the loops
+            wait_for(self.is_back, BACK_TIMEOUT, 'back')
+            attached = self.counters()['attached']
+            self.device.fault('hang')
+            self.vm.sh('dd if=/dev/mapper/live of=/dev/null bs=4k count=1 '
+                       'iflag=direct 2>/dev/null')
+            wait_for(lambda: self.counters()['attached'] > attached,
+                     BACK_TIMEOUT, 'it is tried again')
+        self.set(rest_ms=REST_MS)
+        log = self.kernel_log()
+        rests = self.rests(log)
+        wrong = '\n'.join(guest.complaints(log)) + self.areas()
+        if len(rests) != 3 or any(rest < 0.5 * 2 ** number
+                                  for number, rest in enumerate(rests)):
+            wrong += f'the rests were {rests} s\n{log}'
+        return wrong
+
+    @staticmethod
+    def rests(log):
+        """Times from a hang to the next probe, by the guest's clock"""
+        result, hung = [], None
+        for line in log.splitlines():
+            match = re.match(r'\[ *([0-9.]+)\] .*(no answer|max_queues)', line)
+            if match and match[2] == 'no answer':
+                hung = float(match[1])
+            elif match and hung:
+                result.append(float(match[1]) - hung)
+                hung = None
+        return result
+
+    def unbind_while_hung(self):
+        """Nobody waits longer than the limit, and nothing is redone early"""
+        def outage():
+            self.device.fault('hang', point='half-written')
+            self.unbind()
+            self.wait_software()
+            self.bind()
+        self.set(time_limit_ms=3000)
+        wrong = self.during(outage)
+        self.set(time_limit_ms=LIMIT_MS)
+        return self.expect(wrong, lost=1, attached=1)
+
+    # -- the device is not ready
+
+    def not_ready(self):
+        def outage():
+            self.device.fault('hw-not-ready')
+            wait_for(lambda: self.state() == 'not-ready', BACK_TIMEOUT,
+                     'the module knows')
+            self.wait_software()
+            self.device.fault('clear')
+        return self.expect(self.during(outage), detached=1, attached=1)
+
+    def not_ready_flapping(self):
+        """
+        Ready for long enough to pass the kernel's self test, of which a
+        failure would be a warning that is none of ours.
+        """
+        def outage():
+            for pause in (0, 0.02, 0.05, 0.1, 0.2):
+                self.device.fault('hw-not-ready')
+                time.sleep(pause)
+                self.device.fault('clear')
+                time.sleep(1)
+        return self.during(outage, changes=20)
+
+    # -- the device goes and comes
+
+    def unbind(self):
+        self.vm.sh(f'echo {self.bound()} > {DRIVER}/unbind', timeout=60)
+
+    def bind(self):
+        self.vm.sh('for d in /sys/bus/virtio/devices/*; do '
+                   f'[ $(cat $d/device) = 0x0014 ] && echo $(basename $d) > '
+                   f'{DRIVER}/bind; done; true')
+
+    def bound(self):
+        return self.vm.sh(f'cd {DRIVER} && echo virtio*')
+
+    def rebind(self):
+        def outage():
+            for _ in range(3):
+                self.unbind()
+                self.wait_software()
+                self.bind()
+                wait_for(self.is_back, BACK_TIMEOUT, 'back')
+        return self.expect(self.during(outage, changes=6), attached=3)
+
+    def orderly(self):
+        def outage():
+            self.vm.qmp('device_del', id=guest.DEVICE_ID)
+            self.device.wait_gone()
+            self.wait_software()
+            self.device.plug()
+        return self.expect(self.during(outage), detached=1, attached=1)
+
+    def surprise(self, point=None):
+        def outage():
+            arguments = {'point': point} if point else {}
+            self.device.fault('removal', **arguments)
+            self.device.wait_gone()
+            self.wait_software()
+            self.wait_removed()
+            self.device.plug()
+        return self.expect(self.during(outage), detached=1, attached=1)
+
+    def surprise_while_busy(self):
+        return self.surprise('half-written')
+
+    def hang_while_bound(self):
+        """
+        In the kernel's self test, which waits without a limit and with the
+        slot's hot-plug driver waiting for it.  It fails then, with a warning.
+        """
+        def outage():
+            self.device.fault('removal')
+            self.wait_software()
+            self.wait_removed()
+            self.vm.qmp('device_add', **guest.device_properties(
+                guest.TYPE1, **{'x-fault': 'hang'}))
+            wait_for(lambda: 'self-tests for' in self.vm.sh('dmesg'),
+                     BACK_TIMEOUT, 'the self test has failed')
+            wait_for(self.is_back, BACK_TIMEOUT, 'back')
+            self.kernel_log()
+        return self.expect(self.during(outage), hangs=1, attached=1)
+
+    def link_down(self):
+        def outage():
+            self.device.fault('link-down')
+            self.wait_software()
+            self.wait_removed()
+            self.device.fault('clear')
+        return self.expect(self.during(outage), detached=1, attached=1)
+
+    # -- reset beneath the driver
+
+    def reset(self, method):
+        def outage():
+            self.hangs = self.counters()['hangs']
+            self.device.reset(method)
+            self.wait_hung()
+        return self.expect(self.during(outage), hangs=1, attached=1)
+
+    def function_reset(self):
+        return self.reset('flr')
+
+    def bus_reset(self):
+        return self.reset('bus')
+
+    def reset_for_good(self):
+        """
+        The way error recovery resets a slot: nobody restores the function's
+        configuration, and it has no BARs any more.
+        """
+        def outage():
+            self.hangs = self.counters()['hangs']
+            port = '/sys/bus/pci/devices/0000:0c:00.0/config'
+            for control in (0x40, 0):
+                self.vm.sh(f"printf '\\x{control:02x}' | dd of={port} bs=1 "
+                           'seek=62 conv=notrunc 2>/dev/null')
+                time.sleep(0.1)
+            self.wait_hung()
+        return self.expect(self.during(outage), hangs=1, attached=1)
+
+    def interrupts_lost(self):
+        """
+        All that the device was given it has done, in place, but the driver
+        does not hear of it: doing it again would be wrong.
+        """
+        self.kernel_log()
+        before = self.counters()
+        self.vm.sh(self.mask_interrupts())
+        wrong = self.vm.try_sh(
+            f'dd if=/dev/mapper/live bs=64k count={AREA_MIB * 16} '
+            'iflag=direct 2>/dev/null | cmp - /run/area0', timeout=60)[1]
+        wait_for(self.is_back, BACK_TIMEOUT, 'back')
+        if self.counters()['hangs'] == before['hangs']:
+            wrong += 'the module has heard of it\n'
+        return wrong + '\n'.join(guest.complaints(self.kernel_log()))
+
+    def mask_interrupts(self):
+        """The command that sets the Function Mask of the device's MSI-X"""
+        config = f'/sys/bus/virtio/devices/{self.bound()}/../config'
+        text = self.vm.sh(f'od -An -v -tx1 {config}')
+        data = bytes.fromhex(''.join(text.split()))
+        at = data[0x34]
+        while data[at] != 0x11:
+            at = data[at + 1]
+        return (f"printf '\\x{data[at + 3] | 0x40:02x}' | dd of={config} bs=1 "
+                f'seek={at + 3} conv=notrunc 2>/dev/null')
+
+    def control_lost(self):
+        """
+        Reset while nothing is under way: the first to notice is the next
+        key, whose control request nobody answers.
+        """
+        def outage():
+            self.device.reset('flr')
+            self.open('late', guest.OUR_DRIVER)
+            self.vm.sh('dmsetup remove late')
+        self.kernel_log()
+        start = time.monotonic()
+        outage()
+        took = time.monotonic() - start
+        wrong = '' if took < 30 else f'it took {took} s\n'
+        wait_for(self.is_back, BACK_TIMEOUT, 'back')
+        return wrong + '\n'.join(guest.complaints(self.kernel_log()))
+
+    # -- what else goes on meanwhile
+
+    def suspend(self):
+        """The volume is suspended, loses and gets its key, and is resumed"""
+        def outage():
+            self.unbind()
+            self.vm.sh('dmsetup suspend live && '
+                       'dmsetup message live 0 key wipe && '
+                       f'dmsetup message live 0 key set {KEY} && '
+                       'dmsetup resume live')
+            self.wait_software()
+            self.vm.sh('dmsetup suspend live')
+            self.bind()
+            self.vm.sh('dmsetup resume live')
+        return self.during(outage)
+
+    def hang_and_suspend(self):
+        """Suspending has to wait for requests that the device holds"""
+        def outage():
+            self.hangs = self.counters()['hangs']
+            self.device.fault('hang', point='half-written')
+            time.sleep(LIMIT_MS / 4000)
+            self.vm.sh('dmsetup suspend live && dmsetup resume live',
+                       timeout=60)
+            self.wait_hung()
+        return self.expect(self.during(outage), hangs=1, lost=1)
+
+    def memory(self):
+        """Little memory, and pages that can only be freed through dm-crypt"""
+        def outage():
+            self.hangs = self.counters()['hangs']
+            self.vm.sh('mkdir -p /tmp/hog && mount -t tmpfs -o size=90% hog '
+                       '/tmp/hog; dd if=/dev/zero of=/tmp/hog/file bs=1M '
+                       'count=$(( $(awk "/MemAvailable/ { print \\$2 }" '
+                       '/proc/meminfo) / 1024 - 60 )) 2>/dev/null; '
+                       'dd if=/dev/zero of=/dev/mapper/live bs=1M seek=8 '
+                       'count=56 2>/dev/null & true', timeout=120)
+            time.sleep(1)
+            self.device.fault('hang', point='half-written')
+            self.wait_hung()
+            self.wait_software()
+        wrong = self.during(outage)
+        self.vm.sh('umount /tmp/hog; sync', timeout=120)
+        return self.expect(wrong, hangs=1, lost=1)
+
+    def modules(self):
+        """Neither module goes as long as it is needed; both can when not"""
+        wrong = ''
+        for module in (guest.MODULE, 'virtio_crypto'):
+            if not self.vm.try_sh(f'rmmod {module}')[0]:
+                wrong += f'{module} was unloaded\n'
+        self.vm.qmp('device_del', id=guest.DEVICE_ID)
+        self.device.wait_gone()
+        wrong += self.vm.try_sh('rmmod virtio_crypto')[1]
+        wrong += self.areas()
+        self.vm.sh('modprobe virtio_crypto')
+        self.device.plug()
+        wait_for(self.is_back, BACK_TIMEOUT, 'back')
+        return wrong + '\n'.join(guest.complaints(self.kernel_log()))
+
+    def unload_after_removal(self):
+        self.vm.sh('dmsetup remove live')
+        self.device.fault('removal')
+        self.vm.sh(f'rmmod {guest.MODULE}')
+        self.device.wait_gone()
+        self.wait_removed()
+        self.kernel_log()
+        self.device.plug()
+        wait_for(lambda: 'is ready' in self.vm.sh('dmesg'), BACK_TIMEOUT,
+                 'bound')
+        # A change of configuration must find the stock driver as it was
+        self.device.fault('hw-not-ready')
+        time.sleep(0.5)
+        self.device.fault('clear')
+        time.sleep(0.5)
+        self.vm.sh(f'modprobe {guest.MODULE}')
+        self.set(time_limit_ms=LIMIT_MS, rest_ms=REST_MS)
+        self.open('live', guest.OUR_DRIVER)
+        wrong = '' if self.is_back() else 'not on the device\n'
+        return wrong + self.areas() + \
+            '\n'.join(guest.complaints(self.kernel_log()))
+
+    def unload_while_resting(self):
+        """A device that rests from a hang is bound again first"""
+        self.vm.sh(LOOPS)
+        self.busy_on_device()
+        self.set(rest_ms=30000)
+        self.hangs = self.counters()['hangs']
+        self.device.fault('hang')
+        self.wait_hung()
+        wrong = self.vm.sh(STOP, timeout=180)
+        self.vm.sh('dmsetup remove live')
+        if self.bound() != 'virtio*':
+            wrong += 'it does not rest\n'
+        self.vm.sh(f'rmmod {guest.MODULE}')
+        if self.bound() == 'virtio*':
+            wrong += 'it is not bound again\n'
+        self.vm.sh(f'modprobe {guest.MODULE}')
+        self.set(time_limit_ms=LIMIT_MS, rest_ms=REST_MS)
+        self.open('live', guest.OUR_DRIVER)
+        return wrong + self.areas() + \
+            '\n'.join(guest.complaints(self.kernel_log()))
+
+    def no_fallback(self):
+        """So what is tested above is the fallback"""
+        self.set(fallback=0)
+        self.vm.sh(LOOPS)
+        self.busy_on_device()
+        self.device.fault('request-error', count=20)
+        wait_for(lambda: self.vm.try_sh('test -s /run/bad')[0] == 0,
+                 BACK_TIMEOUT, 'an error comes through')
+        self.set(fallback=1)
+        said = self.vm.sh(STOP, timeout=180)
+        self.kernel_log()
+        # whatever was not written then is written now
+        self.vm.sh(LOOPS)
+        time.sleep(2)
+        wrong = self.vm.sh(STOP, timeout=180) + self.areas()
+        if not re.search('reader|writer', said):
+            wrong += f'no error: {said}'
+        return wrong
+
+    def tests(self):
+        return (
+            ('a volume is opened on the device', self.prepare),
+            ('hang, shorter than the limit: nothing happens',
+             self.hang_short),
+            ('hang: taken over, and back', self.hang_for_good),
+            ('hang, cleared after all was redone: no late writes',
+             self.hang_cleared_late),
+            ('hang again and again: longer and longer rests',
+             self.hang_again_and_again),
+            ('hang, and unbound at once', self.unbind_while_hung),
+            ('not ready, and ready', self.not_ready),
+            ('not ready, ready, five times', self.not_ready_flapping),
+            ('unbound and bound, three times', self.rebind),
+            ('orderly removal, and back', self.orderly),
+            ('surprise removal, and back', self.surprise),
+            ('surprise removal in the middle of a request',
+             self.surprise_while_busy),
+            ('plugged in, and hangs at once', self.hang_while_bound),
+            ('link down, and up', self.link_down),
+            ('function level reset beneath the driver', self.function_reset),
+            ('bus reset beneath the driver', self.bus_reset),
+            ('bus reset that nobody cleans up after', self.reset_for_good),
+            ('a key after a reset', self.control_lost),
+            ('interrupts lost: what is done is not done again',
+             self.interrupts_lost),
+            ('suspended, rekeyed and resumed without device', self.suspend),
+            ('hang, and suspended', self.hang_and_suspend),
+            ('hang, and hardly any memory', self.memory),
+            ('modules stay as long as they are needed', self.modules),
+            ('unloaded right after a surprise removal',
+             self.unload_after_removal),
+            ('unloaded while the device rests', self.unload_while_resting),
+            ('negative control: no fallback, errors come through',
+             self.no_fallback))
+
+    def guard(self, work):
+        def guarded():
+            try:
+                return work()
+            except NoStrike as err:
+                return f'{err}\n{self.vm.evidence()}'
+        return guarded
+
+    def run(self, tap):
+        wanted = os.environ.get('ONLY')
+        tap.guarded([(name, self.guard(work))
+                     for number, (name, work) in enumerate(self.tests())
+                     if not wanted or not number or
+                     str(number + 1) in wanted.split(',')])
