@@ -14,7 +14,7 @@ override MAKEFLAGS += --no-print-directory
 .PHONY: help deps prepare build build-asan check check-quick check-unit \
 	check-qtest check-asan check-series check-guest check-mec \
 	check-firmware check-fuzz check-explore check-cache-mutants \
-	check-litmus \
+	check-litmus check-fault check-fault-long \
 	check-mutants demo demo-mec run bench refresh series clean distclean
 
 help:
@@ -29,6 +29,8 @@ help:
 	@echo '  make check-quick   what needs no QEMU, under a minute'
 	@echo '  make check-unit | check-qtest | check-asan | check-series | check-guest'
 	@echo '  make check-litmus  CPUs and devices on the same lines; LITMUS_SCALE=percent'
+	@echo '  make check-fault   the device fails and goes away under a LUKS volume; FAULTS=N'
+	@echo '  make check-fault-long  ... 500 times'
 	@echo '  make check-mec     FEAT_MEC on a bare machine; LONG=1: a minute of stress'
 	@echo '  make check-firmware  TF-A with RME and an arm64 kernel, with MEC and without'
 	@echo '  make check-explore  search larger state spaces of CXL.cache; minutes'
@@ -88,6 +90,12 @@ check-guest: build deps-guest
 check-litmus: build deps-guest
 	@scripts/check.sh litmus
 
+check-fault: build deps-guest
+	@scripts/check.sh fault
+
+check-fault-long: build deps-guest
+	@FAULTS=$(or $(FAULTS),500) scripts/check.sh fault
+
 check-mec: build
 	@scripts/check.sh mec
 
@@ -95,7 +103,7 @@ check-firmware: build deps-mec
 	@scripts/check.sh firmware
 
 check: deps-check prepare
-	@scripts/check.sh quick fuzz build unit qtest mec series firmware asan guest litmus
+	@scripts/check.sh quick fuzz build unit qtest mec series firmware asan guest litmus fault
 
 demo: build deps-guest
 	@scripts/guest/demo.sh
@@ -127,7 +135,7 @@ check-cache-mutants: deps-quick
 
 clean:
 	rm -rf build/bin build/log build/check build/quick build/series build/demo \
-		build/bench build/fuzz build/mutants build/guest-check build/mec build/run build/qemu/build build/qemu/build-asan
+		build/bench build/fuzz build/mutants build/guest-check build/mec build/run build/fault build/qemu/build build/qemu/build-asan
 
 distclean:
 	@scripts/distclean.sh

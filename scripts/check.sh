@@ -3,7 +3,7 @@
 #
 # Run test suites and end with "N passed, N failed":
 #   check.sh [quick|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|guest|
-#             litmus]...
+#             litmus|fault]...
 # Logs and counts are left in build/check.
 
 . "$(dirname "$0")/lib.sh"
@@ -13,9 +13,11 @@ OUT=$BUILD/check
 # Ours, then upstream's neighbours of what the series hooks into.
 # qos-test: among others every device on the virtio-pci proxy.
 QTESTS_x86_64=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
+               cxl-type1-fault-test cxl-type1-removal-test
                cxl-cache-query-test cxl-cache-test cxl-test qos-test)
 QTESTS_aarch64=(cxl-test arm-mec-test)
 QTESTS_asan=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
+             cxl-type1-fault-test cxl-type1-removal-test
              cxl-cache-query-test cxl-cache-test)
 tally() { "$TOP/scripts/tally.py" run "$OUT" "$@" || true; }
 
@@ -106,6 +108,10 @@ check_guest() {
 
 check_litmus() {
     tally litmus --show "$TOP/scripts/guest/litmus.sh"
+}
+
+check_fault() {
+    tally fault --show "$TOP/scripts/guest/fault.sh"
 }
 
 check_mec() {

@@ -4,7 +4,7 @@
 # Tests of the guest's side, as TAP: the kernel module in all its states, and
 # the demo, which must also fail when it has to.
 #
-# usage: check.py [build|module|cache|demo]...  (default: all)
+# usage: check.py [build|module|recovery|cache|demo]...  (default: all)
 #
 # Environment: DEVICE, BACKEND, QEMU, QEMU_ARGS; SIZE (MiB, default 8).
 
@@ -15,6 +15,8 @@ import subprocess
 import sys
 
 import guest
+from recovery import DISK_MIB, RecoveryTests
+from tap import Tap
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 PARAMETERS = f'/sys/module/{guest.MODULE}/parameters'
@@ -23,39 +25,6 @@ KEY = '5a' * 32
 SOFTWARE = 'cbc(aes-generic)'
 MIB = 4
 SLOW_OPS = 4000
-
-
-class Tap:
-    def __init__(self):
-        self.count = 0
-        self.failed = 0
-
-    def point(self, good, name, why=''):
-        self.count += 1
-        self.failed += not good
-        print(f'{"ok" if good else "not ok"} {self.count} - {name}',
-              flush=True)
-        if not good and why:
-            for line in str(why).splitlines():
-                print(f'# {line}', flush=True)
-        return good
-
-    def guarded(self, tests):
-        """
-        Name and function of each test; a function returns what is wrong, or
-        nothing.  After a hang there is no point in asking on.
-        """
-        hangs = ''
-        for name, work in tests:
-            why = hangs
-            try:
-                why = why or work()
-            except guest.GuestHangs as err:
-                why = str(err)
-                hangs = 'not run: the guest hangs'
-            except guest.GuestError as err:
-                why = str(err)
-            self.point(not why, name, why)
 
 
 class ModuleTests:
@@ -149,7 +118,7 @@ class ModuleTests:
 
     def self_test(self):
         """The kernel's own vectors, on the device."""
-        self.vm.sh(f'modprobe -r {guest.MODULE} && modprobe {guest.MODULE}')
+        self.vm.sh(f'rmmod {guest.MODULE} && modprobe {guest.MODULE}')
         entry = self.vm.sh(f'grep -A4 "driver.*: {guest.OUR_DRIVER}" '
                            '/proc/crypto')
         counters = self.vm.module_counters()
@@ -258,7 +227,7 @@ class ModuleTests:
         return wrong
 
     def unload(self):
-        self.vm.sh(f'modprobe -r {guest.MODULE}')
+        self.vm.sh(f'rmmod {guest.MODULE}')
         if guest.OUR_DRIVER in self.vm.sh('cat /proc/crypto'):
             return 'the algorithm is still there'
         return self.kernel_complaints()
@@ -285,11 +254,11 @@ class ModuleTests:
             ('unloads, and the kernel never complained', self.unload)))
 
 
-def in_guest(tap, folder, log, tests, device):
+def in_guest(tap, folder, log, tests, device, mib=MIB):
     """Run all of a class of tests in one guest with a disk."""
     disk = os.path.join(folder, 'disk.img')
     with open(disk, 'wb') as file:
-        file.truncate(MIB << 20)
+        file.truncate(mib << 20)
     args = [*guest.device_args(*device), *guest.disk_args(disk)]
     try:
         with guest.Guest(args, os.path.join(folder, log)) as vm:
@@ -300,6 +269,11 @@ def in_guest(tap, folder, log, tests, device):
 
 def module_tests(tap, folder):
     in_guest(tap, folder, 'module.log', ModuleTests, guest.chosen_device())
+
+
+def recovery_tests(tap, folder):
+    in_guest(tap, folder, 'recovery.log', RecoveryTests,
+             (guest.TYPE1, 'cryptodev-backend-openssl'), DISK_MIB)
 
 
 class CacheTests:
@@ -514,8 +488,8 @@ def build_tests(tap, folder):
               'the module builds for Linux 6.12 without a warning')
 
 
-GROUPS = {'build': build_tests, 'module': module_tests, 'cache': cache_tests,
-          'demo': demo_tests}
+GROUPS = {'build': build_tests, 'module': module_tests,
+          'recovery': recovery_tests, 'cache': cache_tests, 'demo': demo_tests}
 
 
 def main(wanted):

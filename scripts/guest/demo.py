@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # The main job, end to end: a Linux guest keeps a LUKS2 volume whose every
-# sector is ciphered by the crypto device, and the host then decrypts the
-# image with cryptsetup alone and finds the same files.
+# sector is ciphered by the crypto device.  Second act: while the volume is
+# busy the device is pulled out, software carries on, the device is put back
+# and carries on.  The host then decrypts the image with cryptsetup alone and
+# finds the same files.
 #
 # Environment: SIZE (MiB of data, default 64), DEVICE, BACKEND, QEMU,
 # QEMU_ARGS, CIPHER, DEMO_DIR; RAM (memfd, ordinary) and WRITEBACK (on-demand,
@@ -19,21 +21,28 @@ import sys
 
 import guest
 import hostcheck
+import volume
+from removal import RemovalAct
 
 SECTOR = 512
 LINE = 64
-LUKS_SECTOR = 4096
-PASSPHRASE = 'correct horse battery staple'
-# Real key stretching is for real secrets; emulated, it only takes time
-PBKDF = '--pbkdf pbkdf2 --pbkdf-force-iterations 1000'
 MARK = b'PLAINTEXT-OF-THE-DEMO'
 FILES = 8
-
-CRYPT = '/dev/mapper/vault'
 
 
 class CheckFailed(Exception):
     pass
+
+
+def pattern_sum(kind, seed, size):
+    """Made by the host on its own, from the seed"""
+    pattern = subprocess.Popen(
+        [os.path.join(guest.GUEST, 'pattern'), kind, str(seed), str(size)],
+        stdout=subprocess.PIPE)
+    total = hostcheck.sha256(pattern.stdout)
+    if pattern.wait():
+        raise CheckFailed('pattern failed on the host')
+    return total
 
 
 class Demo:
@@ -71,16 +80,8 @@ class Demo:
             yield f'{kind}{i}', kind, 1000 + i, each
 
     def expected_sums(self):
-        """Made by the host on its own, from the seeds."""
-        sums = {}
-        for name, kind, seed, size in self.files():
-            pattern = subprocess.Popen(
-                [os.path.join(guest.GUEST, 'pattern'), kind, str(seed),
-                 str(size)], stdout=subprocess.PIPE)
-            sums[name] = hostcheck.sha256(pattern.stdout)
-            if pattern.wait():
-                raise CheckFailed('pattern failed on the host')
-        return sums
+        return {name: pattern_sum(kind, seed, size)
+                for name, kind, seed, size in self.files()}
 
     def make_image(self):
         os.makedirs(self.dir, exist_ok=True)
@@ -153,16 +154,12 @@ class Demo:
                    re.search('selftest *: passed', test),
                    f'{guest.OUR_DRIVER} passed')
 
-    def open_volume(self, vm):
-        vm.sh(f'echo -n "{PASSPHRASE}" | '
-              f'cryptsetup open --type luks2 -d - /dev/vda vault')
-
     def crypto_in_use(self, vm):
         """The dm table, and the algorithm the kernel picked for it."""
         table = vm.sh('dmsetup table vault').strip()
         self.report['dm_table'] = table
         self.check('the dm-crypt table', f' crypt {self.cipher} ' in
-                   f' {table} ' and f'sector_size:{LUKS_SECTOR}' in table,
+                   f' {table} ' and f'sector_size:{volume.SECTOR}' in table,
                    re.sub(' :64:[^ ]*', ' KEY', table))
         used = []
         for entry in vm.sh('cat /proc/crypto').split('\n\n'):
@@ -180,29 +177,30 @@ class Demo:
                 self.report['driver'] = name
 
     def write_files(self, vm):
-        vm.sh('mkdir -p /mnt && mkfs.ext4 -q -b 4096 -E lazy_itable_init=0,'
-              f'lazy_journal_init=0 {CRYPT} && mount {CRYPT} /mnt')
+        volume.make_filesystem(vm)
+        volume.mount(vm)
         for name, kind, seed, size in self.files():
             vm.sh(f'pattern {kind} {seed} {size} > /mnt/{name}', timeout=300)
         vm.sh('cd /mnt && sha256sum text* random* > sums && sync',
               timeout=600)
 
     def verify_files(self, vm, sums):
-        vm.sh(f'mount {CRYPT} /mnt && echo 3 > /proc/sys/vm/drop_caches')
+        volume.mount(vm)
+        vm.sh('echo 3 > /proc/sys/vm/drop_caches')
         output = vm.sh('cd /mnt && sha256sum text* random*', timeout=600)
         seen = dict(reversed(line.split()) for line in output.splitlines())
         self.check('the guest reads back what it wrote', seen == sums,
                    f'{len(sums)} files, {self.size} MiB')
 
-    def volume(self, vm, name, work):
+    def with_volume(self, vm, name, work):
         """Open the volume, work on it, close it; what that took."""
-        self.open_volume(vm)
+        volume.luks_open(vm)
         before = self.snapshot(vm)
         self.say(f'{name}...')
         work(vm)
-        vm.sh('sync && umount /mnt', timeout=300)
+        volume.unmount(vm)
         after = self.snapshot(vm)
-        vm.sh('cryptsetup close vault')
+        volume.luks_close(vm)
         return {key: after[key] - before[key] for key in after}
 
     def account(self, phases):
@@ -270,6 +268,7 @@ class Demo:
     # -- the two halves
 
     def in_guest(self, sums):
+        """Returns what the host has to find: more than what is given."""
         self.say(f'booting the guest: {self.device}, {self.backend}')
         args = [*guest.device_args(self.device, self.backend),
                 *guest.disk_args(self.image)]
@@ -279,27 +278,25 @@ class Demo:
             self.identify(vm)
             self.load_module(vm)
             self.say(f'formatting a LUKS2 volume, {self.cipher}')
-            vm.sh(f'echo -n "{PASSPHRASE}" | cryptsetup luksFormat -q '
-                  f'--type luks2 {PBKDF} --cipher {self.cipher} '
-                  f'--key-size 256 --sector-size {LUKS_SECTOR} '
-                  '/dev/vda -d -', timeout=300)
+            volume.luks_format(vm, self.cipher)
 
             def write(vm):
                 self.crypto_in_use(vm)
                 self.write_files(vm)
 
-            first = self.volume(vm, f'writing {self.size} MiB', write)
-            second = self.volume(vm, 'reading it back',
-                                 lambda vm: self.verify_files(vm, sums))
+            first = self.with_volume(vm, f'writing {self.size} MiB', write)
+            second = self.with_volume(
+                vm, 'reading it back', lambda vm: self.verify_files(vm, sums))
             self.account([first, second])
             self.traffic(vm)
+            if self.device == guest.TYPE1 and self.module:
+                sums = {**sums, **RemovalAct(vm, self).run(pattern_sum)}
             vm.sh('sync')
             kernel_log = vm.sh('dmesg')
-            bad = [line for line in kernel_log.splitlines()
-                   if re.search(r'BUG:|WARNING:|Oops|hung_task|blocked for '
-                                r'more|I/O error|Call Trace', line)]
+            bad = guest.complaints(kernel_log)
             self.check("the guest's kernel is content", not bad,
                        bad[0] if bad else 'no warnings')
+        return sums
 
     def on_host(self, sums):
         self.report['host_check'] = 'failed'
@@ -309,7 +306,7 @@ class Demo:
         self.check('no plain text on the disk', not found,
                    f'"{MARK.decode()}" ' + ('found' if found else 'not found'))
         plain = os.path.join(self.dir, 'plain.img')
-        how = hostcheck.decrypt(self.image, plain, PASSPHRASE)
+        how = hostcheck.decrypt(self.image, plain, volume.PASSPHRASE)
         with open(plain, 'rb') as image:
             found = hostcheck.contains(image, MARK)
         self.check('plain text in the decrypted image', found, how)
@@ -331,8 +328,7 @@ class Demo:
         try:
             self.make_image()
             sums = self.expected_sums()
-            self.in_guest(sums)
-            self.on_host(sums)
+            self.on_host(self.in_guest(sums))
         except (CheckFailed, guest.GuestError,
                 hostcheck.HostCheckError) as err:
             error = str(err)
@@ -363,6 +359,9 @@ class Demo:
         else:
             print('\nThe demo is good: every sector went through the device, '
                   'and the host agrees.')
+            if 'removal_files' in self.report:
+                print('It was pulled out while the volume was busy, software '
+                      'carried on, and nothing was lost.')
 
 
 if __name__ == '__main__':

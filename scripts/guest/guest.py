@@ -5,6 +5,7 @@
 
 import json
 import os
+import re
 import shlex
 import socket
 import subprocess
@@ -19,6 +20,12 @@ TYPE1 = 'cxl-type1-crypto'
 MODULE = 'cxl_type1_cbc'
 OUR_DRIVER = 'cbc-aes-cxl-type1'
 STOCK_DRIVER = 'virtio_crypto_aes_cbc'
+DEVICE_ID = 't1'
+
+# What a kernel says that is not content
+COMPLAINT = re.compile(r'BUG:|WARNING:|Oops|hung_task|blocked for more|'
+                       r'I/O error|Call Trace|general protection|'
+                       r'EXT4-fs (error|warning)|JBD2: .*rror|rcu.*stall')
 
 # Emulation on a busy machine is slow, a hang is for ever
 BOOT_TIMEOUT = 240
@@ -31,6 +38,10 @@ class GuestError(Exception):
 
 class GuestHangs(GuestError):
     """No answer in time, or no more answers at all."""
+
+
+def complaints(text):
+    return [line for line in text.splitlines() if COMPLAINT.search(line)]
 
 
 class Progress:
@@ -52,20 +63,29 @@ def qemu_binary():
         os.path.join(BUILD, 'bin', 'qemu-system-x86_64')
 
 
-def device_args(device, backend):
+def device_properties(device, **properties):
     """
-    The topology: everything hangs off one CXL host bridge.  WRITEBACK of the
-    environment is the device's option.
+    The crypto device as device_add takes it; on the command line it is the
+    same.  WRITEBACK of the environment is an option of it.
     """
-    bus, cxl_cache, option = 'pcie.0', '', ''
+    result = {'driver': device, 'id': DEVICE_ID, 'bus': 'pcie.0',
+              'cryptodev': 'c0'}
     if device == TYPE1:
-        bus, cxl_cache = 'rp0', ',cxl-cache=on'
-        option = ',writeback=' + (os.environ.get('WRITEBACK') or 'on-demand')
+        result.update(bus='rp0', writeback=os.environ.get('WRITEBACK') or
+                      'on-demand')
+    return {**result, **properties}
+
+
+def device_args(device, backend):
+    """The topology: everything hangs off one CXL host bridge."""
+    cxl_cache = ',cxl-cache=on' if device == TYPE1 else ''
+    properties = device_properties(device)
+    option = ','.join([properties.pop('driver')] +
+                      [f'{key}={value}' for key, value in properties.items()])
     return ['-device', 'pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.0',
             '-device', 'cxl-rp,port=0,bus=cxl.0,id=rp0,chassis=0,slot=2' +
                        cxl_cache,
-            '-object', f'{backend},id=c0',
-            '-device', f'{device},bus={bus},cryptodev=c0,id=t1{option}']
+            '-object', f'{backend},id=c0', '-device', option]
 
 
 def chosen_device():
@@ -295,8 +315,15 @@ class Guest:
                     counters[name] = counters.get(name, 0) + opcode['count']
         return counters
 
+    def cache_lines(self):
+        """How many lines of the devices' caches are in which state"""
+        return {entry['state']: entry['lines']
+                for device in self.qmp('x-query-cxl-cache')['devices']
+                for entry in device['states'] if entry['lines']}
+
     def module_counters(self):
         """What our kernel module counted."""
         names = self.sh(f'cd /sys/module/{MODULE}/parameters && grep . *')
-        return {name: int(value) for name, value in
+        return {name: value == 'Y' if value in 'YN' else int(value)
+                for name, value in
                 (line.split(':') for line in names.splitlines())}

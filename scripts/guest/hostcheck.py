@@ -4,6 +4,7 @@
 # e2fsprogs alone: no code of this project, no kernel help (a container has
 # neither device mapper nor loop devices), no root.
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -87,11 +88,18 @@ def filesystem_clean(plain):
     return True
 
 
-def file_sum(plain, name):
+@contextlib.contextmanager
+def open_file(plain, name):
+    """A file of the file system in @plain, as a stream"""
     debugfs = subprocess.Popen([*tool('debugfs'), '-R', f'cat /{name}',
                                 plain], stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL)
-    digest = sha256(debugfs.stdout)
+    with debugfs.stdout:
+        yield debugfs.stdout
     if debugfs.wait():
         raise HostCheckError(f'debugfs cannot read {name}')
-    return digest
+
+
+def file_sum(plain, name):
+    with open_file(plain, name) as file:
+        return sha256(file)

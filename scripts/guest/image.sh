@@ -12,18 +12,19 @@ MODULES="virtio_pci virtio_blk virtio_crypto algif_skcipher algif_hash dm_crypt
          essiv ext4 crc32c_generic crc32c_intel aesni_intel sha256_ssse3
          authenc dm_zero cxl_pci cxl_port cxl_acpi loop"
 
-PROGRAMS="algtest algbench pattern cxl-litmus"
+PROGRAMS="algtest algbench pattern cxl-litmus faultload"
 
 need gcc-12 python3 readelf
 here=$(cd "$(dirname "$0")" && pwd)
 "$here/unpack.sh" kernel root
 "$here/module.sh" kernel
 
-# Our own programs: for the guest (static), and pattern for the host as well
+# Our own programs: for the guest (static); pattern and faultload for the host
+# as well
 for program in $PROGRAMS; do
     srcs=("$ROOT/tests/guest/$program"{,-*}.c)
     [ -e "${srcs[1]}" ] || srcs=("${srcs[0]}")
-    used=("${srcs[@]}" "$ROOT/tests/guest/"{alg,cxl-litmus}.h
+    used=("${srcs[@]}" "$ROOT/tests/guest/"{alg,cxl-litmus,faultload}.h
           "$ROOT/include/hw/cxl/cxl_cache_testdev.h")
     if ! fresh "$GUEST/$program.stamp" "${used[@]}"; then
         say "compiling $program"

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# One guest, one load, one fault after the other; each step ends with the load
+# going on and the device in use again.
+
+import collections
+import time
+
+import guest
+import volume
+from faultkinds import KINDS, Accelerator, NoStrike, line_totals
+from faultload import Load
+
+CIPHER = 'aes-cbc-essiv:sha256'
+
+# How long the module waits for the device, and then before it tries again.  A
+# busy machine must not look like a device that hangs: binding it again while
+# it has another fault ends in a failed self test of the kernel.
+TIME_LIMIT_MS = 3000
+REST_MS = 100
+# How long the load may stand still: the module's limit, and what an emulator
+# on a busy machine takes for all the rest
+STALL = TIME_LIMIT_MS / 1000 + 17
+# How long until the device is used again; it may have to be plugged in
+RETURN = 60
+# Requests by the device that show that it is in use again
+IN_USE = 20
+# Operations of each thread that show that the load goes on
+GOES_ON = 3
+POLL = 0.1
+
+KERNEL_LINES = 40
+
+
+class Failed(Exception):
+    """
+    The campaign has found something: @sort is "wrong data", "I/O error",
+    "hang", "not used again", "no strike", "kernel" or "guest".
+    """
+
+    def __init__(self, sort, text):
+        super().__init__(f'{sort}: {text}')
+        self.sort = sort
+
+
+Step = collections.namedtuple('Step', 'number kind point')
+
+
+def schedule(rng, number, kinds=KINDS):
+    """
+    First each kind and each point once, then the rest of the product of the
+    two, then anything; in random order.
+    """
+    product = [(kind, point) for kind in kinds for point in kind.points]
+    rng.shuffle(product)
+    picked, kinds_seen, points_seen = [], set(), set()
+    for cell in product:
+        if cell[0] not in kinds_seen or cell[1] not in points_seen:
+            picked.append(cell)
+            kinds_seen.add(cell[0])
+            points_seen.add(cell[1])
+    picked += [cell for cell in product if cell not in picked]
+    while len(picked) < number:
+        picked.append(rng.choice(product))
+    return [Step(i + 1, *cell) for i, cell in enumerate(picked[:number])]
+
+
+class Campaign:
+    """
+    Steps in a running guest.  After a Failed the guest is in a state of its
+    own, and evidence() says which.
+    """
+
+    def __init__(self, vm, rng, say, parameters=None, **properties):
+        self.vm = vm
+        self.rng = rng
+        self.say = say
+        self.parameters = {'time_limit_ms': TIME_LIMIT_MS, 'rest_ms': REST_MS,
+                           **(parameters or {})}
+        self.device = Accelerator(vm, **properties)
+        self.load = None
+        self.step = None
+        self.arguments = {}
+        # (kind, point) -> how often, longest operation
+        self.struck = collections.Counter()
+        self.longest = collections.Counter()
+
+    # -- set up and take down
+
+    def prepare(self, seed, **load):
+        values = ' '.join(f'{name}={value}' for name, value in
+                          self.parameters.items())
+        self.vm.sh(f'modprobe {guest.MODULE} {values}')
+        volume.luks_format(self.vm, CIPHER)
+        volume.luks_open(self.vm)
+        volume.make_filesystem(self.vm)
+        volume.mount(self.vm)
+        self.load = Load(self.vm, seed, **load)
+
+    def finish(self, table):
+        """The load ends; the volume is closed, its image ready for a look."""
+        state = self.load.stop(table)
+        self.judge(state)
+        volume.unmount(self.vm)
+        volume.luks_close(self.vm)
+        return state
+
+    # -- what must hold
+
+    def judge(self, state):
+        if state['bad_blocks']:
+            raise Failed('wrong data', f'{state["bad_blocks"]} bad blocks, '
+                         f'the first: {state["first_failure"]}')
+        if state['io_errors']:
+            raise Failed('I/O error', f'{state["io_errors"]} errors, '
+                         f'the first: {state["first_failure"]}')
+        if state['under_way_ms'] > STALL * 1000:
+            raise Failed('hang', 'an operation is under way for '
+                         f'{state["under_way_ms"]} ms')
+
+    def kernel_content(self):
+        with open(self.vm.log, errors='replace') as log:
+            bad = guest.complaints(log.read())
+        if bad:
+            raise Failed('kernel', bad[0])
+
+    def wait(self, condition, timeout, sort, text):
+        """Until the condition holds; nothing may go wrong meanwhile."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            self.judge(self.load.state())
+            if time.monotonic() > deadline:
+                raise Failed(sort, f'{text}, {timeout:.0f} s long')
+            time.sleep(POLL)
+
+    def wait_load_goes_on(self):
+        before = self.load.counts()
+        self.wait(lambda: all(
+            now >= then + GOES_ON for now, then in
+            zip(self.load.counts(), before)),
+            STALL, 'hang', 'a thread of the load does nothing')
+
+    def device_requests(self):
+        return self.vm.module_counters()['device_requests']
+
+    def wait_in_use(self):
+        before = self.device_requests()
+        self.wait(lambda: self.device_requests() >= before + IN_USE,
+                  RETURN, 'not used again', 'no requests by the device')
+
+    # -- one step
+
+    def do(self, step):
+        self.step = step
+        self.arguments = {}
+        begun = time.monotonic()
+        try:
+            self.fault_and_back(step)
+            self.kernel_content()
+        except NoStrike as err:
+            self.judge(self.load.state())
+            raise Failed('no strike', err) from err
+        except guest.GuestError as err:
+            raise Failed('guest', err) from err
+        self.say(f'{step.number:4} {step.kind.name} at {step.point}: '
+                 f'{time.monotonic() - begun:.1f} s {self.arguments or ""}')
+
+    def fault_and_back(self, step):
+        self.wait_in_use()
+        self.load.forget_longest()
+        time.sleep(self.rng.uniform(0, 0.3))
+        self.arguments = step.kind.strike(self.device, self.rng, step.point)
+        self.struck[step.kind.name, step.point] += 1
+        self.wait_load_goes_on()
+        step.kind.restore(self.device, self.rng)
+        self.wait_in_use()
+        state = self.load.state()
+        self.judge(state)
+        cell = step.kind.name, step.point
+        self.longest[cell] = max(self.longest[cell], state['longest_ms'])
+
+    # -- what is known when it goes wrong
+
+    def evidence(self):
+        """All that helps.  A guest that hangs is asked once, QEMU always."""
+        text = ''
+        if self.step:
+            text = (f'step {self.step.number}, {self.step.kind.name} at '
+                    f'{self.step.point}, {self.arguments}\n')
+        text += ask(('device', self.device.state),
+                    ('lines of the cache', self.vm.cache_lines),
+                    ('lines of devices gone', lambda: line_totals(self.vm)))
+        text += ask(('module', self.vm.module_counters),
+                    ('load', self.load and self.load.state),
+                    ('load said', self.load and self.load.messages),
+                    ('blocked', self.blocked))
+        return text + kernel_lines(self.vm.log)
+
+    def blocked(self):
+        """The kernel tells its log where tasks wait."""
+        self.vm.sh('echo w > /proc/sysrq-trigger; sleep 1')
+        return 'see below'
+
+
+def ask(*questions):
+    text = ''
+    for name, question in questions:
+        try:
+            text += f'{name}: {question and question()}\n'
+        except guest.GuestHangs as err:
+            return text + f'{name}: {err}\n'
+        except guest.GuestError as err:
+            text += f'{name}: {str(err).splitlines()[0]}\n'
+    return text
+
+
+def kernel_lines(log):
+    """The first complaint with what follows, and the last lines"""
+    with open(log, errors='replace') as file:
+        lines = file.read().splitlines()
+    first = [i for i, line in enumerate(lines) if guest.complaints(line)][:1]
+    shown = [line for i in first for line in lines[i:i + KERNEL_LINES]]
+    return '\n'.join(['--- the first complaint of the kernel', *shown,
+                      '--- its last lines', *lines[-KERNEL_LINES:]])
