@@ -50,6 +50,7 @@ struct CacheMemRegion {
  * @read: what is being read, for cache_mem_read()
  * @result: for cache_mem_request()
  * @failed: the host has answered with an error
+ * @poison: or with poison
  */
 struct CacheMemDev {
     CacheMemRegion *region;
@@ -74,6 +75,7 @@ struct CacheMemDev {
     } read;
     CacheMemResult *result;
     bool failed;
+    bool poison;
 };
 
 /* The machine's, or NULL while it has no device */

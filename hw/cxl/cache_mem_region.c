@@ -745,7 +745,8 @@ static void take_read(CacheMemDev *cm, const CXLCacheDone *done)
     hwaddr at = MAX(done->line * CXL_CACHE_LINE_SIZE, cm->read.addr);
     LinePart part = line_part(at, cm->read.addr + cm->read.len - at);
 
-    cm->failed |= done->failed || done->poison;
+    cm->failed |= done->failed;
+    cm->poison |= done->poison;
     memcpy(cm->read.buf + (at - cm->read.addr), done->data->b + part.offset,
            part.len);
 }
@@ -758,17 +759,18 @@ static bool read_held(CacheMemDev *cm, const LinePart *part, uint8_t *buf)
     if (!cxl_cache_dev_read(cm->dev, part->line, &data, &poison)) {
         return false;
     }
-    cm->failed |= poison;
+    cm->poison |= poison;
     memcpy(buf, data.b + part->offset, part->len);
     return true;
 }
 
-bool cache_mem_read(CacheMemDev *cm, hwaddr addr, void *buf, size_t len)
+bool cache_mem_read(CacheMemDev *cm, hwaddr addr, void *buf, size_t len,
+                    bool *poison)
 {
     QEMU_LOCK_GUARD(&cm->region->lock);
     update_traces(cm->region);
     cache_mem_trap_prepare(cm->region->trap, addr, len, false);
-    cm->failed = false;
+    cm->failed = cm->poison = false;
     cm->done = take_read;
     cm->read.addr = addr;
     cm->read.len = len;
@@ -789,7 +791,8 @@ bool cache_mem_read(CacheMemDev *cm, hwaddr addr, void *buf, size_t len)
     }
     cxl_cache_run(cm->region->home);
     cm->done = NULL;
-    return !cm->failed;
+    *poison = cm->poison;
+    return !cm->failed && !cm->poison;
 }
 
 /* Writing */

@@ -847,12 +847,13 @@ static int check_buffer(CXLCacheTestdev *s, const Operation *op, bool write)
 static int do_read(CXLCacheTestdev *s, Operation *op)
 {
     int ret = check_buffer(s, op, false);
+    bool poison;
 
     if (ret) {
         return ret;
     }
-    return cache_mem_read(s->cm, op->addr, s->file + CCT_BUF, op->len) ?
-           0 : -EIO;
+    return cache_mem_read(s->cm, op->addr, s->file + CCT_BUF, op->len,
+                          &poison) ? 0 : -EIO;
 }
 
 static int do_write(CXLCacheTestdev *s, Operation *op)

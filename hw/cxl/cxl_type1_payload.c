@@ -84,10 +84,15 @@ static bool read_cached(CXLType1Crypto *s, const CacheMemSeg *seg, unsigned n,
                         uint8_t *buf)
 {
     for (unsigned i = 0; i < n; i++) {
-        bool good = cache_mem_read(s->cache, seg[i].addr, buf, seg[i].len);
+        bool poison;
+        bool good = cache_mem_read(s->cache, seg[i].addr, buf, seg[i].len,
+                                   &poison);
 
         trace_cxl_type1_crypto_read_cached(PCI_DEVICE(s)->name, seg[i].addr,
                                            seg[i].len, good);
+        if (poison) {
+            cxl_type1_regs_error(&s->regs, CXL_RAS_UNC_ERR_POISON_RECEIVED);
+        }
         if (!good) {
             return false;
         }
@@ -149,9 +154,8 @@ static ssize_t payload_read(VirtIOCrypto *vcrypto, const VirtQueueElement *elem,
         cache_mem_dev_fail(s->cache, CACHE_MEM_FAIL_POISON);
     }
     good = move_payload(s, seg, n, buf, PAYLOAD_READ);
-    if (poison) {
-        /* Nothing asked the host for a line if all of it was in the cache */
-        cache_mem_dev_fail(s->cache, CACHE_MEM_FAIL_NONE);
+    if (poison && cache_mem_dev_fail(s->cache, CACHE_MEM_FAIL_NONE)) {
+        /* Nothing asked the host for a line: all of it was in the cache */
         cxl_type1_regs_error(&s->regs, CXL_RAS_UNC_ERR_POISON_RECEIVED);
     }
     return good && !poison ? total : -VIRTIO_CRYPTO_ERR;

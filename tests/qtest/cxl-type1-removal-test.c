@@ -21,6 +21,11 @@
 #include "hw/pci/pci_regs.h"
 #include "standard-headers/linux/virtio_pci.h"
 
+/* Component registers: CXL.cachemem is behind 4 KiB of CXL.io */
+#define COMPONENT_BAR   2
+#define CACHEMEM        0x1000
+#define RAS_UNC_MASK    0x04
+
 #define PAGE        QCT_PAGE
 #define PAGE_LINES  QCT_PAGE_LINES
 #define AREA        (4 * PAGE)
@@ -599,13 +604,28 @@ static uint8_t read_lost(Rig *r, QCXLType1 *t, uint64_t to)
     return qct_crypt_to(t, r->area + PAGE, to, PAGE);
 }
 
+/* RAS, whose errors are masked after reset, is the first capability. */
+static void unmask_errors(QPCIDevice *pdev)
+{
+    QPCIBar component = qpci_iomap(pdev, COMPONENT_BAR, NULL);
+    uint32_t ras = qpci_io_readl(pdev, component, CACHEMEM + 4) >> 20;
+
+    qpci_io_writel(pdev, component, CACHEMEM + ras + RAS_UNC_MASK, 0);
+}
+
 /* A device finds poison until a CPU has written all of it anew. */
 static void check_poison(Rig *r, QCXLType1 *t)
 {
+    QPCIDevice *pdev = t->c->pci->pdev;
+    uint16_t aer = qcxl_find_ext_cap(pdev, PCI_EXT_CAP_ID_ERR, 0);
     uint64_t to = qct_alloc_filled(&r->rig, PAGE, OLD);
     g_autofree uint8_t *plain = g_malloc(PAGE);
 
+    unmask_errors(pdev);
+    g_assert_cmphex(qcxl_readl(pdev, aer + PCI_ERR_UNCOR_STATUS), ==, 0);
     g_assert_cmpuint(read_lost(r, t, to), ==, VIRTIO_CRYPTO_ERR);
+    g_assert_cmphex(qcxl_readl(pdev, aer + PCI_ERR_UNCOR_STATUS), ==,
+                    PCI_ERR_UNC_INTN);
     qct_check_filled(&r->rig, to, OLD, PAGE);
     qtest_memread(r->qts, r->src, plain, PAGE);
     qtest_memwrite(r->qts, r->area + PAGE, plain, PAGE - 4);
@@ -756,7 +776,7 @@ static void check_config_gone(Rig *r)
     g_assert_cmphex(qcxl_readw(pdev, PCI_VENDOR_ID), ==, 0xffff);
     g_assert_cmphex(qcxl_readb(pdev, PCI_REVISION_ID), ==, 0xff);
     qcxl_writel(pdev, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-    qcxl_writel(pdev, PCI_BASE_ADDRESS_0, 0xe0000000);
+    qcxl_writel(pdev, PCI_BASE_ADDRESS_0, r->t->window.addr);
     g_assert_cmphex(qcxl_readl(pdev, PCI_COMMAND), ==, UINT32_MAX);
 }
 
@@ -869,6 +889,7 @@ static void off_on_clear(Rig *r)
     slot_power(r, false);
     slot_power(r, true);
     check_config_gone(r);
+    check_bars_gone(r);
     qct_clear(r->qts);
 }
 

@@ -206,10 +206,12 @@ bool cache_mem_usable(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
 /**
  * cache_mem_read: read memory with RdCurr, or lines the device has
  * @buf: not guest memory
+ * @poison: set if some of it is known to be bad
  *
  * Returns: false if the host answered with an error or with poison
  */
-bool cache_mem_read(CacheMemDev *cm, hwaddr addr, void *buf, size_t len);
+bool cache_mem_read(CacheMemDev *cm, hwaddr addr, void *buf, size_t len,
+                    bool *poison);
 
 /**
  * cache_mem_write: change memory as one transaction
