@@ -83,6 +83,7 @@ static void window_open(Window *win, World *w, unsigned dev)
     win->cm.link = w->link[dev];
     win->cm.dev = w->dev[dev];
     win->cm.name = (char *)"dev";
+    win->cm.config.rescue = true;
     initializing = win;
     cacheable = true;
     cache_mem_dev_window(&win->cm, &win->mr, NULL);
@@ -255,7 +256,36 @@ static void test_states(void)
         slot = slot_of(&win, w, i);
         g_assert_cmphex(slot.ats, ==, world_line(i) << 6 | 1);
         cacheable = true;
+        /* No copy is kept of what only the device has, or may have */
+        win.cm.config.rescue = false;
+        slot = slot_of(&win, w, i);
+        g_assert_cmphex(slot.ats, ==, world_line(i) << 6 |
+                        (states[i].state == CXL_CACHE_S ? 3 : 1));
+        win.cm.config.rescue = true;
     }
+    window_close(&win);
+    world_free(w);
+}
+
+/* Data that wait in a line without data of its own do show, and are marked. */
+static void test_staged(void)
+{
+    CXLCacheLineData data = world_data(0x5151);
+    WorldConfig cfg = world_config(1);
+    World *w = world_new(&cfg);
+    Window win;
+    Slot slot;
+
+    window_open(&win, w, 0);
+    world_make(w, 0, 0, CXL_CACHE_EN, 0);
+    g_assert_true(cxl_cache_dev_stage(w->dev[0], world_line(0), &data));
+    slot = slot_of(&win, w, 0);
+    g_assert_cmphex(slot.state, ==, MESI_E | 0x40);
+    g_assert_cmpmem(&slot.data, 64, &data, 64);
+    g_assert_true(cxl_cache_dev_write(w->dev[0], world_line(0), &data,
+                                      CXL_CACHE_BE_ALL));
+    slot = slot_of(&win, w, 0);
+    g_assert_cmphex(slot.state, ==, MESI_M);
     window_close(&win);
     world_free(w);
 }
@@ -619,6 +649,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/cxl-cache/window/size", test_size);
     g_test_add_func("/cxl-cache/window/states", test_states);
+    g_test_add_func("/cxl-cache/window/staged", test_staged);
     g_test_add_func("/cxl-cache/window/order", test_order);
     g_test_add_func("/cxl-cache/window/poison", test_poison);
     g_test_add_func("/cxl-cache/window/access-sizes", test_sizes);
