@@ -1,20 +1,29 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Break the device one line at a time; cxl-type1-test must catch each.
+"""Break the device one line at a time; its qtests must catch each.
 
 The broken file stands in for the link in build/qemu, so this repository is
 never touched.  Prints a line for each fault and fails if one survives.
+
+usage: mutate.py [WORD]...   (only the faults with one of the words in their
+names)
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import mutants_fault
 
 TOP = Path(__file__).resolve().parent.parent
 QEMU = TOP / 'build/qemu'
 BUILD = QEMU / 'build'
 TEST = 'cxl-type1-test'
+TESTS = (TEST, mutants_fault.FAULT_TEST, mutants_fault.REMOVAL_TEST)
+ENV = dict(os.environ, QTEST_QEMU_BINARY='./qemu-system-x86_64')
+TIMEOUT = 300
 
 REGS = 'hw/cxl/cxl_type1_regs.c'
 PORT = 'hw/cxl/cxl_type1_port.c'
@@ -81,38 +90,58 @@ FAULTS = [
 
 def ninja():
     return subprocess.run(['ninja', '-C', BUILD, 'qemu-system-x86_64',
-                           f'tests/qtest/{TEST}'],
+                           *(f'tests/qtest/{test}' for test in TESTS)],
                           capture_output=True, text=True)
 
 
-def verdict():
+def select(test, pattern):
+    """Options of the test for the cases that match"""
+    listed = subprocess.run([f'./tests/qtest/{test}', '-l'], cwd=BUILD,
+                            env=ENV, capture_output=True, text=True)
+    cases = [line for line in listed.stdout.splitlines()
+             if line.startswith('/') and re.search(pattern, line)]
+    if not cases:
+        sys.exit(f'{test} has no case like {pattern}')
+    return [option for case in cases for option in ('-p', case)]
+
+
+def run_test(test, pattern):
+    """Returns: by what the fault was noticed, or None"""
+    options = select(test, pattern) if pattern else ['-k']
+    try:
+        run = subprocess.run([f'./tests/qtest/{test}', '--tap', *options],
+                             cwd=BUILD, env=ENV, capture_output=True,
+                             text=True, timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        return 'time-out'
+    out = run.stdout.splitlines()
+    failed = [line.split('/', 3)[-1] for line in out
+              if line.startswith('not ok')]
+    if failed:
+        return ', '.join(failed)
+    if run.returncode:
+        done = sum(line.startswith('ok') for line in out)
+        last = [line for line in out + run.stderr.splitlines()
+                if 'assert' in line or 'terminate' in line]
+        return f'end after test {done}: {last[-1] if last else "?"}'
+    return None
+
+
+def verdict(tests):
     """Returns: whether the fault was noticed, and by what"""
     built = ninja()
     if built.returncode:
         errors = [line for line in built.stdout.splitlines()
                   if 'error:' in line]
         return False, f'does not build: {(errors or ["?"])[0]}'
-    env = dict(os.environ, QTEST_QEMU_BINARY='./qemu-system-x86_64')
-    try:
-        test = subprocess.run([f'./tests/qtest/{TEST}', '--tap', '-k'],
-                              cwd=BUILD, env=env, capture_output=True,
-                              text=True, timeout=300)
-    except subprocess.TimeoutExpired:
-        return True, 'time-out'
-    out = test.stdout.splitlines()
-    failed = [line.split('/cxl-type1/')[-1] for line in out
-              if line.startswith('not ok')]
-    if failed:
-        return True, ', '.join(failed)
-    if test.returncode:
-        done = sum(line.startswith('ok') for line in out)
-        last = [line for line in out + test.stderr.splitlines()
-                if 'assert' in line or 'terminate' in line]
-        return True, f'end after test {done}: {last[-1] if last else "?"}'
+    for test, pattern in tests:
+        how = run_test(test, pattern)
+        if how:
+            return True, how
     return False, 'SURVIVED'
 
 
-def attempt(path, old, new):
+def attempt(path, old, new, tests):
     """Build and test with the fault in place"""
     text = path.read_text()
     if text.count(old) != 1:
@@ -122,7 +151,7 @@ def attempt(path, old, new):
         path.unlink()
     try:
         path.write_text(text.replace(old, new))
-        return verdict()
+        return verdict(tests)
     finally:
         if target:
             path.unlink()
@@ -132,17 +161,20 @@ def attempt(path, old, new):
             path.write_text(text)
 
 
-def main():
+def main(words):
+    wanted = [fault for fault in [*FAULTS, *mutants_fault.FAULTS]
+              if not words or any(word in fault[0] for word in words)]
     survived = 0
-    for name, file, old, new in FAULTS:
-        caught, how = attempt(QEMU / file, old, new)
+    for name, file, old, new, *tests in wanted:
+        caught, how = attempt(QEMU / file, old, new,
+                              tests[0] if tests else [(TEST, None)])
         survived += not caught
         print(f'{"caught" if caught else "NOT   "} {name}: {how}', flush=True)
-    print(f'{len(FAULTS) - survived} passed, {survived} failed')
+    print(f'{len(wanted) - survived} passed, {survived} failed')
     if ninja().returncode:
         sys.exit('the tree does not build any more')
     return bool(survived)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
