@@ -16,7 +16,7 @@ import sys
 
 import guest
 from recovery import DISK_MIB, RecoveryTests
-from tap import Tap
+from tap import run_parts
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 PARAMETERS = f'/sys/module/{guest.MODULE}/parameters'
@@ -493,14 +493,8 @@ GROUPS = {'build': build_tests, 'module': module_tests,
 
 
 def main(wanted):
-    tap = Tap()
     # not build/check, which belongs to the run of all tests
-    folder = os.path.join(guest.BUILD, 'guest-check')
-    os.makedirs(folder, exist_ok=True)
-    for name in wanted or GROUPS:
-        GROUPS[name](tap, folder)
-    print(f'1..{tap.count}')
-    return 1 if tap.failed else 0
+    return run_parts(GROUPS, os.path.join(guest.BUILD, 'guest-check'), wanted)
 
 
 if __name__ == '__main__':

@@ -32,7 +32,7 @@ from faultguest import boot
 from faultload import age, verify
 from faultreport import (end_points, kind_points, print_table, print_totals,
                          say, write_report)
-from tap import Tap
+from tap import run_parts
 
 LINE = 64
 # What the home counts for a GO-Err, which it is made to answer
@@ -134,13 +134,8 @@ PARTS = {'campaign': campaign, 'controls': controls}
 
 
 def main(wanted):
-    tap = Tap()
     folder = os.environ.get('FAULT_DIR') or os.path.join(guest.BUILD, 'fault')
-    os.makedirs(folder, exist_ok=True)
-    for name in wanted or PARTS:
-        PARTS[name](tap, folder)
-    print(f'1..{tap.count}')
-    return 1 if tap.failed else 0
+    return run_parts(PARTS, folder, wanted)
 
 
 if __name__ == '__main__':

@@ -2,6 +2,8 @@
 #
 # Points of a test in the Test Anything Protocol, on standard output.
 
+import os
+
 import guest
 
 
@@ -36,3 +38,16 @@ class Tap:
             except guest.GuestError as err:
                 why = str(err)
             self.point(not why, name, why)
+
+
+def run_parts(parts, folder, wanted):
+    """
+    The wanted ones of some functions by name, or all, each with a Tap and a
+    folder for what it leaves; returns an exit status.
+    """
+    tap = Tap()
+    os.makedirs(folder, exist_ok=True)
+    for name in wanted or parts:
+        parts[name](tap, folder)
+    print(f'1..{tap.count}')
+    return 1 if tap.failed else 0
