@@ -956,10 +956,9 @@ static void stage_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
     for_each_part(cm, part, cut_pieces(seg, n, len, part), buf, stage_part);
 }
 
-bool cache_mem_stage(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
-                     const void *buf, CacheMemStep step)
+/* All of it, or nothing of it is left. */
+static bool own_all(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
 {
-    QEMU_LOCK_GUARD(&cm->region->lock);
     update_traces(cm->region);
     cm->failed = false;
     cm->done = take_grant;
@@ -967,6 +966,16 @@ bool cache_mem_stage(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
     cm->done = NULL;
     if (cm->failed) {
         for_each_part(cm, seg, n, NULL, give_up_part);
+        return false;
+    }
+    return true;
+}
+
+bool cache_mem_stage(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
+                     const void *buf, CacheMemStep step)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    if (!own_all(cm, seg, n)) {
         return false;
     }
     if (step != CACHE_MEM_STEP_OWN) {
@@ -1030,20 +1039,15 @@ bool cache_mem_write(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
                      const void *buf, bool keep)
 {
     QEMU_LOCK_GUARD(&cm->region->lock);
-    update_traces(cm->region);
-    cm->failed = false;
+    if (!own_all(cm, seg, n)) {
+        return false;
+    }
     cm->done = take_grant;
-    own_pieces(cm, seg, n);
-    if (cm->failed) {
-        cm->done = NULL;
-        for_each_part(cm, seg, n, NULL, give_up_part);
-    } else {
-        for_each_part(cm, seg, n, buf, commit_part);
-        if (!keep) {
-            for_each_part(cm, seg, n, buf, evict_part);
-            for (unsigned i = 0; i < n; i++) {
-                cache_mem_trap_unarm(cm->region->trap, seg[i].addr, seg[i].len);
-            }
+    for_each_part(cm, seg, n, buf, commit_part);
+    if (!keep) {
+        for_each_part(cm, seg, n, buf, evict_part);
+        for (unsigned i = 0; i < n; i++) {
+            cache_mem_trap_unarm(cm->region->trap, seg[i].addr, seg[i].len);
         }
     }
     cm->done = NULL;
