@@ -14,7 +14,7 @@ override MAKEFLAGS += --no-print-directory
 .PHONY: help deps prepare build build-asan check check-quick check-unit \
 	check-qtest check-asan check-series check-guest check-mec \
 	check-firmware check-fuzz check-explore check-cache-mutants \
-	check-litmus check-fault check-fault-long \
+	check-litmus check-fault check-fault-long check-iommu check-smmu \
 	check-mutants demo demo-mec run bench refresh series clean distclean
 
 help:
@@ -28,6 +28,8 @@ help:
 	@echo '  make check         all tests'
 	@echo '  make check-quick   what needs no QEMU, under a minute'
 	@echo '  make check-unit | check-qtest | check-asan | check-series | check-guest'
+	@echo '  make check-iommu   the device behind an intel-iommu or a virtio-iommu'
+	@echo '  make check-smmu    the device behind an SMMUv3, in an arm64 guest'
 	@echo '  make check-litmus  CPUs and devices on the same lines; LITMUS_SCALE=percent'
 	@echo '  make check-fault   the device fails and goes away under a LUKS volume; FAULTS=N'
 	@echo '  make check-fault-long  ... 500 times'
@@ -60,7 +62,7 @@ build: prepare
 build-asan: prepare
 	@BUILD_VARIANT=asan scripts/build.sh
 
-deps-guest deps-mec deps-quick deps-fuzz deps-check:
+deps-guest deps-arm64 deps-mec deps-quick deps-fuzz deps-check:
 	@scripts/deps.sh $(@:deps-%=%)
 
 check-quick:
@@ -87,6 +89,12 @@ check-series: prepare
 check-guest: build deps-guest
 	@scripts/check.sh guest
 
+check-iommu: build deps-guest
+	@scripts/check.sh iommu
+
+check-smmu: build deps-arm64
+	@scripts/check.sh smmu
+
 check-litmus: build deps-guest
 	@scripts/check.sh litmus
 
@@ -103,7 +111,7 @@ check-firmware: build deps-mec
 	@scripts/check.sh firmware
 
 check: deps-check prepare
-	@scripts/check.sh quick fuzz build unit qtest mec series firmware asan guest litmus fault
+	@scripts/check.sh quick fuzz build unit qtest mec series firmware asan guest iommu smmu litmus fault
 
 demo: build deps-guest
 	@scripts/guest/demo.sh

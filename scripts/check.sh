@@ -3,7 +3,7 @@
 #
 # Run test suites and end with "N passed, N failed":
 #   check.sh [quick|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|guest|
-#             litmus|fault]...
+#             iommu|smmu|litmus|fault]...
 # Logs and counts are left in build/check.
 
 . "$(dirname "$0")/lib.sh"
@@ -14,12 +14,15 @@ OUT=$BUILD/check
 # qos-test: among others every device on the virtio-pci proxy.
 QTESTS_x86_64=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
                cxl-type1-fault-test cxl-type1-removal-test
+               cxl-type1-iommu-test cxl-type1-ats-test cxl-type1-window-test
                cxl-cache-query-test cxl-cache-test cxl-test qos-test)
 QTESTS_aarch64=(cxl-test arm-mec-test)
-# cxl-type1-fault-test starts so many machines that it takes minutes with
-# sanitizers; what it shares with the removal test is seen there.
+# cxl-type1-fault-test and -iommu-test start so many machines that they take
+# minutes with sanitizers; what they share with the removal test and the ATS
+# test is seen there.
 QTESTS_asan=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
-             cxl-type1-removal-test cxl-cache-query-test cxl-cache-test)
+             cxl-type1-removal-test cxl-type1-ats-test cxl-type1-window-test
+             cxl-cache-query-test cxl-cache-test)
 tally() { "$TOP/scripts/tally.py" run "$OUT" "$@" || true; }
 
 # A step without which nothing can be tested: its failure is a failed test.
@@ -104,7 +107,17 @@ check_series() {
 }
 
 check_guest() {
-    tally guest --show "$TOP/scripts/guest/check.sh"
+    tally guest --show "$TOP/scripts/guest/check.sh" \
+        build module recovery cache demo
+}
+
+check_iommu() {
+    tally iommu --show "$TOP/scripts/guest/check.sh" iommu
+    tally isolation --show "$TOP/scripts/guest/isolation.sh"
+}
+
+check_smmu() {
+    tally smmu --show "$TOP/scripts/guest/smmu.sh"
 }
 
 check_litmus() {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Install the Debian packages that are missing:
-#   scripts/deps.sh [build|run|quick|guest|mec|check]...     (default: build run)
+#   scripts/deps.sh [build|run|quick|guest|arm64|mec|check]...     (default: build run)
 # The lists below are the only place where packages are named.
 
 . "$(dirname "$0")/lib.sh"
@@ -26,8 +26,10 @@ guest_list="gcc binutils make python3 cpio busybox-static cryptsetup-bin dmsetup
 # Firmware, bare-metal payloads and a kernel for arm64; the latter is unpacked.
 mec_list="gcc libc6-dev make python3 curl xz-utils libssl-dev gcc-aarch64-linux-gnu
     binutils-aarch64-linux-gnu device-tree-compiler"
+# An arm64 guest: its programs need a C library, unlike what mec compiles.
+arm64_list="$guest_list gcc-12-aarch64-linux-gnu libc6-dev-arm64-cross"
 # shellcheck disable=SC2034  # the lists are read by name
-check_list="$build_list $run_list $quick_list $fuzz_list $guest_list $mec_list"
+check_list="$build_list $run_list $quick_list $fuzz_list $guest_list $arm64_list $mec_list"
 
 installed() {
     [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]

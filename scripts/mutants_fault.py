@@ -16,7 +16,8 @@ REMOVAL_TEST = 'cxl-type1-removal-test'
 # cases (a regular expression) have to notice: one is enough
 FAULTS = [
     ('end_with gives nothing up', PAYLOAD,
-     '        cache_mem_give_up(s->cache, r->seg, r->n);\n'
+     '        cache_mem_give_up(s->cache, r->payload->host, '
+     'r->payload->host_n);\n'
      '    }\n'
      '    return -status;',
      '    }\n'
@@ -61,8 +62,8 @@ FAULTS = [
      '    if (s->faults.viral || s->faults.not_ready) {\n'
      '        return -VIRTIO_CRYPTO_ERR;\n'
      '    }\n'
-     '    if (cxl_type1_fault_due',
-     '    if (cxl_type1_fault_due',
+     '    payload_init(&p, s, elem->in_addr',
+     '    payload_init(&p, s, elem->in_addr',
      [(FAULT_TEST, '.')]),
     ('reset recovers nothing', CRYPTO,
      '    recover(s);\n'
@@ -154,8 +155,9 @@ FAULTS = [
      '            return req;',
      [(REMOVAL_TEST, 'hang/clear')]),
     ('points are one', PAYLOAD,
-     '    return point == CXL_TYPE1_FAULT_POINT_SOURCE_READ || !r->cached ||',
-     '    return true || !r->cached ||',
+     '    return point == CXL_TYPE1_FAULT_POINT_SOURCE_READ || '
+     '!r->payload->cached ||',
+     '    return true || !r->payload->cached ||',
      [(REMOVAL_TEST, 'window')]),
     ('half is all', REGION,
      '        len = QEMU_ALIGN_UP(len / 2, CXL_CACHE_LINE_SIZE);',
@@ -306,7 +308,9 @@ FAULTS = [
      '        return strike(s, &r, kind, point);',
      [(FAULT_TEST, 'abort/kept')]),
     ('abandon gives nothing up', PAYLOAD,
+     '    if (s->cache) {\n'
      '        cache_mem_give_up_clean(s->cache);',
+     '    if (s->cache) {\n'
      '        ;',
      [(REMOVAL_TEST, 'hang-unplug-poison')]),
     ('count 0 accepted', FAULT,

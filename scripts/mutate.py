@@ -16,12 +16,14 @@ import sys
 from pathlib import Path
 
 import mutants_fault
+import mutants_iommu
 
 TOP = Path(__file__).resolve().parent.parent
 QEMU = TOP / 'build/qemu'
 BUILD = QEMU / 'build'
 TEST = 'cxl-type1-test'
-TESTS = (TEST, mutants_fault.FAULT_TEST, mutants_fault.REMOVAL_TEST)
+TESTS = (TEST, mutants_fault.FAULT_TEST, mutants_fault.REMOVAL_TEST,
+         *mutants_iommu.TESTS)
 ENV = dict(os.environ, QTEST_QEMU_BINARY='./qemu-system-x86_64')
 TIMEOUT = 300
 
@@ -162,7 +164,8 @@ def attempt(path, old, new, tests):
 
 
 def main(words):
-    wanted = [fault for fault in [*FAULTS, *mutants_fault.FAULTS]
+    wanted = [fault for fault in [*FAULTS, *mutants_fault.FAULTS,
+                             *mutants_iommu.FAULTS]
               if not words or any(word in fault[0] for word in words)]
     survived = 0
     for name, file, old, new, *tests in wanted:

@@ -14,10 +14,41 @@
 #include "cache_mem_trap.h"
 #include "hw/core/resettable.h"
 #include "qemu/queue.h"
+#include "hw/pci/pci_device.h"
 #include "qom/object.h"
 
 #define TYPE_CACHE_MEM_REGION "cache-mem-region"
 OBJECT_DECLARE_SIMPLE_TYPE(CacheMemRegion, CACHE_MEM_REGION)
+
+typedef struct CacheMemAtc CacheMemAtc;
+
+/* @held: translations that are known now; @refusals: asked for in vain */
+typedef struct CacheMemAtcStats {
+    unsigned held;
+    uint64_t hits;
+    uint64_t misses;
+    uint64_t refusals;
+    uint64_t invalidations;
+} CacheMemAtcStats;
+
+CacheMemAtc *cache_mem_atc_new(CacheMemDev *cm, PCIDevice *pdev);
+void cache_mem_atc_free(CacheMemAtc *atc);
+
+/* Without a word about the lines: they are gone, or go otherwise. */
+void cache_mem_atc_forget(CacheMemAtc *atc);
+const CacheMemAtcStats *cache_mem_atc_stats(const CacheMemAtc *atc);
+
+typedef struct CacheMemGuard CacheMemGuard;
+
+/* @str: <first>-<last>[,...]; returns NULL, with @errp set, if it is not */
+CacheMemGuard *cache_mem_guard_new(const char *str, Error **errp);
+void cache_mem_guard_free(CacheMemGuard *guard);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CacheMemGuard, cache_mem_guard_free)
+
+/* Is all of it inside? @guard may be NULL, which allows everything. */
+bool cache_mem_guard_allows(const CacheMemGuard *guard, hwaddr addr,
+                            uint64_t len);
 
 struct CacheMemRegion {
     Object parent_obj;
@@ -33,6 +64,7 @@ struct CacheMemRegion {
         uint64_t line;
     } fail;                     /* what the home is to answer now */
     bool no_rescue;
+    bool no_invalidate;
     QTAILQ_HEAD(, CacheMemDev) devices;
     unsigned users;             /* attached or not */
 };
@@ -42,6 +74,7 @@ struct CacheMemRegion {
  * @number: at the home; negative when not attached
  * @once_lines: lines written without being kept
  * @lost_lines: modified lines that a system reset dropped
+ * @guarded: operations that @guard has refused
  * @errors: to be reported by @error_bh, a bit for each CXLCacheError
  * @fail: how the host answers the next request for a line
  *
@@ -57,6 +90,9 @@ struct CacheMemDev {
     CacheMemDevConfig config;
     CXLCacheLink *link;
     CXLCacheDev *dev;
+    CacheMemAtc *atc;
+    CacheMemGuard *guard;
+    uint64_t guarded;
     int number;
     CacheMemMode mode;
     char *name;

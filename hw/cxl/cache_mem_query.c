@@ -103,6 +103,19 @@ static CxlCacheLinesList *query_states(const uint32_t *lines)
     return list;
 }
 
+static CxlCacheTranslations *query_translations(const CacheMemAtc *atc)
+{
+    const CacheMemAtcStats *stats = cache_mem_atc_stats(atc);
+    CxlCacheTranslations *info = g_new0(CxlCacheTranslations, 1);
+
+    info->held = stats->held;
+    info->hits = stats->hits;
+    info->misses = stats->misses;
+    info->refusals = stats->refusals;
+    info->invalidations = stats->invalidations;
+    return info;
+}
+
 static CxlCacheDeviceInfo *query_device(const CacheMemDev *cm)
 {
     CxlCacheDeviceInfo *info = g_new0(CxlCacheDeviceInfo, 1);
@@ -116,6 +129,8 @@ static CxlCacheDeviceInfo *query_device(const CacheMemDev *cm)
     info->outstanding = cxl_cache_dev_outstanding(cm->dev);
     info->once_lines = cm->once_lines;
     info->lost_lines = cm->lost_lines;
+    info->guarded = cm->guarded;
+    info->translations = query_translations(cm->atc);
     info->channels = query_channels(cm->link);
     return info;
 }
@@ -318,6 +333,12 @@ static void print_device(Monitor *mon, const CxlCacheDeviceInfo *info)
     print_number(mon, "outstanding requests", info->outstanding);
     print_number(mon, "lines written through", info->once_lines);
     print_number(mon, "lines lost by reset", info->lost_lines);
+    print_number(mon, "refused by window", info->guarded);
+    print_number(mon, "translations held", info->translations->held);
+    print_number(mon, "  hits", info->translations->hits);
+    print_number(mon, "  misses", info->translations->misses);
+    print_number(mon, "  refused", info->translations->refusals);
+    print_number(mon, "  invalidations", info->translations->invalidations);
     for (s = info->states; s; s = s->next) {
         if (s->value->lines) {
             g_autofree char *what = g_strdup_printf("lines in %s",

@@ -370,9 +370,24 @@ static void set_no_rescue(Object *obj, bool value, Error **errp)
     CACHE_MEM_REGION(obj)->no_rescue = value;
 }
 
+static bool get_no_invalidate(Object *obj, Error **errp)
+{
+    return CACHE_MEM_REGION(obj)->no_invalidate;
+}
+
+static void set_no_invalidate(Object *obj, bool value, Error **errp)
+{
+    CACHE_MEM_REGION(obj)->no_invalidate = value;
+}
+
 static void region_class_init(ObjectClass *klass, const void *data)
 {
     ResettableClass *rc = RESETTABLE_CLASS(klass);
+
+    object_class_property_add_bool(klass, "x-no-ats-invalidate",
+                                   get_no_invalidate, set_no_invalidate);
+    object_class_property_set_description(klass, "x-no-ats-invalidate",
+        "Keep translations and lines that an IOMMU takes back, for tests");
 
     object_class_property_add_bool(klass, "x-no-rescue", get_no_rescue,
                                    set_no_rescue);
@@ -493,10 +508,17 @@ static bool attach(CacheMemDev *cm, Error **errp)
 
 CacheMemDev *cache_mem_dev_new(const CacheMemDevConfig *config, Error **errp)
 {
+    g_autoptr(CacheMemGuard) guard = NULL;
     CacheMemDev *cm;
 
     if (!check_config(config, errp)) {
         return NULL;
+    }
+    if (config->window) {
+        guard = cache_mem_guard_new(config->window, errp);
+        if (!guard) {
+            return NULL;
+        }
     }
     if (!the_region) {
         the_region = region_new(config->sf_size, errp);
@@ -511,6 +533,8 @@ CacheMemDev *cache_mem_dev_new(const CacheMemDevConfig *config, Error **errp)
     cm->config = *config;
     cm->name = device_name(config->dev);
     cm->error_bh = qemu_bh_new(report_errors, cm);
+    cm->guard = g_steal_pointer(&guard);
+    cm->atc = cache_mem_atc_new(cm, PCI_DEVICE(config->dev));
     if (!attach(cm, errp)) {
         cache_mem_dev_free(cm);
         return NULL;
@@ -523,6 +547,7 @@ void cache_mem_dev_detach(CacheMemDev *cm)
     if (!cm || cm->number < 0) {
         return;
     }
+    g_clear_pointer(&cm->atc, cache_mem_atc_free);
     QEMU_LOCK_GUARD(&cm->region->lock);
     flush_locked(cm);
     cxl_cache_home_detach(cm->region->home, cm->number);
@@ -543,6 +568,9 @@ void cache_mem_dev_isolate(CacheMemDev *cm)
 {
     CacheMemRegion *region = cm->region;
 
+    if (cm->atc) {
+        cache_mem_atc_forget(cm->atc);
+    }
     QEMU_LOCK_GUARD(&region->lock);
     if (cm->number < 0) {
         return;
@@ -586,6 +614,8 @@ void cache_mem_dev_free(CacheMemDev *cm)
         return;
     }
     cache_mem_dev_detach(cm);
+    cache_mem_atc_free(cm->atc);
+    cache_mem_guard_free(cm->guard);
     cxl_cache_dev_free(cm->dev);
     cxl_cache_link_free(cm->link);
     qemu_bh_delete(cm->error_bh);
@@ -738,6 +768,28 @@ bool cache_mem_usable(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
     return true;
 }
 
+/* To be called before anything is asked of the host. */
+static bool guard_allows(CacheMemDev *cm, hwaddr addr, uint64_t len)
+{
+    if (cache_mem_guard_allows(cm->guard, addr, len)) {
+        return true;
+    }
+    cm->guarded++;
+    trace_cxl_cache_guard(cm->name, addr, len);
+    return false;
+}
+
+static bool guard_allows_all(CacheMemDev *cm, const CacheMemSeg *seg,
+                             unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (!guard_allows(cm, seg[i].addr, seg[i].len)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Reading */
 
 static void take_read(CacheMemDev *cm, const CXLCacheDone *done)
@@ -768,6 +820,10 @@ bool cache_mem_read(CacheMemDev *cm, hwaddr addr, void *buf, size_t len,
                     bool *poison)
 {
     QEMU_LOCK_GUARD(&cm->region->lock);
+    *poison = false;
+    if (!guard_allows(cm, addr, len)) {
+        return false;
+    }
     update_traces(cm->region);
     cache_mem_trap_prepare(cm->region->trap, addr, len, false);
     cm->failed = cm->poison = false;
@@ -959,6 +1015,9 @@ static void stage_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
 /* All of it, or nothing of it is left. */
 static bool own_all(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
 {
+    if (!guard_allows_all(cm, seg, n)) {
+        return false;
+    }
     update_traces(cm->region);
     cm->failed = false;
     cm->done = take_grant;
@@ -1007,6 +1066,40 @@ void cache_mem_give_up_clean(CacheMemDev *cm)
         }
     }
     cxl_cache_run(cm->region->home);
+}
+
+/* A range may be larger than the cache by far. */
+static void evict_slots(CacheMemDev *cm, uint64_t first, uint64_t last)
+{
+    unsigned n = cxl_cache_dev_num_lines(cm->dev);
+    CXLCacheSlot slot;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (cxl_cache_dev_slot(cm->dev, i, &slot) && slot.line >= first &&
+            slot.line <= last) {
+            send_evict(cm, slot.line);
+        }
+    }
+}
+
+void cache_mem_dev_flush_range(CacheMemDev *cm, hwaddr addr, uint64_t len)
+{
+    uint64_t first = addr / CXL_CACHE_LINE_SIZE;
+    uint64_t last = (addr + len - 1) / CXL_CACHE_LINE_SIZE;
+
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    update_traces(cm->region);
+    if (last - first >= cxl_cache_dev_num_lines(cm->dev)) {
+        evict_slots(cm, first, last);
+        cxl_cache_run(cm->region->home);
+        return;
+    }
+    for (uint64_t line = first; line <= last; line++) {
+        send_evict(cm, line);
+    }
+    cxl_cache_run(cm->region->home);
+    /* The host is about to touch these pages: no need to trap it */
+    cache_mem_trap_unarm(cm->region->trap, addr, len);
 }
 
 bool cache_mem_fail_write_back(CacheMemDev *cm, const CacheMemSeg *seg,
@@ -1111,6 +1204,10 @@ int cache_mem_request(CacheMemDev *cm, const CXLCacheReq *req,
     update_traces(cm->region);
     if (!mode_allows(cm, req)) {
         return -EPERM;
+    }
+    if (!guard_allows(cm, req->line * CXL_CACHE_LINE_SIZE,
+                      CXL_CACHE_LINE_SIZE)) {
+        return -EACCES;
     }
     memset(result, 0, sizeof(*result));
     cache_mem_trap_prepare(cm->region->trap, req->line * CXL_CACHE_LINE_SIZE,

@@ -109,6 +109,7 @@ struct CXLCacheTestdev {
     VMChangeStateEntry *vmstate;
     uint64_t cache_size;
     uint32_t cache_ways;
+    char *guard;
     uint16_t port_status;
 };
 
@@ -1086,6 +1087,7 @@ static bool attach_cache(CXLCacheTestdev *s, Error **errp)
         .cache_size = s->cache_size,
         .cache_ways = s->cache_ways,
         .sf_size = cxl_type1_port_sf_size(port_above(DEVICE(s))),
+        .window = s->guard,
         .error = note_error,
         .opaque = s,
     };
@@ -1192,6 +1194,7 @@ static void testdev_reset_hold(Object *obj, ResetType type)
 static const Property testdev_properties[] = {
     DEFINE_PROP_SIZE("cache-size", CXLCacheTestdev, cache_size, 64 * KiB),
     DEFINE_PROP_UINT32("cache-ways", CXLCacheTestdev, cache_ways, 16),
+    DEFINE_PROP_STRING("window", CXLCacheTestdev, guard),
 };
 
 /* Lines in the cache are not in RAM. */

@@ -24,6 +24,7 @@
 #define COMPONENT_BAR      2
 #define DEFAULT_CACHE_SIZE (1 * MiB)
 #define DEFAULT_CACHE_WAYS 16
+#define REFUSED_SIZE       (256 * KiB)
 
 /* EUI-64 of QEMU's locally administered range for serials we make up */
 #define SERIAL_EUI64_BASE  0x525400fffe000000ULL
@@ -117,6 +118,7 @@ static bool attach_cache(CXLType1Crypto *s, Error **errp)
         .yield = true,
         .rescue = s->unplug == CXL_TYPE1_UNPLUG_RESCUE,
         .sf_size = cxl_type1_port_sf_size(port_above(DEVICE(s))),
+        .window = s->guard,
         .error = cxl_type1_crypto_cache_error,
         .opaque = s,
     };
@@ -224,6 +226,9 @@ void cxl_type1_crypto_strike(CXLType1Crypto *s, CxlType1FaultKind kind)
         s->faults.hung = true;
         schedule(s, remove_bh);
         break;
+    case CXL_TYPE1_FAULT_KIND_INVALIDATE_TIMEOUT:
+        cache_mem_atc_set_deaf(s->cache, true);
+        break;
     default:
         g_assert_not_reached();
     }
@@ -236,6 +241,7 @@ static void fault_strike(void *opaque, CxlType1FaultKind kind)
 
 static void recover(CXLType1Crypto *s)
 {
+    cache_mem_atc_set_deaf(s->cache, false);
     if (s->faults.viral) {
         s->faults.viral = false;
         cache_mem_dev_set_viral(s->cache, false);
@@ -336,6 +342,9 @@ static void cxl_type1_crypto_config_write(PCIDevice *pci_dev, uint32_t addr,
         pcie_aer_write_config(pci_dev, addr, val, len);
     }
     cxl_type1_regs_config_write(&s->regs, addr, val, len);
+    if (!pcie_ats_enabled(pci_dev)) {
+        cache_mem_atc_drop(s->cache);
+    }
 }
 
 static uint64_t serial_number(CXLType1Crypto *s)
@@ -406,6 +415,17 @@ static void cxl_type1_crypto_instance_finalize(Object *obj)
     cache_mem_dev_free(CXL_TYPE1_CRYPTO(obj)->cache);
 }
 
+/* Every reset does, FLR too; the IOMMU is not heard of any more then. */
+static void disable_ats(CXLType1Crypto *s)
+{
+    PCIDevice *pci_dev = PCI_DEVICE(s);
+
+    if (pci_dev->exp.ats_cap) {
+        pci_set_word(pci_dev->config + pci_dev->exp.ats_cap + PCI_ATS_CTRL, 0);
+        cache_mem_atc_drop(s->cache);
+    }
+}
+
 static void cxl_type1_crypto_reset_hold(Object *obj, ResetType type)
 {
     CXLType1Crypto *s = CXL_TYPE1_CRYPTO(obj);
@@ -417,6 +437,7 @@ static void cxl_type1_crypto_reset_hold(Object *obj, ResetType type)
     if (c->parent_phases.hold) {
         c->parent_phases.hold(obj, type);
     }
+    disable_ats(s);
 
     /* pcie_cap_flr_write_config() leaves the bit set while it resets */
     if (devctl & PCI_EXP_DEVCTL_BCR_FLR) {
@@ -448,6 +469,7 @@ static const Property cxl_type1_crypto_properties[] = {
     DEFINE_PROP_UINT32("cache-ways", CXLType1Crypto, cache_ways,
                        DEFAULT_CACHE_WAYS),
     DEFINE_PROP_BOOL("cache-enable", CXLType1Crypto, cache_enable, true),
+    DEFINE_PROP_STRING("window", CXLType1Crypto, guard),
     DEFINE_PROP_UINT64("sn", CXLType1Crypto, sn, UINT64_MAX),
     DEFINE_PROP_STRING("x-fault", CXLType1Crypto, faults.start),
     DEFINE_PROP_PCIE_LINK_SPEED("x-speed", CXLType1Crypto, speed,
@@ -533,8 +555,15 @@ static void cxl_type1_crypto_instance_init(Object *obj)
     CXLType1Crypto *s = CXL_TYPE1_CRYPTO(obj);
 
     VIRTIO_PCI(obj)->flags |= VIRTIO_PCI_FLAG_ATS | VIRTIO_PCI_FLAG_AER;
+    /*
+     * What an IOMMU refuses is to fail a request, not the queue: it needs a
+     * bounce buffer. The IOMMU is asked for each word of it.
+     */
+    PCI_DEVICE(obj)->max_bounce_buffer_size = REFUSED_SIZE;
     virtio_instance_init_common(obj, &s->vdev, sizeof(s->vdev),
                                 TYPE_VIRTIO_CRYPTO);
+    object_property_set_bool(OBJECT(&s->vdev), "iommu_platform", true,
+                             &error_abort);
 }
 
 static const TypeInfo cxl_type1_crypto_info = {

@@ -24,6 +24,7 @@ static const bool device_wide[CXL_TYPE1_FAULT_KIND__MAX] = {
     [CXL_TYPE1_FAULT_KIND_HW_NOT_READY] = true,
     [CXL_TYPE1_FAULT_KIND_LINK_DOWN] = true,
     [CXL_TYPE1_FAULT_KIND_REMOVAL] = true,
+    [CXL_TYPE1_FAULT_KIND_INVALIDATE_TIMEOUT] = true,
 };
 
 static QLIST_HEAD(, CXLType1Faults) all_faults =

@@ -74,7 +74,7 @@ class Bench:
         verdict = 'ok' if ratio >= target else 'BELOW TARGET'
         self.say(f'{name:40} {mine:10.2f} {other:10.2f} {unit:5} '
                  f'x{ratio:.2f} (best rounds x{best_ratio:.2f}, '
-                 f'target x{target:.1f}) {verdict}')
+                 f'target x{target:.2f}) {verdict}')
 
     def alg(self, vm, operation, size, threads):
         """(MB/s, median latency in microseconds)"""

@@ -9,8 +9,8 @@
 #
 # Environment: SIZE (MiB of data, default 64), DEVICE, BACKEND, QEMU,
 # QEMU_ARGS, CIPHER, DEMO_DIR; RAM (memfd, ordinary) and WRITEBACK (on-demand,
-# completion); DEMO_NO_MODULE=1 leaves the kernel module out, which the demo
-# must notice.
+# completion); IOMMU and IOMMU_DOMAINS as in platform_iommu.py;
+# DEMO_NO_MODULE=1 leaves the kernel module out, which the demo must notice.
 
 import json
 import os
@@ -21,6 +21,8 @@ import sys
 
 import guest
 import hostcheck
+import iommu
+import platform_iommu
 import volume
 from removal import RemovalAct
 
@@ -55,6 +57,8 @@ class Demo:
         self.ram = os.environ.get('RAM') or 'memfd'
         self.writeback = os.environ.get('WRITEBACK') or 'on-demand'
         self.device, self.backend = guest.chosen_device()
+        # Behind an IOMMU the device may use no line that ATS did not find
+        self.cached = not platform_iommu.present() or platform_iommu.kind().ats
         self.image = os.path.join(self.dir, 'disk.img')
         self.say = guest.Progress()
         self.report = {}
@@ -238,6 +242,12 @@ class Demo:
         if self.device != guest.TYPE1:
             return
         count = vm.cache_counters()
+        if not self.cached:
+            sent = sum(value for name, value in count.items()
+                       if name.startswith('d2h-'))
+            self.check('without ATS nothing goes over CXL.cache', not sent,
+                       f'{sent} messages')
+            return
         lines = self.report['device_bytes'] // LINE
         owned = count.get('d2h-req RdOwnNoData', 0)
         found = sum(count[f'lines found M by CPU {access}s']
@@ -265,6 +275,15 @@ class Demo:
         self.check('no rule of the protocol was broken', not count['faults'],
                    f'{count["faults"]} faults')
 
+    def translation(self, vm):
+        """What is to be seen of the IOMMU, if there is one"""
+        if not platform_iommu.present() or self.device != guest.TYPE1 or \
+                not self.module:
+            return None
+        self.report.update(iommu=platform_iommu.name(),
+                           iommu_domains=platform_iommu.domains())
+        return iommu.Checks(vm, self.check)
+
     # -- the two halves
 
     def in_guest(self, sums):
@@ -277,6 +296,9 @@ class Demo:
             self.say('the guest is up')
             self.identify(vm)
             self.load_module(vm)
+            translation = self.translation(vm)
+            if translation:
+                translation.at_work()
             self.say(f'formatting a LUKS2 volume, {self.cipher}')
             volume.luks_format(vm, self.cipher)
 
@@ -289,6 +311,8 @@ class Demo:
                 vm, 'reading it back', lambda vm: self.verify_files(vm, sums))
             self.account([first, second])
             self.traffic(vm)
+            if translation:
+                translation.afterwards()
             if self.device == guest.TYPE1 and self.module:
                 sums = {**sums, **RemovalAct(vm, self).run(pattern_sum)}
             vm.sh('sync')

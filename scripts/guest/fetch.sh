@@ -5,20 +5,25 @@
 #
 # The machine's own apt index says which files these are and what their
 # SHA256 is; when it does not know (never updated, or the mirror has moved on)
-# a private copy of the index is made under build/guest from the same sources.
+# a private copy of the index is made under build/guest from the same sources;
+# for another architecture there is no other way.
 # What was resolved is kept in build/guest/debs/GROUP.list, so that a second
 # run needs no index and no network.  Remove that file to pick newer packages.
 #
-# usage: fetch.sh {kernel|kernel612|root}...
+# usage: fetch.sh GROUP...
 #   kernel      the guest's kernel, and the headers to build its module
 #   kernel612   the headers of a 6.12 kernel
 #   root        what the guest's root file system is made of
+#   kernel-arm64, root-arm64, firmware-arm64
+#               the same for an arm64 guest, which starts from UEFI
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 DEBS=$GUEST/debs
 APT_HELPER=/usr/lib/apt/apt-helper
-APT_PRIVATE=()
+APT=()                      # options: the index in use
+APT_ARCH=amd64
+APT_PRIVATE=
 UPDATE_FAILED=
 
 wanted() {
@@ -26,13 +31,19 @@ wanted() {
     kernel)
         echo linux-image-amd64 linux-headers-amd64 ;;
     kernel612)
-        echo linux-headers-6.12-amd64 ;;
+        echo linux-image-6.12-amd64 linux-headers-6.12-amd64 ;;
     root)
         echo busybox-static cryptsetup-bin dmsetup e2fsprogs libcryptsetup12 \
              libpopt0 libblkid1 libuuid1 libdevmapper1.02.1 libssl3 \
              libjson-c5 libargon2-1 libc6 libudev1 libselinux1 \
              libpcre2-8-0 libext2fs2 libcom-err2 libss2 kmod libkmod2 \
              liblzma5 libzstd1 ;;
+    kernel-arm64)
+        echo linux-image-arm64 ;;
+    root-arm64)
+        echo busybox-static ;;
+    firmware-arm64)
+        echo qemu-efi-aarch64 ;;
     *)
         die "no such package group: $1" ;;
     esac
@@ -54,7 +65,7 @@ group_packages() {
 }
 
 depends() {
-    apt-cache "${APT_PRIVATE[@]}" depends "$1" 2>/dev/null |
+    apt-cache "${APT[@]}" depends "$1" 2>/dev/null |
         sed -n 's/^ *Depends: //p' | grep -E "$2" || return 1
 }
 
@@ -71,24 +82,33 @@ resolve() {
     read -ra packages < <(group_packages "$group" | tr '\n' ' ') || :
     [ ${#packages[@]} -gt 0 ] || return 1
     # apt warns about the sandbox user when it is root; the file is what counts
-    apt-get "${APT_PRIVATE[@]}" --print-uris \
-            download "${packages[@]}" 2>/dev/null |
+    apt-get "${APT[@]}" --print-uris download "${packages[@]}" 2>/dev/null |
         awk '$1 ~ /^\x27/ && $4 ~ /^SHA256:/ {
                  gsub(/\x27/, "", $1); sub(/SHA256:/, "", $4)
                  print $4, $3, $2, $1 }' > "$new"
     [ ${#packages[@]} -eq "$(wc -l < "$new")" ] && mv "$new" "$DEBS/$group.list"
 }
 
+arch_of() {
+    case $1 in
+    *-arm64) echo arm64 ;;
+    *) echo amd64 ;;
+    esac
+}
+
 private_index() {
-    local state=$GUEST/apt
-    [ ${#APT_PRIVATE[@]} -eq 0 ] || return 1
+    local arch state
+    arch=$(arch_of "$1") state=$GUEST/apt-$arch
+    [ "$APT_PRIVATE" != "$arch" ] || return 1
     say "asking the machine's apt sources for a current index"
     mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
-    APT_PRIVATE=(-o "Dir::State::lists=$state/lists"
-                 -o "Dir::Cache=$state/cache"
-                 -o Debug::NoLocking=1)
+    APT_PRIVATE=$arch
+    APT_ARCH=$arch
+    APT=(-o "Dir::State::lists=$state/lists" -o "Dir::Cache=$state/cache"
+         -o Debug::NoLocking=1
+         -o "APT::Architecture=$arch" -o "APT::Architectures=$arch")
     # One broken source of several is no reason to stop: see what comes of it
-    apt-get "${APT_PRIVATE[@]}" -qq -o APT::Update::Error-Mode=any update \
+    apt-get "${APT[@]}" -qq -o APT::Update::Error-Mode=any update \
         2>"$state/update.log" || UPDATE_FAILED=1
 }
 
@@ -101,7 +121,7 @@ download() {
         fi
         say "fetching $name ($((size / 1024)) KiB)"
         # apt's own downloader: its proxies, and goes on where it stopped
-        "$APT_HELPER" "${APT_PRIVATE[@]}" -qq -o Acquire::Retries=3 \
+        "$APT_HELPER" "${APT[@]}" -qq -o Acquire::Retries=3 \
             download-file "$uri" "$file.part" "SHA256:$sum" \
             2>"$DEBS/error.log" || return 1
         if ! echo "$sum  $file.part" | sha256sum -c --status; then
@@ -120,7 +140,7 @@ give_up() {
     [ ! -s "$DEBS/error.log" ] ||
         say "the last download: $(cat "$DEBS/error.log")"
     [ -z "$UPDATE_FAILED" ] ||
-        say "apt-get update: $(cat "$GUEST/apt/update.log")"
+        say "apt-get update: $(cat "$GUEST/apt-$APT_ARCH/update.log")"
     die "they come from Debian 12 and its security archive: are both in the" \
         "apt sources, and can this machine reach them?"
 }
@@ -134,8 +154,9 @@ fetch() {
         return
     fi
     rm -f "$DEBS/$group.wanted"
-    if ! { resolve "$group" && download "$group"; }; then
-        private_index
+    if [ "$(arch_of "$group")" != "$APT_ARCH" ] ||
+       ! { resolve "$group" && download "$group"; }; then
+        private_index "$group" || give_up "$group"
         resolve "$group" || give_up "$group"
         download "$group" || give_up "$group"
     fi

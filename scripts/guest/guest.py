@@ -11,6 +11,9 @@ import socket
 import subprocess
 import sys
 import time
+import typing
+
+import platform_iommu
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), '../..'))
 BUILD = os.path.join(ROOT, 'build')
@@ -30,6 +33,28 @@ COMPLAINT = re.compile(r'BUG:|WARNING:|Oops|hung_task|blocked for more|'
 # Emulation on a busy machine is slow, a hang is for ever
 BOOT_TIMEOUT = 240
 DEFAULT_TIMEOUT = 120
+
+
+class Arch(typing.NamedTuple):
+    """What differs between guests of one architecture and another"""
+    emulator: str
+    setting: str        # the environment's choice of another emulator
+    machine: str
+    cpu: str
+    console: str
+    kernel: str         # which of them; empty: what the IOMMU needs
+    second_port: tuple  # the serial port that takes commands
+    firmware: tuple = ()
+
+
+AMD64 = Arch('qemu-system-x86_64', 'QEMU', 'q35,cxl=on', 'max', 'ttyS0',
+             '', ('-device', 'isa-serial,chardev=command'))
+# CXL is described by ACPI, which takes UEFI; MSI takes GICv3 with its ITS
+ARM64 = Arch('qemu-system-aarch64', 'QEMU_AARCH64',
+             'virt,gic-version=3,cxl=on', 'cortex-a57', 'ttyAMA0',
+             '-arm64', ('-serial', 'chardev:command'),
+             ('-bios', os.path.join(GUEST, 'firmware-arm64/usr/share',
+                                    'qemu-efi-aarch64/QEMU_EFI.fd')))
 
 
 class GuestError(Exception):
@@ -58,9 +83,9 @@ class Progress:
         print(f'[{self.elapsed():6.1f}s] {text}', file=self.out, flush=True)
 
 
-def qemu_binary():
-    return os.environ.get('QEMU') or \
-        os.path.join(BUILD, 'bin', 'qemu-system-x86_64')
+def qemu_binary(arch=AMD64):
+    return os.environ.get(arch.setting) or \
+        os.path.join(BUILD, 'bin', arch.emulator)
 
 
 def device_properties(device, **properties):
@@ -73,6 +98,8 @@ def device_properties(device, **properties):
     if device == TYPE1:
         result.update(bus='rp0', writeback=os.environ.get('WRITEBACK') or
                       'on-demand')
+    else:
+        result.update(platform_iommu.device_properties())
     return {**result, **properties}
 
 
@@ -97,7 +124,7 @@ def chosen_device():
     return device, backend
 
 
-def machine_args(memory='1G'):
+def machine_args(memory='1G', arch=AMD64, options=''):
     """
     RAM of the environment: "memfd" (default), which QEMU can map twice, so
     that the device can keep lines of it; or "ordinary".  ACCEL: "kvm" where
@@ -106,21 +133,26 @@ def machine_args(memory='1G'):
     accel = os.environ.get('ACCEL') or 'tcg,thread=multi'
     ram = {'memfd': f'memory-backend-memfd,id=ram,size={memory},share=on',
            'ordinary': f'memory-backend-ram,id=ram,size={memory}'}
-    return ['-M', 'q35,cxl=on,memory-backend=ram', '-accel', accel,
-            '-cpu', 'max', '-smp', '2', '-m', memory,
+    return [*arch.firmware,
+            '-M', f'{arch.machine}{options},memory-backend=ram',
+            '-accel', accel, '-cpu', arch.cpu, '-smp', '2', '-m', memory,
             '-object', ram[os.environ.get('RAM') or 'memfd'],
-            '-nodefaults', '-display', 'none', '-no-reboot']
+            '-nodefaults', '-display', 'none', '-no-reboot',
+            *platform_iommu.machine_args()]
 
 
-def kernel_args(extra):
-    return ['-kernel', os.path.join(GUEST, 'vmlinuz'),
-            '-initrd', os.path.join(GUEST, 'initramfs.cpio'),
-            '-append', f'console=ttyS0 panic=-1 {extra}']
+def kernel_args(extra, arch=AMD64):
+    kernel = arch.kernel or platform_iommu.kind().kernel
+    return ['-kernel', os.path.join(GUEST, f'vmlinuz{kernel}'),
+            '-initrd', os.path.join(GUEST, f'initramfs{kernel}.cpio'),
+            '-append', f'console={arch.console} panic=-1 '
+                       f'{platform_iommu.kernel_options()} {extra}']
 
 
 def disk_args(path):
     return ['-drive', f'file={path},format=raw,if=none,id=disk,cache=unsafe',
-            '-device', 'virtio-blk-pci,bus=pcie.0,drive=disk']
+            '-device', 'virtio-blk-pci,bus=pcie.0,drive=disk' +
+                       platform_iommu.device_option()]
 
 
 def user_args():
@@ -177,20 +209,20 @@ def save_results(results):
 class Guest:
     """
     A running guest.  sh() runs a shell command in it, qmp() one in its QEMU.
-    What the kernel says goes to @log.
+    What the kernel says goes to @log.  @machine: more options of the machine.
     """
 
-    def __init__(self, args, log, cmdline=''):
+    def __init__(self, args, log, cmdline='', arch=AMD64, machine=''):
         self.log = log
         self.token = 0
         self.command = Channel()
         self.monitor = Channel()
         fds = [chan.theirs.fileno() for chan in (self.command, self.monitor)]
-        argv = [qemu_binary(), *machine_args(), *args,
-                *kernel_args('guest.serve ' + cmdline),
+        argv = [qemu_binary(arch), *machine_args(arch=arch, options=machine),
+                *args, *kernel_args('guest.serve ' + cmdline, arch),
                 '-serial', f'file:{log}',
                 '-chardev', f'socket,id=command,fd={fds[0]}',
-                '-device', 'isa-serial,chardev=command',
+                *arch.second_port,
                 '-chardev', f'socket,id=monitor,fd={fds[1]}',
                 '-object', 'monitor-qmp,id=qmp,chardev=monitor',
                 *user_args()]

@@ -4,50 +4,87 @@
 # Make build/guest/{vmlinuz,initramfs.cpio}: Debian's kernel, and a root file
 # system in memory with busybox, cryptsetup, mkfs, the test programs and the
 # module.  Nothing here needs root.
+#
+# usage: image.sh [kernel|kernel612|kernel-arm64]  (default: what IOMMU= needs)
+#   kernel612     the same with a 6.12 kernel: {vmlinuz612,initramfs612.cpio}
+#   kernel-arm64  another architecture: {vmlinuz-arm64,initramfs-arm64.cpio},
+#                 with its firmware; busybox and some of the test programs are
+#                 all that is in it
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 # What a guest may load; their dependencies come along
 MODULES="virtio_pci virtio_blk virtio_crypto algif_skcipher algif_hash dm_crypt
          essiv ext4 crc32c_generic crc32c_intel aesni_intel sha256_ssse3
-         authenc dm_zero cxl_pci cxl_port cxl_acpi loop"
+         authenc dm_zero cxl_pci cxl_port cxl_acpi loop vfio_pci
+         vfio_iommu_type1"
+PROGRAMS="algtest algbench pattern cxl-litmus faultload vfio-crypto"
+TOOLS="cryptsetup dmsetup mke2fs"
 
-PROGRAMS="algtest algbench pattern cxl-litmus faultload"
+# The default kernel was built without a driver for it
+[ "${IOMMU-}" != virtio ] || set -- "${1:-kernel612}"
+group=${1:-kernel}
+suffix=${group#kernel}
+rootfs=root
+cc=gcc-12
+bin=$GUEST                          # where our own programs are made
+case $group in
+kernel612)
+    MODULES+=" virtio_iommu" ;;
+kernel-arm64)
+    MODULES="virtio_pci virtio_crypto algif_skcipher vfio_pci vfio_iommu_type1"
+    PROGRAMS="algtest vfio-crypto"
+    TOOLS=
+    rootfs="root-arm64"
+    cc=aarch64-linux-gnu-gcc-12
+    bin=$GUEST/arm64
+    mkdir -p "$bin" ;;
+esac
 
-need gcc-12 python3 readelf
+need "$cc" python3 readelf
 here=$(cd "$(dirname "$0")" && pwd)
-"$here/unpack.sh" kernel root
-"$here/module.sh" kernel
+# depmod of amd64's root serves every architecture
+"$here/unpack.sh" "$group" root
+inputs=("$GUEST/$group.stamp" "$GUEST/$rootfs.stamp")
+if [ "$group" = kernel-arm64 ]; then
+    "$here/unpack.sh" root-arm64 firmware-arm64
+    ko=
+else
+    "$here/module.sh" "$group"
+    ko=$GUEST/module-$group/cxl_type1_cbc.ko
+    inputs+=("$ko")
+fi
 
 # Our own programs: for the guest (static); pattern and faultload for the host
 # as well
 for program in $PROGRAMS; do
     srcs=("$ROOT/tests/guest/$program"{,-*}.c)
     [ -e "${srcs[1]}" ] || srcs=("${srcs[0]}")
-    used=("${srcs[@]}" "$ROOT/tests/guest/"{alg,cxl-litmus,faultload}.h
+    used=("${srcs[@]}" "$ROOT/tests/guest/"*.h
           "$ROOT/include/hw/cxl/cxl_cache_testdev.h")
-    if ! fresh "$GUEST/$program.stamp" "${used[@]}"; then
+    if ! fresh "$bin/$program.stamp" "${used[@]}"; then
         say "compiling $program"
-        gcc-12 -O2 -Wall -Wextra -Werror -static -pthread -I "$ROOT/include" \
-               -o "$GUEST/$program" "${srcs[@]}"
-        digest "${used[@]}" > "$GUEST/$program.stamp"
+        "$cc" -O2 -Wall -Wextra -Werror -static -pthread -I "$ROOT/include" \
+              -o "$bin/$program" "${srcs[@]}"
+        digest "${used[@]}" > "$bin/$program.stamp"
     fi
 done
 
-sources=("$GUEST/kernel.stamp" "$GUEST/root.stamp" "$GUEST/cxl_type1_cbc.ko"
-         "$here/init" "$here/mkcpio.py" "${BASH_SOURCE[0]}" "$here/lib.sh")
+stamp=$GUEST/image$suffix.stamp
+sources=("${inputs[@]}" "$here/init" "$here/mkcpio.py" "${BASH_SOURCE[0]}"
+         "$here/lib.sh")
 for program in $PROGRAMS; do
-    sources+=("$GUEST/$program")
+    sources+=("$bin/$program")
 done
-fresh "$GUEST/image.stamp" "${sources[@]}" && exit
+fresh "$stamp" "${sources[@]}" && exit
 
-say "making the initramfs"
-rm -f "$GUEST/image.stamp"
-kernel=$GUEST/kernel root=$GUEST/root image=$GUEST/initramfs
+say "making the initramfs for the $group"
+rm -f "$stamp"
+kernel=$GUEST/$group root=$GUEST/$rootfs image=$GUEST/initramfs$suffix
 version=$(basename "$kernel"/lib/modules/*)
 rm -rf "$image"
-mkdir -p "$image"/{bin,sbin,lib64,dev,proc,sys,tmp,run/cryptsetup,mnt,etc,root}
-mkdir -p "$image/usr/bin" "$image/usr/sbin" "$image/lib/x86_64-linux-gnu"
+mkdir -p "$image"/{bin,sbin,dev,proc,sys,tmp,run/cryptsetup,mnt,etc,root}
+mkdir -p "$image/usr/bin" "$image/usr/sbin"
 
 # Programs with shared libraries, and the closure of those libraries
 libdirs=("$root/lib/x86_64-linux-gnu" "$root/usr/lib/x86_64-linux-gnu")
@@ -65,33 +102,39 @@ add_libs() {
         die "$lib, needed by $1, is in none of the packages"
     done
 }
-for program in cryptsetup dmsetup mke2fs; do
-    file=$root/sbin/$program
-    [ -e "$file" ] || file=$root/usr/sbin/$program
-    cp -L "$file" "$image/sbin/"
-    add_libs "$file"
-done
-ln -s mke2fs "$image/sbin/mkfs.ext4"
-cp "$root/etc/mke2fs.conf" "$image/etc/"
-cp -L "$root/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" "$image/lib64/"
-# cryptsetup's threads are cancelled through it; nothing links to it
-cp -L "$root/lib/x86_64-linux-gnu/libgcc_s.so.1" \
-      "$image/lib/x86_64-linux-gnu/" 2>/dev/null || :
+add_tools() {
+    local program file
+    mkdir -p "$image/lib64" "$image/lib/x86_64-linux-gnu"
+    for program in $TOOLS; do
+        file=$root/sbin/$program
+        [ -e "$file" ] || file=$root/usr/sbin/$program
+        cp -L "$file" "$image/sbin/"
+        add_libs "$file"
+    done
+    ln -s mke2fs "$image/sbin/mkfs.ext4"
+    cp "$root/etc/mke2fs.conf" "$image/etc/"
+    cp -L "$root/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" "$image/lib64/"
+    # cryptsetup's threads are cancelled through it; nothing links to it
+    cp -L "$root/lib/x86_64-linux-gnu/libgcc_s.so.1" \
+          "$image/lib/x86_64-linux-gnu/" 2>/dev/null || :
+}
+[ -z "$TOOLS" ] || add_tools
 
 cp "$root/bin/busybox" "$image/bin/"
-for applet in $("$image/bin/busybox" --list); do
+# asked of the one that runs here: Debian's have the same on every architecture
+for applet in $("$GUEST/root/bin/busybox" --list); do
     [ -e "$image/sbin/$applet" ] || [ "$applet" = busybox ] ||
         ln -s busybox "$image/bin/$applet"
 done
 ln -s ../bin/busybox "$image/sbin/modprobe"     # where the kernel looks
 cp "$here/init" "$image/init"
 for program in $PROGRAMS; do
-    cp "$GUEST/$program" "$image/bin/"
+    cp "$bin/$program" "$image/bin/"
 done
 
 # Modules, with what they depend on, and an index of just these
 dir=lib/modules/$version
-mkdir -p "$image/$dir/extra"
+mkdir -p "$image/$dir"
 cp "$kernel/$dir"/modules.{order,builtin,builtin.modinfo} "$image/$dir/"
 unpacked depmod -b "$kernel" "$version"
 dep=$kernel/$dir/modules.dep
@@ -104,9 +147,12 @@ for module in $MODULES; do
         cp "$kernel/$dir/$file" "$image/$dir/$file"
     done
 done
-cp "$GUEST/cxl_type1_cbc.ko" "$image/$dir/extra/"
+if [ -n "$ko" ]; then
+    mkdir "$image/$dir/extra"
+    cp "$ko" "$image/$dir/extra/"
+fi
 unpacked depmod -b "$image" "$version"
 
-cp "$kernel/boot/vmlinuz-$version" "$GUEST/vmlinuz"
-python3 "$here/mkcpio.py" "$image" "$GUEST/initramfs.cpio"
-digest "${sources[@]}" > "$GUEST/image.stamp"
+cp "$kernel/boot/vmlinuz-$version" "$GUEST/vmlinuz$suffix"
+python3 "$here/mkcpio.py" "$image" "$GUEST/initramfs$suffix.cpio"
+digest "${sources[@]}" > "$stamp"

@@ -3,7 +3,7 @@
 #
 # Unpack fetched package groups into build/guest/GROUP, once per content.
 #
-# usage: unpack.sh {kernel|kernel612|root}...
+# usage: unpack.sh GROUP...    (fetch.sh knows them)
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -14,16 +14,23 @@ KERNEL_PARTS=('./boot/*' './lib/modules/*/modules.*'
               './lib/modules/*/kernel/lib/*'
               './lib/modules/*/kernel/fs/ext4/*'
               './lib/modules/*/kernel/fs/jbd2/*'
-              './lib/modules/*/kernel/fs/mbcache.ko'
+              './lib/modules/*/kernel/fs/mbcache.ko*'
               './lib/modules/*/kernel/drivers/block/*'
               './lib/modules/*/kernel/drivers/char/*'
               './lib/modules/*/kernel/drivers/crypto/virtio/*'
               './lib/modules/*/kernel/drivers/cxl/*'
               './lib/modules/*/kernel/drivers/md/*'
+              './lib/modules/*/kernel/drivers/vfio/*'
               './lib/modules/*/kernel/drivers/virtio/*')
 
 unpack() {
     local group=$1 dir=$GUEST/$1 name
+    local parts=("${KERNEL_PARTS[@]}")
+    # In the other kernels what there is of these is no module
+    case $group in
+    kernel612) parts+=('./lib/modules/*/kernel/drivers/iommu/*') ;;&
+    kernel | kernel612) parts+=('./lib/modules/*/kernel/virt/*') ;;
+    esac
     local list=$GUEST/debs/$group.list
     fresh "$dir.stamp" "$list" "${BASH_SOURCE[0]}" && return
     say "unpacking $group"
@@ -32,7 +39,9 @@ unpack() {
     while read -r _ _ name _; do
         if [[ $name == linux-image-* ]]; then
             dpkg-deb --fsys-tarfile "$GUEST/debs/$name" |
-                tar -x -C "$dir" --wildcards "${KERNEL_PARTS[@]}"
+                tar -x -C "$dir" --wildcards "${parts[@]}"
+            # Newer kernels' are compressed; busybox and ours are not
+            find "$dir/lib" -name '*.ko.xz' -exec xz -d {} +
         else
             dpkg-deb -x "$GUEST/debs/$name" "$dir"
         fi

@@ -346,36 +346,6 @@ static int64_t host_snoops(Machine *m)
 
 /* ---- Machines ---- */
 
-/* The memory behind the memfd, however the guest maps it */
-static uint8_t *map_memfd(QTestState *qts, const char *name, size_t size)
-{
-    g_autofree char *dir = g_strdup_printf("/proc/%d/fd",
-                                           (int)qtest_pid(qts));
-    g_autofree char *start = g_strdup_printf("/memfd:%s", name);
-    GDir *fds = g_dir_open(dir, 0, NULL);
-    const char *entry;
-    void *mem = NULL;
-
-    g_assert_nonnull(fds);
-    while (!mem && (entry = g_dir_read_name(fds))) {
-        g_autofree char *path = g_strdup_printf("%s/%s", dir, entry);
-        g_autofree char *target = g_file_read_link(path, NULL);
-        int fd;
-
-        if (!target || !g_str_has_prefix(target, start)) {
-            continue;
-        }
-        fd = open(path, O_RDWR);
-        g_assert_cmpint(fd, >=, 0);
-        mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        g_assert_true(mem != MAP_FAILED);
-        close(fd);
-    }
-    g_dir_close(fds);
-    g_assert_nonnull(mem);
-    return mem;
-}
-
 static void dev_map(Dev *d)
 {
     g_free(d->pci);
@@ -417,7 +387,7 @@ static void machine_start(Machine *m, const char *memory, const char *rp_opts,
         dev_start(&m->dev[i], m->qts, i);
     }
     if (*memory) {
-        m->ram = map_memfd(m->qts, "memory-backend-memfd", RAM_SIZE);
+        m->ram = qcxl_map_memfd(m->qts, "memory-backend-memfd", RAM_SIZE);
     }
     m->before = query(m);
 }

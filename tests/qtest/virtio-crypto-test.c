@@ -421,6 +421,43 @@ static void test_config(const CryptoConfig *cfg)
     machine_end(&m);
 }
 
+/* Returns: the QOM path of the virtio device */
+static char *virtio_path(QTestState *qts)
+{
+    QDict *rsp = qtest_qmp(qts, "{'execute': 'x-query-virtio'}");
+    QListEntry *entry;
+    char *path = NULL;
+
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(rsp, "return"), entry) {
+        QDict *info = qobject_to(QDict, qlist_entry_obj(entry));
+
+        if (g_str_equal(qdict_get_str(info, "name"), "virtio-crypto")) {
+            path = g_strdup(qdict_get_str(info, "path"));
+        }
+    }
+    qobject_unref(rsp);
+    return path;
+}
+
+static void test_monitor(const CryptoConfig *cfg)
+{
+    g_autofree char *path = NULL;
+    QDict *rsp, *info;
+    Machine m;
+
+    machine_start(&m, cfg);
+    path = virtio_path(m.qts);
+    g_assert_nonnull(path);
+    rsp = qtest_qmp(m.qts, "{'execute': 'x-query-virtio-status',"
+                    " 'arguments': {'path': %s}}", path);
+    info = qdict_get_qdict(rsp, "return");
+    g_assert_nonnull(info);
+    g_assert_cmpstr(qdict_get_str(info, "name"), ==, "virtio-crypto");
+    g_assert_nonnull(qdict_get_qdict(info, "backend-features"));
+    qobject_unref(rsp);
+    machine_end(&m);
+}
+
 static void test_sessions(const CryptoConfig *cfg)
 {
     /* More than any backend has */
@@ -2739,6 +2776,7 @@ typedef struct CryptoTest {
 
 static const CryptoTest crypto_tests[] = {
     { "config", test_config },
+    { "monitor", test_monitor },
     { "sessions", test_sessions },
     { "ciphers", test_ciphers },
     { "interleaved", test_interleaved },

@@ -20,7 +20,8 @@
  * they are used once.
  *
  * Addresses are host physical addresses, as CXL.cache has them: of the
- * machine's system memory, behind any IOMMU.
+ * machine's system memory, behind any IOMMU. cache_mem_translate() finds them,
+ * by ATS; an IOMMU's invalidation takes lines away before it is complete.
  *
  * Locking: one mutex for the home, the devices and the links. It is taken
  * inside the BQL and never the other way round; the BQL is not needed. While
@@ -35,7 +36,8 @@
  *    line with cache_mem_request() and what follows it;
  *  + cache_mem_dev_window() is a BAR that shows its cache;
  *  + "/machine/cxl-cache" is the object; system reset empties all caches; its
- *    property "x-no-snoop" breaks coherence, for tests;
+ *    properties "x-no-snoop" and "x-no-ats-invalidate" break coherence and
+ *    isolation, for tests;
  *  + QMP x-query-cxl-cache, HMP "info cxl-cache", trace events cxl_cache_*.
  */
 
@@ -69,6 +71,8 @@ typedef enum CacheMemMode {
  *          (cache_mem_dev_isolate()), not poisoned
  * @sf_size: bytes that the snoop filter can track; must be the same for all
  *           devices of the machine, who share the filter
+ * @window: NULL, or the only memory that CXL.cache may be used for, as
+ *          <first>-<last>[,...]: of whole lines, both ends included
  * @error: a protocol error was seen by the device (@err) or by the host, of
  *         something that the device sent; called in the main loop
  * @opaque: for @error
@@ -80,6 +84,7 @@ typedef struct CacheMemDevConfig {
     bool yield;
     bool rescue;
     uint64_t sf_size;
+    const char *window;
     void (*error)(void *opaque, CXLCacheError err);
     void *opaque;
 } CacheMemDevConfig;
@@ -194,6 +199,54 @@ typedef struct CacheMemSeg {
 } CacheMemSeg;
 
 /**
+ * CacheMemTranslation: outcome of cache_mem_translate()
+ * @CACHE_MEM_TRANSLATED: there are host physical addresses for CXL.cache
+ * @CACHE_MEM_UNTRANSLATED: there is an IOMMU and no ATS, or it takes more
+ *                          translations than the device can keep; CXL.io has
+ *                          to be used, with the addresses as they are
+ * @CACHE_MEM_REFUSED: the IOMMU has no such translation for the device
+ */
+typedef enum CacheMemTranslation {
+    CACHE_MEM_TRANSLATED,
+    CACHE_MEM_UNTRANSLATED,
+    CACHE_MEM_REFUSED,
+} CacheMemTranslation;
+
+/**
+ * cache_mem_translate: find where pieces of memory are
+ * @seg: @n pieces, addresses as the driver gave them
+ * @write: to write them
+ * @to: array of CacheMemSeg, to be filled with host physical addresses
+ *
+ * By ATS, through the device's address translation cache; the identity where
+ * there is no IOMMU. What was translated may be used until the BQL is released:
+ * an invalidation, which needs it, completes when the device has given up the
+ * lines. To be called with the BQL held.
+ */
+CacheMemTranslation cache_mem_translate(CacheMemDev *cm, const CacheMemSeg *seg,
+                                        unsigned n, bool write, GArray *to);
+
+/**
+ * cache_mem_atc_drop: forget all translations, and give up the lines
+ *
+ * When ATS is disabled.
+ */
+void cache_mem_atc_drop(CacheMemDev *cm);
+
+/**
+ * cache_mem_atc_set_deaf: do not complete the IOMMU's invalidations, or again
+ *
+ * Translations and lines that are taken back meanwhile stay in use. When the
+ * device hears again it gives up all of them. For fault injection.
+ */
+void cache_mem_atc_set_deaf(CacheMemDev *cm, bool deaf);
+
+/**
+ * cache_mem_dev_flush_range: write back and invalidate the lines of some memory
+ */
+void cache_mem_dev_flush_range(CacheMemDev *cm, hwaddr addr, uint64_t len);
+
+/**
  * cache_mem_usable: may CXL.cache be used for these pieces of memory?
  * @write: to write them
  *
@@ -208,7 +261,8 @@ bool cache_mem_usable(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
  * @buf: not guest memory
  * @poison: set if some of it is known to be bad
  *
- * Returns: false if the host answered with an error or with poison
+ * Returns: false if the host answered with an error or with poison, or if some
+ * of it is outside the device's window
  */
 bool cache_mem_read(CacheMemDev *cm, hwaddr addr, void *buf, size_t len,
                     bool *poison);
@@ -230,6 +284,7 @@ bool cache_mem_read(CacheMemDev *cm, hwaddr addr, void *buf, size_t len,
  * same.
  *
  * Returns: false, and memory is as it was, if the host answered with an error
+ * or some of it is outside the device's window
  */
 bool cache_mem_write(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
                      const void *buf, bool keep);
@@ -253,7 +308,7 @@ typedef enum CacheMemStep {
  * that were owned without data, and a snoop takes them away as they were. It
  * ends with cache_mem_write() or with cache_mem_give_up().
  *
- * Returns: false if the host answered with an error; the lines are given up
+ * Returns: false as cache_mem_write(); the lines are given up
  */
 bool cache_mem_stage(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
                      const void *buf, CacheMemStep step);
@@ -311,7 +366,7 @@ typedef struct CacheMemResult {
  * Others' snoops may take a line away as soon as this has returned.
  *
  * Returns: 0 when done, or as cxl_cache_dev_request(); -EPERM also if the
- * device's mode forbids the request
+ * device's mode forbids the request; -EACCES for a line outside its window
  */
 int cache_mem_request(CacheMemDev *cm, const CXLCacheReq *req,
                       CacheMemResult *result);

@@ -34,6 +34,10 @@
  *    modified are lost, and memory is poisoned
  *  + "x-fault" (string): KIND[:POINT[:AFTER[:COUNT]]], a fault of a request to
  *    come, as by QMP x-cxl-type1-fault
+ *  + "window" (string): <first>-<last>[,...], the only host physical addresses
+ *    that CXL.cache may be used for
+ *  + "iommu_platform" (bool, default on): off has the device bypass an IOMMU,
+ *    by CXL.io
  *  + "sn" (uint64): device serial number; by default made from the chassis and
  *    slot numbers of the root port
  *  + "ats", "aer" (bool, default on), "vectors", "ioeventfd" and the other
@@ -83,6 +87,7 @@ struct CXLType1Crypto {
     uint64_t cache_size;
     uint32_t cache_ways;
     bool cache_enable;
+    char *guard;
     CXLType1Writeback writeback;
     CXLType1Unplug unplug;
     uint64_t sn;

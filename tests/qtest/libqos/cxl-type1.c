@@ -19,13 +19,20 @@
 #define DEV_CTRL2       0x10
 #define CTRL2_DISABLE   0x0001
 
-QCXLType1 *qct_new(QCXL *cxl, QGuestAllocator *alloc, const uint8_t *key)
+QCXLType1 *qct_probe(QCXL *cxl, QGuestAllocator *alloc)
 {
     QCXLType1 *t = g_new0(QCXLType1, 1);
 
     t->cxl = cxl;
     t->c = qvirtio_crypto_new(cxl->qts, alloc, qcxl_virtio_endpoint(cxl));
     t->window = qpci_iomap(t->c->pci->pdev, 0, &t->window_size);
+    return t;
+}
+
+QCXLType1 *qct_new(QCXL *cxl, QGuestAllocator *alloc, const uint8_t *key)
+{
+    QCXLType1 *t = qct_probe(cxl, alloc);
+
     qct_attach(t, key);
     return t;
 }
@@ -33,6 +40,11 @@ QCXLType1 *qct_new(QCXL *cxl, QGuestAllocator *alloc, const uint8_t *key)
 void qct_attach(QCXLType1 *t, const uint8_t *key)
 {
     qvirtio_crypto_start(t->c);
+    qct_make_session(t, key);
+}
+
+void qct_make_session(QCXLType1 *t, const uint8_t *key)
+{
     g_assert_cmpuint(qvirtio_crypto_create_cipher(t->c,
                          VIRTIO_CRYPTO_CIPHER_AES_CBC,
                          VIRTIO_CRYPTO_OP_ENCRYPT, key, 16, &t->session), ==,
@@ -92,16 +104,11 @@ static void add_descs(GArray *descs, const QCTSeg *seg, uint16_t flags)
     }
 }
 
-/*
- * Header and IV, source, destination, status: as laid out, but for source and
- * destination. Returns the address of the status.
- */
-static uint64_t place(QVirtioCryptoReq *req, const QCTSeg *src,
-                      const QCTSeg *dst)
+/* Header and IV, source, destination, status: the outer ones as laid out. */
+static void place(QVirtioCryptoReq *req, const QCTSeg *src, const QCTSeg *dst)
 {
     struct vring_desc *old = (struct vring_desc *)req->descs->data;
     GArray *descs = g_array_new(false, true, sizeof(struct vring_desc));
-    uint64_t status = old[2].addr;
 
     g_array_append_vals(descs, old, 2);
     add_descs(descs, src, 0);
@@ -121,10 +128,9 @@ static uint64_t place(QVirtioCryptoReq *req, const QCTSeg *src,
     req->descs = descs;
     /* What was written is not to be read back. */
     req->in_area_len = 0;
-    return status;
 }
 
-void qct_post(QCXLType1 *t, QCTRequest *q, const uint8_t *iv,
+void qct_prepare(QCXLType1 *t, QCTRequest *q, const uint8_t *iv,
               const QCTSeg *src, const QCTSeg *dst)
 {
     *q = (QCTRequest) {
@@ -136,9 +142,22 @@ void qct_post(QCXLType1 *t, QCTRequest *q, const uint8_t *iv,
     qvirtio_crypto_init_cipher_hdr(&q->hdr, VIRTIO_CRYPTO_CIPHER_ENCRYPT,
                                    t->session, 16, total(src));
     qvirtio_crypto_layout(t->c, &q->req);
-    q->status_addr = place(&q->req, src, dst);
+    q->status_addr = g_array_index(q->req.descs, struct vring_desc, 2).addr -
+                     t->c->iova_offset;
+    place(&q->req, src, dst);
+}
+
+void qct_submit(QCXLType1 *t, QCTRequest *q)
+{
     qvirtio_crypto_enqueue(t->c, t->c->vqs[0], &q->req);
     qvirtio_crypto_notify(t->c, t->c->vqs[0]);
+}
+
+void qct_post(QCXLType1 *t, QCTRequest *q, const uint8_t *iv,
+              const QCTSeg *src, const QCTSeg *dst)
+{
+    qct_prepare(t, q, iv, src, dst);
+    qct_submit(t, q);
 }
 
 uint8_t qct_wait(QCXLType1 *t, QCTRequest *q)
@@ -188,15 +207,23 @@ const uint8_t qct_iv[16] = {
     0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f
 };
 
-void qct_rig_start(QCTRig *r, const char *ram, const char *opts)
+void qct_rig_boot(QCTRig *r, const char *ram, const char *opts)
 {
-    *r = (QCTRig) { .devices = strstr(opts, "id=rp1") ? 2 : 1 };
+    *r = (QCTRig) { .devices = strstr(opts, QCT_SECOND) ? 2 : 1 };
     r->qts = qtest_initf("-nodefaults " QCXL_MACHINE "%s" QCXL_PXB QCXL_RP
                          ",cxl-cache=on " QCT_BACKEND QCT_DEVICE ",id=t0%s",
                          ram, opts);
     pc_alloc_init(&r->alloc, r->qts, ALLOC_NO_FLAGS);
     for (unsigned i = 0; i < r->devices; i++) {
-        r->t[i] = qct_new(qcxl_new_port(r->qts, i), &r->alloc, qct_key);
+        r->t[i] = qct_probe(qcxl_new_port(r->qts, i), &r->alloc);
+    }
+}
+
+void qct_rig_start(QCTRig *r, const char *ram, const char *opts)
+{
+    qct_rig_boot(r, ram, opts);
+    for (unsigned i = 0; i < r->devices; i++) {
+        qct_attach(r->t[i], qct_key);
     }
 }
 

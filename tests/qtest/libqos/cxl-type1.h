@@ -52,11 +52,21 @@ typedef struct QCTSeg {
 QCXLType1 *qct_new(QCXL *cxl, QGuestAllocator *alloc, const uint8_t *key);
 
 /**
+ * qct_probe: the device below a root port, not started
+ */
+QCXLType1 *qct_probe(QCXL *cxl, QGuestAllocator *alloc);
+
+/**
  * qct_attach: (re)start the device and make a session
  *
  * After a reset of the device, when qvirtio_crypto_release() was called.
  */
 void qct_attach(QCXLType1 *t, const uint8_t *key);
+
+/**
+ * qct_make_session: make a session of AES-CBC on a device that is started
+ */
+void qct_make_session(QCXLType1 *t, const uint8_t *key);
 
 /**
  * qct_free: stop the device; or only forget it, if it is gone
@@ -79,10 +89,25 @@ typedef struct QCTRequest {
 #define QCT_NO_STATUS   0xa5
 
 /**
- * qct_post: have memory encrypted, by data queue 0
- * @q: the request, for qct_wait() or qct_forget()
+ * qct_prepare: a request to have memory encrypted
+ * @q: the request, for qct_submit()
  * @iv: 16 bytes
  * @src, @dst: pieces of memory, ended by one of length 0; as long as each other
+ *
+ * Descriptors, to be changed at will: header, IV, source, destination, status.
+ * Behind an IOMMU all addresses are the device's, but for @q->status_addr.
+ */
+void qct_prepare(QCXLType1 *t, QCTRequest *q, const uint8_t *iv,
+                 const QCTSeg *src, const QCTSeg *dst);
+
+/**
+ * qct_submit: give a request to data queue 0
+ * @q: the request, for qct_wait() or qct_forget()
+ */
+void qct_submit(QCXLType1 *t, QCTRequest *q);
+
+/**
+ * qct_post: qct_prepare() and qct_submit()
  */
 void qct_post(QCXLType1 *t, QCTRequest *q, const uint8_t *iv,
               const QCTSeg *src, const QCTSeg *dst);
@@ -125,6 +150,12 @@ typedef struct QCTRig {
 /* NIST SP 800-38A, F.2.1: CBC-AES128.Encrypt */
 extern const uint8_t qct_key[16];
 extern const uint8_t qct_iv[16];
+
+/**
+ * qct_rig_boot: start a machine, but not its devices
+ * @ram, @opts: as for qct_rig_start()
+ */
+void qct_rig_boot(QCTRig *r, const char *ram, const char *opts);
 
 /**
  * qct_rig_start: start a machine, and its devices

@@ -26,6 +26,7 @@
 #else
 #define QCXL_SHARED_RAM     "-m 128M "
 #endif
+#define QCXL_MEMFD          "memory-backend-memfd"
 #define QCXL_BUS_NR         12
 #define QCXL_PXB            "-device pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.0 "
 #define QCXL_RP             "-device cxl-rp,port=0,bus=cxl.0,id=rp0," \
@@ -159,5 +160,14 @@ int qcxl_doe(QPCIDevice *dev, uint16_t doe, const uint32_t *req,
  * @doe: offset of the DOE capability
  */
 void qcxl_doe_abort(QPCIDevice *dev, uint16_t doe);
+
+/**
+ * qcxl_map_memfd: the memory behind a memfd, however the guest maps it
+ * @name: of the memfd; QCXL_SHARED_RAM's is QCXL_MEMFD
+ * @size: how much of it
+ *
+ * Returns: a mapping that the emulator knows nothing of
+ */
+uint8_t *qcxl_map_memfd(QTestState *qts, const char *name, size_t size);
 
 #endif

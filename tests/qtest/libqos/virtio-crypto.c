@@ -12,7 +12,6 @@
 #include "standard-headers/linux/virtio_pci.h"
 #include "virtio-crypto.h"
 
-#define ARENA_SIZE  (16 * 1024 * 1024)
 /* Enough for any request, and not as slow to set up as the device's 1024 */
 #define QUEUE_SIZE  512
 #define GUARD_BYTE  0xa5
@@ -34,9 +33,10 @@ QVirtioCrypto *qvirtio_crypto_new(QTestState *qts, QGuestAllocator *alloc,
     c->pci = pci;
     /* libqos speaks split rings only and rings the doorbell every time. */
     c->feature_mask = (1ull << VIRTIO_F_VERSION_1) |
+                      (1ull << VIRTIO_F_ACCESS_PLATFORM) |
                       (1ull << VIRTIO_F_RING_RESET) |
                       (1ull << VIRTIO_RING_F_INDIRECT_DESC);
-    c->arena = guest_alloc(alloc, ARENA_SIZE);
+    c->arena = guest_alloc(alloc, QVIRTIO_CRYPTO_ARENA);
     qvirtio_pci_device_enable(pci);
     return c;
 }
@@ -65,6 +65,21 @@ static void set_queue_size(QVirtioCrypto *c, uint16_t index)
     g_assert_cmpuint(vdev->bus->get_queue_size(vdev), ==, QUEUE_SIZE);
 }
 
+/* The rings stay where they are; the device finds them at other addresses. */
+static void offset_rings(QVirtioCrypto *c, QVirtQueue *vq)
+{
+    QVirtioPCIDevice *pci = c->pci;
+    QVirtQueue seen = *vq;
+
+    seen.desc += c->iova_offset;
+    seen.avail += c->iova_offset;
+    seen.used += c->iova_offset;
+    pci->vdev.bus->set_queue_address(&pci->vdev, &seen);
+    /* Enabled anew, the device takes them over */
+    qpci_io_writew(pci->pdev, pci->bar, pci->common_cfg_offset +
+                   offsetof(struct virtio_pci_common_cfg, queue_enable), 1);
+}
+
 void qvirtio_crypto_setup(QVirtioCrypto *c)
 {
     QVirtioDevice *vdev = &c->pci->vdev;
@@ -81,6 +96,9 @@ void qvirtio_crypto_setup(QVirtioCrypto *c)
     for (i = 0; i < c->num_dataq + 1; i++) {
         set_queue_size(c, i);
         c->vqs[i] = qvirtqueue_setup(vdev, c->alloc, i);
+        if (c->iova_offset) {
+            offset_rings(c, c->vqs[i]);
+        }
     }
     c->in_flight = 0;
     c->arena_used = 0;
@@ -141,7 +159,7 @@ uint64_t qvirtio_crypto_alloc(QVirtioCrypto *c, size_t len)
     uint64_t addr = c->arena + c->arena_used;
 
     c->arena_used += len;
-    g_assert_cmpuint(c->arena_used, <=, ARENA_SIZE);
+    g_assert_cmpuint(c->arena_used, <=, QVIRTIO_CRYPTO_ARENA);
     return addr;
 }
 
@@ -283,10 +301,14 @@ void qvirtio_crypto_layout(QVirtioCrypto *c, QVirtioCryptoReq *req)
                                    &req->in_area);
     qtest_memset(c->qts, req->in_area, GUARD_BYTE, req->in_area_len);
 
-    for (i = 0; i + 1 < req->descs->len; i++) {
-        g_array_index(req->descs, struct vring_desc, i).flags |=
-            VRING_DESC_F_NEXT;
-        g_array_index(req->descs, struct vring_desc, i).next = i + 1;
+    for (i = 0; i < req->descs->len; i++) {
+        struct vring_desc *d = &g_array_index(req->descs, struct vring_desc, i);
+
+        d->addr += c->iova_offset;
+        if (i + 1 < req->descs->len) {
+            d->flags |= VRING_DESC_F_NEXT;
+            d->next = i + 1;
+        }
     }
 }
 
@@ -343,12 +365,14 @@ void qvirtio_crypto_enqueue(QVirtioCrypto *c, QVirtQueue *vq,
             .len = req->descs->len * sizeof(struct vring_desc),
             .flags = VRING_DESC_F_INDIRECT,
         };
+        uint64_t table;
         unsigned i;
 
         g_assert_true(vq->indirect);
-        d.addr = qvirtio_crypto_alloc(c, d.len);
+        table = qvirtio_crypto_alloc(c, d.len);
+        d.addr = table + c->iova_offset;
         for (i = 0; i < req->descs->len; i++) {
-            qvirtio_crypto_write_desc(c, d.addr, i,
+            qvirtio_crypto_write_desc(c, table, i,
                 &g_array_index(req->descs, struct vring_desc, i));
         }
         g_array_append_val(one, d);
@@ -380,7 +404,7 @@ static void read_back(QVirtioCrypto *c, QVirtioCryptoReq *req)
     image = g_malloc(req->in_area_len);
     qtest_bufread(c->qts, req->in_area, image, req->in_area_len);
     copy_fields(req->in, req->descs, req->num_out_descs, req->descs->len,
-                image, req->in_area, false);
+                image, req->in_area + c->iova_offset, false);
     for (i = 0; i < req->in_area_len; i++) {
         g_assert_cmphex(image[i], ==, GUARD_BYTE);
     }

@@ -25,6 +25,9 @@
 
 #define QVIRTIO_CRYPTO_MAX_FIELDS   4
 
+/* Guest memory that headers, and what is not given an address, are in */
+#define QVIRTIO_CRYPTO_ARENA        (16 * 1024 * 1024)
+
 typedef struct QVirtioCrypto {
     QTestState *qts;
     QGuestAllocator *alloc;
@@ -33,6 +36,8 @@ typedef struct QVirtioCrypto {
     QVirtQueue **vqs;
     unsigned num_dataq;
     uint64_t feature_mask;
+    /* What an IOMMU takes off the device's addresses of @arena and the rings */
+    uint64_t iova_offset;
     uint64_t arena;
     size_t arena_used;
     unsigned in_flight;
@@ -169,7 +174,7 @@ void qvirtio_crypto_write_desc(QVirtioCrypto *c, uint64_t table, uint16_t idx,
  * @req: the request
  *
  * Fills @req->descs, an array of struct vring_desc, without giving anything
- * to the device.
+ * to the device. The addresses in it are the device's.
  */
 void qvirtio_crypto_layout(QVirtioCrypto *c, QVirtioCryptoReq *req);
 
