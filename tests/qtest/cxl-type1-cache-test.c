@@ -32,28 +32,6 @@
 #define DEV_STATUS2     0x12
 #define STATUS2_INVALID 0x0001
 
-/* NIST SP 800-38A, F.2.1: CBC-AES128.Encrypt, with qct_key and qct_iv */
-static const uint8_t plain[64] = {
-    0x6b, 0xc1, 0xbe, 0xe2, 0x2e, 0x40, 0x9f, 0x96,
-    0xe9, 0x3d, 0x7e, 0x11, 0x73, 0x93, 0x17, 0x2a,
-    0xae, 0x2d, 0x8a, 0x57, 0x1e, 0x03, 0xac, 0x9c,
-    0x9e, 0xb7, 0x6f, 0xac, 0x45, 0xaf, 0x8e, 0x51,
-    0x30, 0xc8, 0x1c, 0x46, 0xa3, 0x5c, 0xe4, 0x11,
-    0xe5, 0xfb, 0xc1, 0x19, 0x1a, 0x0a, 0x52, 0xef,
-    0xf6, 0x9f, 0x24, 0x45, 0xdf, 0x4f, 0x9b, 0x17,
-    0xad, 0x2b, 0x41, 0x7b, 0xe6, 0x6c, 0x37, 0x10
-};
-static const uint8_t cipher[64] = {
-    0x76, 0x49, 0xab, 0xac, 0x81, 0x19, 0xb2, 0x46,
-    0xce, 0xe9, 0x8e, 0x9b, 0x12, 0xe9, 0x19, 0x7d,
-    0x50, 0x86, 0xcb, 0x9b, 0x50, 0x72, 0x19, 0xee,
-    0x95, 0xdb, 0x11, 0x3a, 0x91, 0x76, 0x78, 0xb2,
-    0x73, 0xbe, 0xd6, 0xb8, 0xe3, 0xc1, 0x74, 0x3b,
-    0x71, 0x16, 0xe6, 0x9e, 0x22, 0x22, 0x95, 0x16,
-    0x3f, 0xf1, 0xca, 0xa1, 0x68, 0x1f, 0xac, 0x09,
-    0x12, 0x0e, 0xca, 0x30, 0x75, 0x86, 0xe1, 0xa7
-};
-
 /* The query at this moment, everything being quiet */
 static QDict *quiet(QCTRig *r)
 {
@@ -116,12 +94,12 @@ static void test_known_answer(void)
     qct_rig_start(&r, QCXL_SHARED_RAM, "");
     src = qct_alloc_filled(&r, PAGE, 0);
     dst = qct_alloc_filled(&r, PAGE, OLD);
-    qtest_memwrite(r.qts, src + 256, plain, sizeof(plain));
-    qct_encrypt(r.t[0], src + 256, dst + 256, sizeof(plain));
+    qtest_memwrite(r.qts, src + 256, qct_plain, sizeof(qct_plain));
+    qct_encrypt(r.t[0], src + 256, dst + 256, sizeof(qct_plain));
     if (!cannot_keep(&r)) {
         g_assert_cmpint(lines_of(&r, 0, "M"), ==, 1);
     }
-    qct_check_memory(&r, dst + 256, cipher, sizeof(cipher));
+    qct_check_memory(&r, dst + 256, qct_cipher, sizeof(qct_cipher));
     qct_check_filled(&r, dst, OLD, 256);
     qct_check_filled(&r, dst + 320, OLD, PAGE - 320);
     qct_rig_end(&r);
@@ -362,9 +340,9 @@ static void test_cache_enable_off(void)
     qct_rig_start(&r, QCXL_SHARED_RAM, ",cache-enable=off");
     src = qct_alloc_filled(&r, PAGE, 0);
     dst = qct_alloc_filled(&r, PAGE, OLD);
-    qtest_memwrite(r.qts, src, plain, sizeof(plain));
-    qct_encrypt(r.t[0], src, dst, sizeof(plain));
-    qct_check_memory(&r, dst, cipher, sizeof(cipher));
+    qtest_memwrite(r.qts, src, qct_plain, sizeof(qct_plain));
+    qct_encrypt(r.t[0], src, dst, sizeof(qct_plain));
+    qct_check_memory(&r, dst, qct_cipher, sizeof(qct_cipher));
     info = quiet(&r);
     dev = qct_device(info, 0);
     g_assert_cmpstr(qdict_get_str(dev, "mode"), ==, "off");
@@ -375,9 +353,9 @@ static void test_cache_enable_off(void)
 
     /* The guest may still want it. */
     qct_set_cache_enable(r.t[0], true);
-    qct_encrypt(r.t[0], src, dst, sizeof(plain));
+    qct_encrypt(r.t[0], src, dst, sizeof(qct_plain));
     g_assert_cmpint(sent_by(&r, 0, "d2h-req", "RdCurr"), >, 0);
-    qct_check_memory(&r, dst, cipher, sizeof(cipher));
+    qct_check_memory(&r, dst, qct_cipher, sizeof(qct_cipher));
     qct_rig_end(&r);
 }
 

@@ -54,28 +54,6 @@ static const QCIMode off = {
 
 /* ---- Known answers ---- */
 
-/* NIST SP 800-38A, F.2.1: CBC-AES128.Encrypt, with qct_key and qct_iv */
-static const uint8_t plain[64] = {
-    0x6b, 0xc1, 0xbe, 0xe2, 0x2e, 0x40, 0x9f, 0x96,
-    0xe9, 0x3d, 0x7e, 0x11, 0x73, 0x93, 0x17, 0x2a,
-    0xae, 0x2d, 0x8a, 0x57, 0x1e, 0x03, 0xac, 0x9c,
-    0x9e, 0xb7, 0x6f, 0xac, 0x45, 0xaf, 0x8e, 0x51,
-    0x30, 0xc8, 0x1c, 0x46, 0xa3, 0x5c, 0xe4, 0x11,
-    0xe5, 0xfb, 0xc1, 0x19, 0x1a, 0x0a, 0x52, 0xef,
-    0xf6, 0x9f, 0x24, 0x45, 0xdf, 0x4f, 0x9b, 0x17,
-    0xad, 0x2b, 0x41, 0x7b, 0xe6, 0x6c, 0x37, 0x10
-};
-static const uint8_t cipher[64] = {
-    0x76, 0x49, 0xab, 0xac, 0x81, 0x19, 0xb2, 0x46,
-    0xce, 0xe9, 0x8e, 0x9b, 0x12, 0xe9, 0x19, 0x7d,
-    0x50, 0x86, 0xcb, 0x9b, 0x50, 0x72, 0x19, 0xee,
-    0x95, 0xdb, 0x11, 0x3a, 0x91, 0x76, 0x78, 0xb2,
-    0x73, 0xbe, 0xd6, 0xb8, 0xe3, 0xc1, 0x74, 0x3b,
-    0x71, 0x16, 0xe6, 0x9e, 0x22, 0x22, 0x95, 0x16,
-    0x3f, 0xf1, 0xca, 0xa1, 0x68, 0x1f, 0xac, 0x09,
-    0x12, 0x0e, 0xca, 0x30, 0x75, 0x86, 0xe1, 0xa7
-};
-
 static void check_atc(QCIRig *r, int64_t hits, int64_t misses,
                       int64_t refusals)
 {
@@ -100,26 +78,26 @@ static void check_known_answer(QCIRig *r, bool cached)
     uint64_t from = qci_expose(r, 0, src, PAGE, QCV_READ);
     uint64_t to = qci_expose(r, 0, dst, PAGE, QCV_RW);
 
-    qtest_memwrite(r->q.qts, src, plain, sizeof(plain));
-    qct_encrypt(r->q.t[0], from, to, sizeof(plain));
+    qtest_memwrite(r->q.qts, src, qct_plain, sizeof(qct_plain));
+    qct_encrypt(r->q.t[0], from, to, sizeof(qct_plain));
     check_no_fault(r);
     if (cached) {
         qci_check_ram_filled(r, dst, QCI_OLD, PAGE);
         g_assert_cmpuint(qci_owned(r, 0, dst, PAGE), ==, 1);
         g_assert_cmpuint(qci_owned_all(r, 0), ==, 1);
     } else {
-        qci_check_ram(r, dst, cipher, sizeof(cipher));
+        qci_check_ram(r, dst, qct_cipher, sizeof(qct_cipher));
         g_assert_cmpuint(qci_owned_all(r, 0), ==, 0);
     }
-    qct_check_memory(&r->q, dst, cipher, sizeof(cipher));
+    qct_check_memory(&r->q, dst, qct_cipher, sizeof(qct_cipher));
     qct_check_filled(&r->q, dst + 64, QCI_OLD, PAGE - 64);
 
     /* The IV, too, is read by address. */
     check_atc(r, 0, cached ? 3 : 0, 0);
-    qct_encrypt(r->q.t[0], from, to + 64, sizeof(plain));
+    qct_encrypt(r->q.t[0], from, to + 64, sizeof(qct_plain));
     check_atc(r, cached ? 3 : 0, cached ? 3 : 0, 0);
     g_assert_cmpint(qci_atc(r, 0, "held"), ==, cached ? 3 : 0);
-    qct_check_memory(&r->q, dst + 64, cipher, sizeof(cipher));
+    qct_check_memory(&r->q, dst + 64, qct_cipher, sizeof(qct_cipher));
 }
 
 static void run_known_answer(const QCIMode *mode, bool cached)
@@ -943,13 +921,14 @@ static void test_viommu(void)
     viommu_start(&r);
     src = qct_alloc_filled(&r.q, PAGE, 0);
     dst = qct_alloc_filled(&r.q, 2 * PAGE, QCI_OLD);
-    qtest_memwrite(r.q.qts, src, plain, sizeof(plain));
+    qtest_memwrite(r.q.qts, src, qct_plain, sizeof(qct_plain));
     viommu_map(&r, from, src, PAGE, VIRTIO_IOMMU_MAP_F_READ);
     viommu_map(&r, to, dst, PAGE, VIRTIO_IOMMU_MAP_F_READ |
                VIRTIO_IOMMU_MAP_F_WRITE);
 
-    qct_encrypt(r.q.t[0], from, to, sizeof(plain));
-    g_assert_cmpmem(r.ram + dst, sizeof(cipher), cipher, sizeof(cipher));
+    qct_encrypt(r.q.t[0], from, to, sizeof(qct_plain));
+    g_assert_cmpmem(r.ram + dst, sizeof(qct_cipher), qct_cipher,
+                    sizeof(qct_cipher));
     /* Not mapped, to be read only, half of it */
     qct_check_filled(&r.q, dst + PAGE, QCI_OLD, PAGE);
     g_assert_cmpuint(qct_crypt_to(r.q.t[0], to + PAGE, to, 64), ==,
@@ -961,7 +940,7 @@ static void test_viommu(void)
     g_assert_cmpuint(qct_crypt_to(r.q.t[0], from, to + PAGE - 64, 128), ==,
                      VIRTIO_CRYPTO_ERR);
     qct_check_filled(&r.q, dst + 64, QCI_OLD, 2 * PAGE - 64);
-    qct_check_memory(&r.q, src, plain, sizeof(plain));
+    qct_check_memory(&r.q, src, qct_plain, sizeof(qct_plain));
 
     /* Stale */
     viommu_unmap(&r, to, PAGE);

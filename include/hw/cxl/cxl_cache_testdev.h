@@ -81,8 +81,8 @@
 /*
  * 0, or a negative errno of Linux: -EPERM (-1) the line's state or the mode
  * forbids it, -EIO (-5) failed or (READ, WRITE) poisoned, -EAGAIN (-11) and
- * -EBUSY (-16) ask again, -EFAULT (-14) READ or WRITE of what is not RAM,
- * -EINVAL (-22) an argument is out of range.
+ * -EBUSY (-16) ask again, -EACCES (-13) outside "window", -EFAULT (-14) READ or
+ * WRITE of what is not RAM, -EINVAL (-22) an argument is out of range.
  */
 #define CCT_RESULT              0x030   /* 32 RO, signed */
 #define CCT_STATUS              0x034   /* 32 RO: of the line, afterwards */

@@ -150,6 +150,8 @@ typedef struct QCTRig {
 /* NIST SP 800-38A, F.2.1: CBC-AES128.Encrypt */
 extern const uint8_t qct_key[16];
 extern const uint8_t qct_iv[16];
+extern const uint8_t qct_plain[64];
+extern const uint8_t qct_cipher[64];
 
 /**
  * qct_rig_boot: start a machine, but not its devices
