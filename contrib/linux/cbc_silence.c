@@ -13,6 +13,7 @@
 #include <linux/device.h>
 #include <linux/interrupt.h>
 #include <linux/io.h>
+#include <linux/iommu.h>
 #include <linux/pci.h>
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
@@ -86,6 +87,19 @@ bool silence_is_broken(struct virtio_device *vdev)
 	return !queue || virtqueue_is_broken(queue);
 }
 
+/* What the device knows by an address of its own; NULL if that is no memory */
+static void *device_to_virt(struct virtio_device *vdev, __virtio64 addr)
+{
+	phys_addr_t phys = virtio64_to_cpu(vdev, addr);
+	struct iommu_domain *domain = NULL;
+
+	if (virtio_has_feature(vdev, VIRTIO_F_ACCESS_PLATFORM))
+		domain = iommu_get_domain_for_dev(vdev->dev.parent);
+	if (domain)
+		phys = iommu_iova_to_phys(domain, phys);
+	return phys ? phys_to_virt(phys) : NULL;
+}
+
 /*
  * The last descriptor of a request is that of its status.  False: it is not
  * known where in memory that is.
@@ -94,20 +108,22 @@ static bool fail_status(struct virtio_device *vdev, const struct vring *ring,
 			u16 head)
 {
 	struct vring_desc *desc = &ring->desc[head % ring->num];
+	u8 *status;
 	u32 len;
 
-	if (virtio_has_feature(vdev, VIRTIO_F_ACCESS_PLATFORM))
-		return false;
 	if (virtio16_to_cpu(vdev, desc->flags) & VRING_DESC_F_INDIRECT) {
 		len = virtio32_to_cpu(vdev, desc->len);
-		desc = phys_to_virt(virtio64_to_cpu(vdev, desc->addr));
+		desc = device_to_virt(vdev, desc->addr);
+		if (!desc)
+			return false;
 		desc += len / sizeof(*desc) - 1;
 	}
 	while (virtio16_to_cpu(vdev, desc->flags) & VRING_DESC_F_NEXT)
 		desc = &ring->desc[virtio16_to_cpu(vdev, desc->next)];
-	*(u8 *)phys_to_virt(virtio64_to_cpu(vdev, desc->addr)) =
-		VIRTIO_CRYPTO_ERR;
-	return true;
+	status = device_to_virt(vdev, desc->addr);
+	if (status)
+		*status = VIRTIO_CRYPTO_ERR;
+	return status;
 }
 
 static bool is_control(struct virtqueue *queue)
