@@ -27,7 +27,7 @@ read -ra glib < <(pkg-config --cflags --libs glib-2.0)
     -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
     -I"$TOP/tests/quick" -I"$TOP/include" -I"$TOP" \
     "$TOP/tests/fuzz/cxl-cache-fuzz.c" "$TOP/tests/unit/cxl-cache-world.c" \
-    "$TOP"/hw/cxl/cxl_cache_*.c "${glib[@]}" -o "$out/cxl-cache-fuzz"
+    "$TOP"/hw/cxl/cache/*.c "${glib[@]}" -o "$out/cxl-cache-fuzz"
 
 say "fuzz-cache: $seconds s"
 cd "$out" || exit

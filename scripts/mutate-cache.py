@@ -25,9 +25,18 @@ PARTS = ['meson.build', 'hw', 'include', 'backends', 'tests', 'docs']
 EXPLORE = 'test-cxl-cache-explore'
 TIMEOUT = 120
 
-DEV = 'hw/cxl/cxl_cache_dev.c'
-HOME = 'hw/cxl/cxl_cache_home.c'
-TABLES = 'hw/cxl/cxl_cache_tables.c'
+ARRAY = 'hw/cxl/cache/array.c'
+REQUEST = 'hw/cxl/cache/dev_request.c'
+RECEIVE = 'hw/cxl/cache/dev_receive.c'
+DEV_H = 'hw/cxl/cache/dev.h'
+FILTER = 'hw/cxl/cache/snoop_filter.c'
+HOME_RX = 'hw/cxl/cache/home_rx.c'
+HOME_TX = 'hw/cxl/cache/home_tx.c'
+HOME_H = 'hw/cxl/cache/home.h'
+ISOLATE = 'hw/cxl/cache/home_isolate.c'
+BLOCK = 'hw/cxl/cache/block.c'
+TABLES = 'hw/cxl/cache/tables_dev.c'
+HOST = 'hw/cxl/cache/tables_home.c'
 LINK = 'include/hw/cxl/cxl_cache_link.h'
 
 # The first ones are what models of CXL.cache are known to get wrong.
@@ -35,25 +44,26 @@ KNOWN = 7
 
 # Faults: name, file, the line, what it becomes
 FAULTS = [
-    ("a host's write does not snoop", HOME,
-     '[CXL_CACHE_HOST_WRITE] = CXL_CACHE_ASK_INV,',
-     '[CXL_CACHE_HOST_WRITE] = CXL_CACHE_ASK_NONE,'),
+    ("a host's write does not snoop", HOST,
+     '"host writes", WRITE, INV)', '"host writes", WRITE, NONE)'),
     ('RspIFwdM is taken for RspIHitSE', TABLES,
      'SNP_ALL, .data = true, .dirty = true),', 'SNP_ALL, .data = true),'),
-    ('a clean line is written back', HOME,
-     '} else if (!rule->evict) {', '} else {'),
-    ('Bogus is ignored by the home', HOME,
-     '} else if (owner && !tx->failed &&', '} else if (!tx->failed &&'),
-    ('GO before the snoop response', HOME,
+    ('a clean line is written back', HOST,
+     'GOT(GONE,    0,  ', 'GOT(GONE, DO(WRITE),'),
+    ('Bogus is ignored by the home', HOST,
+     'GOT(GONE_BOGUS, NONE,', 'GOT(GONE_BOGUS, DO(WRITE) | NONE,'),
+    ('GO before the snoop response', HOME_TX,
      'if (!(tx->ask | tx->wait | tx->fwd)) {',
      'if (!tx->ask && !tx->fwd) {'),
     ('SnpCur makes M shared, nothing is written', TABLES,
      'CELL(M,    V_FWD_V,  M,', 'CELL(M,    V_FWD_V,  S,'),
-    ("the host's access is not taken away", HOME,
-     'return tx_settle_access(home, tx);', 'return true;'),
+    ("the host's access is not taken away", HOME_TX,
+     """CXL_CACHE_SF_USED);
+    return tx_settle_access(home, tx);""", """CXL_CACHE_SF_USED);
+    return true;"""),
 
     # Snoops
-    ('an evict that was snooped is not bogus', DEV,
+    ('an evict that was snooped is not bogus', RECEIVE,
      """cached && cxl_cache_may(way_state(dev, r->way),
                                       CXL_CACHE_P_BOGUS));""", 'false);'),
     ('MIA: SnpCur makes the evict bogus', TABLES,
@@ -79,7 +89,7 @@ FAULTS = [
      'CELL(IMD,  I_FWD_M,  IMDI, R(I_FWD_M), FWD, INF)'),
     ('SEA: SnpInv keeps the shared copy', TABLES,
      'CELL(SEA,  I_HIT_SE, IEA,', 'CELL(SEA,  I_HIT_SE, SEA,'),
-    ('a snoop passes a GO', DEV, 'if (behind_go(dev, msg)) {', 'if (0) {'),
+    ('a snoop passes a GO', RECEIVE, 'if (behind_go(dev, msg)) {', 'if (0) {'),
     ('order of GO and snoop is lost in the link', LINK,
      '.order = link->ch[CXL_CACHE_H2D_RSP].tail,', '.order = 0,'),
 
@@ -90,28 +100,38 @@ FAULTS = [
      '[CXL_CACHE_IMDS] = CXL_CACHE_S,', '[CXL_CACHE_IMDS] = CXL_CACHE_M,'),
     ('GO-S after the data makes it E', TABLES,
      'GRANT(IXA,    S,    E,', 'GRANT(IXA,    E,    E,'),
-    ('GO-M for a clean line', HOME,
-     'bool forward = tx->dirty && home->forward_dirty && !others;',
-     'bool forward = home->forward_dirty && !others;'),
-    ('RdAny gets E while others share', HOME,
-     'return others ? CXL_CACHE_GO_S :',
-     'return others && forward ? CXL_CACHE_GO_S :'),
-    ('the home reads memory although data were forwarded', HOME,
+    ('GO-M for a clean line', HOME_TX,
+     'return tx->dirty && home->forward_dirty ?',
+     'return home->forward_dirty ?'),
+    ('RdAny gets E while others share', HOST,
+     """IF(FORWARD,  HEIR | DATA,             GO, M),
+               IF(SHARED,   SHARER | DATA,           GO, S),""",
+     """IF(FORWARD,  HEIR | DATA,             GO, M),
+               IF(SHARED,   OWNER | DATA,            GO, E),"""),
+    ('the home reads memory although data were forwarded', HOME_TX,
      'if (tx->have) {', 'if (0) {'),
-    ('forwarded data are not written when GO-E is granted', HOME,
-     'if (grant != CXL_CACHE_GO_M) {', 'if (0) {'),
-    ('an owner is entered as a sharer', HOME,
+    ('forwarded data are not written when GO-E is granted', HOST,
+     '#define OWNER   (DO(WRITE_BACK) | DO(OWNER))',
+     '#define OWNER   DO(OWNER)'),
+    ('an owner is entered as a sharer', HOME_TX,
      'word = (word & ~CXL_CACHE_SF_DEVS) | CXL_CACHE_SF_EXCL;',
      'word = word & ~CXL_CACHE_SF_DEVS;'),
-    ('a failed read is granted', HOME,
-     'tx->rsp_data = tx->failed ? CXL_CACHE_GO_ERR : grant;',
-     'tx->rsp_data = grant;'),
-    ('a failed read has data', HOME,
+    ('a failed read is granted', HOST,
+     """IF(SHARED,   SHARER | DATA,           GO, S),
+               IF(NOT_KEPT, NONE | DO(COUNT) | DATA, GO, I),
+               IF(ERROR,    FAIL | DO(SEND),         GO, ERR, DECODE))
+    END,
+    ROW(RD_ANY""", """IF(SHARED,   SHARER | DATA,           GO, S),
+               IF(NOT_KEPT, NONE | DO(COUNT) | DATA, GO, I),
+               IF(ERROR,    FAIL | DO(SEND),         GO, S, DECODE))
+    END,
+    ROW(RD_ANY"""),
+    ('a failed read has data', HOME_TX,
      '*data = tx->failed ? all_ones : tx->data;', '*data = tx->data;'),
 
-    ("the host's refusal is ignored", HOME,
+    ("the host's refusal is ignored", HOME_TX,
      'return access > tx->access;', 'return true;'),
-    ('a line that is not cacheable is granted', HOME,
+    ('a line that is not cacheable is granted', HOME_RX,
      '!tx->failed && (mem & need) == need;', '!tx->failed && need;'),
 
     # Snoop filter
@@ -124,32 +144,20 @@ FAULTS = [
      """.keeps = true, .excl = true,
           .data = true),""", """.keeps = true, .excl = true,
           .data = true, .dirty = true),"""),
-    ('a victim of the snoop filter is not written back', HOME,
-     """        tx_write_back(home, tx);
-        settle_back_invalidation(home, tx);""",
-     '        settle_back_invalidation(home, tx);'),
-    ('a clean evict stays in the snoop filter', HOME,
-     """        tx->rsp_data = CXL_CACHE_GO_I;
-    }
-    sf_remove_self(home, tx);""",
-     """        tx->rsp_data = CXL_CACHE_GO_I;
-    }"""),
-    ('CacheFlushed leaves the snoop filter as it is', HOME,
-     """            continue;
-        }
-        sf_write(home, e, *e & ~(1ULL << dev));
-        if (sf_access(*e) != before) {
-            home->ops->host_access(home->opaque, line, sf_access(*e));
-        }
-    }
-    send_rsp(""", """            continue;
-        }
-        (void)before, (void)line;
-    }
-    send_rsp("""),
-    ('CacheFlushed passes open snoops', HOME,
+    ('a victim of the snoop filter is not written back', HOST,
+     """"back-invalidation", ANY, INV)
+        SETTLE(IF(NOT_KEPT, DO(WRITE_BACK) | DO(ACCESS)""",
+     """"back-invalidation", ANY, INV)
+        SETTLE(IF(NOT_KEPT, DO(ACCESS)"""),
+    ('a clean evict stays in the snoop filter', HOST,
+     """"CleanEvictNoData", ANY, NONE)
+        SETTLE(IF(NOT_KEPT, NONE, """, """"CleanEvictNoData", ANY, NONE)
+        SETTLE(IF(NOT_KEPT, 0, """),
+    ('CacheFlushed leaves the snoop filter as it is', HOST,
+     'DO(FORGET), ', '0, '),
+    ('CacheFlushed passes open snoops', HOME_RX,
      'if (d->snoops || d->open || !can_send(', 'if (d->open || !can_send('),
-    ('CacheFlushed passes forwarded data', HOME,
+    ('CacheFlushed passes forwarded data', HOME_RX,
      'home->dev[dev].snoops -= !(tx->fwd & bit);',
      'home->dev[dev].snoops -= 1 + 0 * !(tx->fwd & bit);'),
 
@@ -157,66 +165,67 @@ FAULTS = [
     ('RdOwn from S', TABLES,
      """.legal = ST(I), .pending = { [CXL_CACHE_I] = CXL_CACHE_IXAD },
         .go = GO(E) | GO(M) | GO(I) | GO(ERR), .h2d_data = true,
-        .cacheable = true, .ask = CXL_CACHE_ASK_INV,""",
+        .cacheable = true,
+        .use = "read, to write"),""",
      """.legal = ST(I) | ST(S),
         .pending = { CXL_CACHE_IXAD, CXL_CACHE_IXAD },
         .go = GO(E) | GO(M) | GO(I) | GO(ERR), .h2d_data = true,
-        .cacheable = true, .ask = CXL_CACHE_ASK_INV,"""),
+        .cacheable = true,
+        .use = "read, to write"),"""),
     ('CleanEvictNoData from M', TABLES,
      """.legal = ST(E) | ST(EN) | ST(S),
         .pending = { [CXL_CACHE_E]""", """.legal = ST(E) | ST(EN) | ST(S) | ST(M),
         .pending = { [CXL_CACHE_M] = CXL_CACHE_EIA, [CXL_CACHE_E]"""),
-    ('CLFlush asks nobody', TABLES,
-     """.go = GO(I) | GO(ERR), .overlap = true,
-        .ask = CXL_CACHE_ASK_INV,""",
-     '.go = GO(I) | GO(ERR), .overlap = true,'),
-    ('WrInv shares instead of invalidating', TABLES,
-     """.ask = CXL_CACHE_ASK_INV,
-        .use = "write any bytes""", """.ask = CXL_CACHE_ASK_DATA,
-        .use = "write any bytes"""),
-    ('RdCurr asks nobody', TABLES, '.ask = CXL_CACHE_ASK_CUR,', ''),
-    ('a read overlaps a write past the cache', DEV,
+    ('CLFlush asks nobody', HOST,
+     '"CLFlush", READ, INV)', '"CLFlush", READ, NONE)'),
+    ('WrInv shares instead of invalidating', HOST,
+     '"WrInv", WRITE, INV)', '"WrInv", WRITE, DATA)'),
+    ('RdCurr asks nobody', HOST,
+     '"RdCurr", READ, CUR)', '"RdCurr", READ, NONE)'),
+    ('a read overlaps a write past the cache', REQUEST,
      'if (rule->cacheable && uncached_out(dev, req->line)) {', 'if (0) {'),
-    ('a second transaction of a line', HOME,
-     """    if (line_busy(home, msg->line)) {
+    ('a second transaction of a line', HOME_RX,
+     """    if (tx_find(home, msg->line)) {
         return false;""", """    if (0) {
         return false;"""),
-    ('a modified line may be dropped', DEV,
+    ('a modified line may be dropped', ARRAY,
      """!cxl_cache_may(state, CXL_CACHE_P_STABLE) ||
         cxl_cache_may(state, CXL_CACHE_P_DIRTY)) {""",
      '!cxl_cache_may(state, CXL_CACHE_P_STABLE)) {'),
-    ('half of a line without data is written', DEV,
+    ('half of a line without data is written', ARRAY,
      'full ? CXL_CACHE_P_FILL : CXL_CACHE_P_WRITE', 'CXL_CACHE_P_FILL'),
-    ('a victim in M leaves as a clean line', DEV,
+    ('a victim in M leaves as a clean line', REQUEST,
      """if (state == CXL_CACHE_M) {
         return CXL_CACHE_DIRTY_EVICT;""", """if (state == CXL_CACHE_M) {
         return CXL_CACHE_CLEAN_EVICT_NO_DATA;"""),
-    ('a store leaves the line E', DEV,
+    ('a store leaves the line E', ARRAY,
      'set_state(dev, way, CXL_CACHE_M);', '(void)0;'),
 
     # Writes
-    ('byte enables are forgotten', DEV,
+    ('byte enables are forgotten', REQUEST,
      '.be = rule->partial ? req->be : CXL_CACHE_BE_ALL,',
      '.be = CXL_CACHE_BE_ALL,'),
-    ('a weakly ordered write is done before ExtCmp', DEV,
+    ('a weakly ordered write is done before ExtCmp', RECEIVE,
      'if (!rsp_effect[msg->opcode].last || ext_cmp_due) {',
      'if (!rsp_effect[msg->opcode].last && !ext_cmp_due) {'),
-    ('a write is lost, and acknowledged', HOME,
-     '} else if (!tx->failed &&\n               !tx_write(home, tx, data, '
-     'msg->be, msg->poison,\n                         CXL_CACHE_WRITE_NEW)) {',
-     '} else if (0) {'),
-    ('a write where nothing is writable gets a GO', HOME,
-     """} else if (tx->failed) {
-        tx->rsp = CXL_CACHE_GO_ERR_WRITE_PULL;""", """} else if (0) {
-        tx->rsp = CXL_CACHE_GO_ERR_WRITE_PULL;"""),
+    ('a write is lost, and acknowledged', HOST,
+     'GOT(NEW,     DO(WRITE),               GO, I),',
+     'GOT(NEW,     0,                       GO, I),'),
+    ('a write where nothing is writable gets a GO', HOST,
+     """ROW(I_TO_M_WR, "ItoMWr", WRITE, INV)
+        SETTLE(IF(NOT_KEPT, NONE,                    GO_WRITE_PULL, NO),
+               IF(ERROR,    FAIL,                    GO_ERR_WRITE_PULL, NO,""",
+     """ROW(I_TO_M_WR, "ItoMWr", WRITE, INV)
+        SETTLE(IF(NOT_KEPT, NONE,                    GO_WRITE_PULL, NO),
+               IF(ERROR,    FAIL,                    GO_WRITE_PULL, NO,"""),
 
     # Poison
-    ('poison is lost in an evict', DEV,
+    ('poison is lost in an evict', RECEIVE,
      'cached ? way_poison(dev, r->way) : r->poison,',
      'cached ? false : r->poison,'),
-    ('poison is lost on the way to a reader', HOME,
+    ('poison is lost on the way to a reader', HOME_TX,
      'msg->poison = tx->poison && !tx->failed;', 'msg->poison = false;'),
-    ('a whole store leaves the poison', DEV,
+    ('a whole store leaves the poison', ARRAY,
      """    if (full) {
         set_poison(dev, way, false);
     }""", ''),
@@ -226,27 +235,104 @@ FAULTS = [
      '    link->ch[channel].freed++;\n', ''),
     ('a credit is spent twice', LINK, '    ch->credits--;\n    *msg',
      '    ch->credits -= ch->credits > 1 ? 2 : 1;\n    *msg'),
-    ('snoops without a credit are forgotten', HOME,
+    ('snoops without a credit are forgotten', HOME_TX,
      'set_stalled(home, tx, tx->ask);', 'set_stalled(home, tx, false);'),
-    ('answers without a credit are forgotten', HOME,
+    ('answers without a credit are forgotten', HOME_TX,
      'set_stalled(home, tx, true);', 'set_stalled(home, tx, false);'),
-    ('data that came before their response are awaited', HOME,
+    ('data that came before their response are awaited', HOME_RX,
      'tx->fwd |= bit & ~tx->early;', 'tx->fwd |= bit;'),
-    ('a snoop waits for a credit of D2H Req', DEV,
+    ('a snoop waits for a credit of D2H Req', RECEIVE,
      'if (!cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_RSP) ||',
      'if (!cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_REQ) ||\n'
      '        !cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_RSP) ||'),
-    ('data are staged in any line', DEV,
+    ('data are staged in any line', ARRAY,
      'if (way_state(dev, way) != CXL_CACHE_EN) {', 'if (way < 0) {'),
-    ('a line stays staged', DEV,
+    ('a line stays staged', DEV_H,
      'uint64_t tag = dev->tags[way] & ~CXL_CACHE_TAG_STAGED;',
      'uint64_t tag = dev->tags[way];'),
-    ('staged data make the line modified', DEV,
+    ('staged data make the line modified', ARRAY,
      'dev->tags[way] |= CXL_CACHE_TAG_STAGED;',
      'set_state(dev, way, CXL_CACHE_M);'),
-    ('a device that yields keeps the line modified', DEV,
+    ('SnpData invalidates, but the line stays modified', RECEIVE,
      '&cxl_cache_snoop_rules[CXL_CACHE_SNP_INV][state] : rule;',
      '&cxl_cache_snoop_rules[CXL_CACHE_SNP_CUR][state] : rule;'),
+
+    # Cells of the host's tables
+    ('a transaction ends before its pull', HOST,
+     'ON(PULLING,  PULL,   AWAIT)', 'ON(PULLING,  FREE,   CLOSE)'),
+    ('who waits for room is not told', HOST,
+     """[CXL_CACHE_TX_SNOOP] = {
+        ON(SNOOPED,  ANSWER, SETTLE),""", """[CXL_CACHE_TX_SNOOP] = {
+        ON(SNOOPED,  ANSWER, AWAIT),"""),
+    ('with no room the request goes on', HOST,
+     'ON(FULL,     WAIT,   EVICT)', 'ON(FULL,     SNOOP,  ASK)'),
+    ('a pull that is isolated poisons nothing', HOST,
+     'ON(ISOLATED, FREE,   POISON)', 'ON(ISOLATED, FREE,   DROP)'),
+    ('the data of a pull end it', HOST,
+     'ON(DATA,     FINISH, TAKE)', 'ON(DATA,     FREE,   CLOSE)'),
+    ('RdShared of a modified line is not written back', HOST,
+     '#define SHARER  (DO(WRITE_BACK) | DO(SHARER))',
+     '#define SHARER  DO(SHARER)'),
+    ('a line that others share is owned by RdShared', HOST,
+     """IF(FORWARD,  SHARER | DATA,           GO, S),
+               IF(SHARED,   SHARER | DATA, """,
+     """IF(FORWARD,  SHARER | DATA,           GO, S),
+               IF(SHARED,   OWNER | DATA, """),
+    ('GO-M is written back as well', HOST,
+     '#define HEIR    DO(OWNER)', '#define HEIR    OWNER'),
+    ('RdOwnNoData inherits what it was not given', HOST,
+     'IF(FORWARD,  OWNER,                   GO, E)',
+     'IF(FORWARD,  HEIR,                    GO, E)'),
+    ('RdOwnNoData is granted against the host', HOST,
+     """IF(FORWARD,  OWNER,                   GO, E),
+               IF(NOT_KEPT, FAIL,                    GO, ERR, DECODE)""",
+     """IF(FORWARD,  OWNER,                   GO, E),
+               IF(NOT_KEPT, NONE,                    GO, E)"""),
+    ('a DirtyEvict stays in the snoop filter', HOST,
+     'GOT(OWNED,   DO(WRITE) | NONE, ', 'GOT(OWNED,   DO(WRITE), '),
+    ('a DirtyEvict is not written', HOST,
+     'GOT(OWNED,   DO(WRITE) | NONE, ', 'GOT(OWNED,   NONE, '),
+    ('lost dirty data are not reported', HOST,
+     'BAD(DIRTY_LOST)', 'NEVER'),
+    ('what no owner writes back is not reported', HOST,
+     'BAD(NOT_OWNER)', 'NEVER'),
+    ('WrInv that failed gets GO-I', HOST,
+     'GOT(DROPPED, DO(FAIL),                GO, ERR)',
+     'GOT(DROPPED, DO(FAIL),                GO, I)'),
+    ('CleanEvict is pulled, wanted or not', HOST,
+     'GO_WRITE_PULL_DROP, NO),', 'GO_WRITE_PULL, NO),'),
+    ("the host's flush leaves memory old", HOST,
+     """"host flushes", ANY, INV)
+        SETTLE(IF(NOT_KEPT, DO(WRITE_BACK) | DO(ACCESS)""",
+     """"host flushes", ANY, INV)
+        SETTLE(IF(NOT_KEPT, DO(ACCESS)"""),
+    ("the host's write goes nowhere", HOST,
+     'DO(WRITE_BACK) | DO(WRITE) | DO(ACCESS),',
+     'DO(WRITE_BACK) | DO(ACCESS),'),
+    ('an orphan keeps its entry', HOST,
+     """"orphan", ANY, NONE)
+        SETTLE(IF(NOT_KEPT, NONE, """, """"orphan", ANY, NONE)
+        SETTLE(IF(NOT_KEPT, 0, """),
+
+    # Cost
+    ('a block is written when it is made', BLOCK,
+     'raw = size <= SIZE_MAX - extra ? calloc(1, size + extra) : NULL;',
+     'raw = malloc(size + extra);\n    memset(raw, 0, size + extra);'),
+    ('no memory is not noticed', BLOCK,
+     'if (!raw) {', 'if (0) {'),
+    ('a walk looks at every span', FILTER,
+     'span = cxl_cache_next_mark(&marks, span);',
+     'span = span * CXL_CACHE_SF_SPAN < (size_t)home->sf_sets * '
+     'home->sf_ways ?\n               span : CXL_CACHE_NO_SPAN;'),
+    ('a walk goes on when nothing is left', FILTER,
+     'while (home->sf_lines[dev]) {', 'while (1) {'),
+    ('a device is entered without a mark', HOME_H,
+     'cxl_cache_sf_mark(home, dev, span);\n        }', '}'),
+    ('sets in use have no ages', ARRAY,
+     'dev->tags[i] = (uint64_t)(i % dev->ways) << CXL_CACHE_TAG_AGE_SHIFT;',
+     'dev->tags[i] = 0;'),
+    ('a reset forgets to look at lines', ARRAY,
+     'memset(&dev->tags[first], 0, (end - first) * sizeof(*dev->tags));', ';'),
 ]
 
 # A test that compares the tables with a copy of them proves nothing here.

@@ -25,7 +25,7 @@
 
 #include "qemu/osdep.h"
 #include <time.h>
-#include "hw/cxl/cxl_cache_internal.h"
+#include "hw/cxl/cache/internal.h"
 
 #define ROUNDS      9
 #define BATCH       32

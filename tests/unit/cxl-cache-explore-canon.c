@@ -12,7 +12,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "hw/cxl/cxl_cache_internal.h"
+#include "hw/cxl/cache/internal.h"
 #include "cxl-cache-explore.h"
 
 /* Blocks */
@@ -236,6 +236,9 @@ static void canon_dev(CXLCacheDev *dev)
 {
     unsigned i;
 
+    /* Nobody can tell whether the sets were in use before. */
+    g_assert(dev->ways == 1 && dev->sets <= CXL_CACHE_SET_SPAN);
+    cxl_cache_mark(&dev->used, 0);
     for (i = 0; i < dev->ways * dev->sets; i++) {
         if (!way_has_data(dev, i)) {
             memset(&dev->data[i], 0, sizeof(dev->data[i]));
@@ -251,9 +254,23 @@ static void canon_dev(CXLCacheDev *dev)
     }
 }
 
+/* A mark without a line costs a look and no more. */
+static void canon_marks(CXLCacheHome *home)
+{
+    unsigned d;
+
+    g_assert(home->sf_mark_words == 1);
+    for (d = 0; d < DEVS; d++) {
+        g_assert(!home->sf_lines[d] || (home->sf_mark[d] & 1));
+        home->sf_mark[d] = home->sf_mark_any[d] = !!home->sf_lines[d];
+    }
+}
+
 static void canon_home(CXLCacheHome *home)
 {
     unsigned i;
+
+    canon_marks(home);
 
     for (i = 0; i < home->num_tx; i++) {
         CXLCacheTx *tx = &home->tx[i];

@@ -323,6 +323,14 @@ static void sent(void *opaque, CXLCacheChannelId channel,
     }
 }
 
+static void cell_seen(void *opaque, CXLCacheHomeTable table, unsigned row,
+                      unsigned cell)
+{
+    World *w = opaque;
+
+    w->home_cells[table][row] |= 1u << cell;
+}
+
 /* Set-up */
 
 World *world_new(const ExploreConfig *cfg)
@@ -334,13 +342,14 @@ World *world_new(const ExploreConfig *cfg)
     w->g = g_new0(Ghost, 1);
     w->home = cxl_cache_home_new(&cfg->home, &home_ops, w);
     g_assert_nonnull(w->home);
+    w->home->seen = cell_seen;
     for (i = 0; i < DEVS; i++) {
         CXLCacheDevConfig dev_cfg = {
             .size = cfg->cache_lines * CXL_CACHE_LINE_SIZE,
             .ways = cfg->cache_ways,
             .requests = cfg->reqs,
             .clean_evict = cfg->clean_evict,
-            .yield = cfg->yield,
+            .snp_data_invalidates = cfg->snp_data_invalidates,
         };
         CXLCacheLinkConfig link_cfg = {
             .flit = CXL_CACHE_FLIT_256B,

@@ -27,6 +27,7 @@
 
 #include "hw/cxl/cxl_cache_dev.h"
 #include "hw/cxl/cxl_cache_home.h"
+#include "hw/cxl/cache/internal.h"
 
 #define DEVS    2
 #define LINES   2
@@ -79,7 +80,7 @@ typedef struct ExploreConfig {
     unsigned cache_lines;
     unsigned cache_ways;
     CXLCacheCleanEvict clean_evict;
-    bool yield;
+    bool snp_data_invalidates;
     CXLCacheHomeConfig home;
     uint16_t depth;
     unsigned hold_credits;
@@ -145,7 +146,7 @@ typedef struct GhostDev {
     GhostReq req[MAX_REQS];
     GhostPull pull[MAX_TX];     /* by UQID */
     GhostSnoop snoop[LINES];
-    uint8_t dropped;            /* lines forgotten in silence */
+    uint8_t dropped;            /* lines forgotten, nobody told */
     uint8_t flushed;            /* CacheFlushed acknowledged, nothing since */
 } GhostDev;
 
@@ -237,6 +238,8 @@ struct World {
     char *broken;               /* the rule that was broken, or NULL */
     uint64_t opcodes[CXL_CACHE_NUM_CHANNELS];   /* opcodes seen, for a report */
     uint32_t cells[CXL_CACHE_SNP_CUR + 1];      /* states snooped, likewise */
+    /* Cells of the host's tables, likewise: by row */
+    uint32_t home_cells[CXL_CACHE_NUM_HOME_TABLES][CXL_CACHE_NUM_ROWS];
 };
 
 /* cxl-cache-explore-world.c */

@@ -59,6 +59,7 @@ typedef struct Packed {
 /* Seen by any search: must be everything in the end */
 static uint64_t seen_opcodes[CXL_CACHE_NUM_CHANNELS];
 static uint32_t seen_cells[CXL_CACHE_SNP_CUR + 1];
+static uint32_t seen_home[CXL_CACHE_NUM_HOME_TABLES][CXL_CACHE_NUM_ROWS];
 static unsigned searches_done;
 
 static uint64_t mix(uint64_t h)
@@ -380,6 +381,11 @@ static void test_search(gconstpointer opaque)
     for (i = 0; i < ARRAY_SIZE(seen_cells); i++) {
         seen_cells[i] |= s.w->cells[i];
     }
+    for (i = 0; i < CXL_CACHE_NUM_HOME_TABLES; i++) {
+        for (unsigned row = 0; row < CXL_CACHE_NUM_ROWS; row++) {
+            seen_home[i][row] |= s.w->home_cells[i][row];
+        }
+    }
     searches_done++;
     world_free(s.w);
     g_free(s.parent);
@@ -559,8 +565,8 @@ static const ExploreConfig small[] = {
         .clean_evict = CXL_CACHE_CLEAN_DATA,
     }, {
         .name = "victims-silent",
-        .bound = "likewise, and clean ones leave in silence, with room for 1 "
-                 "line in the snoop filter",
+        .bound = "likewise, and clean ones leave unannounced, with room for "
+                 "1 line in the snoop filter",
         .ops = { OP(RD_OWN) | OP(RD_SHARED), OP(RD_OWN) | OP(RD_SHARED) },
         .may = MAY_STORE, .decode = { OK, OK },
         TWO_LINES(1), HOME(1),
@@ -572,7 +578,14 @@ static const ExploreConfig small[] = {
         .ops = { SHARE | EVICTS, SHARE | EVICTS },
         .may = MAY_STORE | MAY_HOST_READ, .decode = { OK },
         ONE_LINE(1, 1), HOME(1, .forward_dirty = true),
-        .yield = true,
+        .snp_data_invalidates = true,
+    }, {
+        .name = "inherited",
+        .bound = "likewise, and one device takes such lines over by RdAny",
+        .ops = { SHARE | OP(RD_ANY), SHARE | OP(RD_ANY) },
+        .may = MAY_STORE, .decode = { OK },
+        ONE_LINE(1, 1), HOME(1, .forward_dirty = true),
+        .snp_data_invalidates = true,
     },
 };
 
@@ -629,7 +642,60 @@ static const ExploreConfig large[] = {
     },
 };
 
-/* Every message and every cell of the snoop table was met, or cannot be. */
+static void home_cell(const char *row, const char *cell, bool reachable,
+                      bool met)
+{
+    if (reachable != met) {
+        g_test_message("%s, %s: marked %s, was %s", row, cell,
+                       reachable ? "reachable" : "unreachable",
+                       met ? "met" : "never met");
+        g_test_fail();
+    }
+}
+
+/* Isolation is no step of the search: unit tests have it. */
+static void check_home_rules(void)
+{
+    unsigned p, ev;
+
+    for (p = 0; p < CXL_CACHE_NUM_TX_PHASES; p++) {
+        for (ev = 0; ev < CXL_CACHE_EV_ISOLATED; ev++) {
+            g_autofree char *phase = g_strdup_printf("phase %u", p);
+            g_autofree char *event = g_strdup_printf("event %u", ev);
+
+            home_cell(phase, event, cxl_cache_home_rules[p][ev].act,
+                      seen_home[CXL_CACHE_TABLE_RULES][p] & 1u << ev);
+        }
+    }
+}
+
+/* Every cell of the host's tables was used, or cannot be. */
+static void check_home_cells(void)
+{
+    unsigned row, i;
+
+    check_home_rules();
+    for (row = 0; row < CXL_CACHE_NUM_ROWS; row++) {
+        const CXLCacheHomeReq *r = &cxl_cache_home_reqs[row];
+
+        for (i = 0; i < CXL_CACHE_NUM_CASES; i++) {
+            g_autofree char *name = g_strdup_printf("case %u", i);
+
+            home_cell(r->name, name,
+                      r->settle[i].used && !r->settle[i].unreachable,
+                      seen_home[CXL_CACHE_TABLE_SETTLE][row] & 1u << i);
+        }
+        for (i = 0; i < CXL_CACHE_NUM_PULLS; i++) {
+            g_autofree char *name = g_strdup_printf("pulled data %u", i);
+
+            home_cell(r->name, name,
+                      r->pulled[i].used && !r->pulled[i].unreachable,
+                      seen_home[CXL_CACHE_TABLE_PULLED][row] & 1u << i);
+        }
+    }
+}
+
+/* Every message and every cell of the tables was met, or cannot be. */
 static void test_coverage(void)
 {
     const uint32_t *seen = seen_cells;
@@ -650,6 +716,7 @@ static void test_coverage(void)
             }
         }
     }
+    check_home_cells();
     for (snoop = CXL_CACHE_SNP_DATA; snoop <= CXL_CACHE_SNP_CUR; snoop++) {
         for (st = 0; st < CXL_CACHE_NUM_STATES; st++) {
             bool never = cxl_cache_snoop_rules[snoop][st].unreachable;

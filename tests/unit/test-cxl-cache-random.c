@@ -128,7 +128,8 @@ static const Run runs[] = {
             },
             .dev = {
                 .size = 64 * 64, .ways = 4, .requests = 64,
-                .clean_evict = CXL_CACHE_CLEAN_DATA, .yield = true,
+                .clean_evict = CXL_CACHE_CLEAN_DATA,
+                .snp_data_invalidates = true,
             },
             .link = { .depth = { 32, 32, 32, 32, 32, 32 },
                       .flit = CXL_CACHE_FLIT_256B },

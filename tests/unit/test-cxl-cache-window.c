@@ -66,7 +66,7 @@ void memory_region_init_io(MemoryRegion *mr, Object *owner,
     initializing->size = size;
 }
 
-unsigned cache_mem_trap_decode(CacheMemTrap *trap, uint64_t line)
+unsigned cache_mem_host_decode(CacheMemRegion *region, uint64_t line)
 {
     /* "With the lock held" */
     g_assert_cmpint(qemu_mutex_trylock(&reading->region.lock), !=, 0);

@@ -11,6 +11,8 @@
  */
 
 #include "qemu/osdep.h"
+#include <sys/resource.h>
+#include "cxl-cache-rst.h"
 #include "cxl-cache-world.h"
 
 #define V1 0x77001
@@ -1485,7 +1487,7 @@ static void test_yield(void)
     WorldConfig cfg = world_config(1);
     unsigned i;
 
-    cfg.dev.yield = true;
+    cfg.dev.snp_data_invalidates = true;
     for (i = 0; i < ARRAY_SIZE(cases); i++) {
         World *w = world_new(&cfg);
         const uint64_t *rsp = w->link[0]->stats->sent[CXL_CACHE_D2H_RSP];
@@ -3162,13 +3164,109 @@ static void test_isolate(void)
     world_free(w);
 }
 
-/* The documentation's tables are the code's. */
+/* What the largest filter and cache cost before anything is in them */
 
-static void emit_line(void *opaque, const char *text)
+static long resident_pages(void)
 {
-    g_string_append(opaque, text);
-    g_string_append_c(opaque, '\n');
+    g_autofree char *text = NULL;
+    long size, resident;
+
+    if (!g_file_get_contents("/proc/self/statm", &text, NULL, NULL) ||
+        sscanf(text, "%ld %ld", &size, &resident) != 2) {
+        return -1;
+    }
+    return resident;
 }
+
+static void test_large_resident(void)
+{
+    WorldConfig cfg = world_config(1);
+    long before = resident_pages(), after;
+    World *w;
+
+    if (before < 0) {
+        g_test_skip("needs /proc");
+        return;
+    }
+    cfg.home.sf_lines = 1 << 26;
+    cfg.home.sf_ways = 16;
+    cfg.dev.size = 1 << 28;
+    cfg.dev.ways = 16;
+    w = world_new(&cfg);
+    world_make(w, 0, 0, CXL_CACHE_M, V1);
+    cxl_cache_home_reset(w->home);
+    cxl_cache_dev_reset(w->dev[0]);
+    after = resident_pages();
+    /* Of 512 MiB of filter, 32 of tags, 256 of data; sanitizers add to it. */
+    g_assert_cmpint(after - before, <, (100 << 20) / 4096);
+    world_clear(w);
+    world_free(w);
+}
+
+/* Flush, isolation, reset: entries looked at, by entries that there are */
+static void test_large_walks(void)
+{
+    WorldConfig cfg = world_config(2);
+    const uint64_t *walked;
+    uint64_t before;
+    World *w;
+
+    cfg.home.sf_lines = 1 << 24;
+    cfg.home.sf_ways = 16;
+    w = world_new(&cfg);
+    walked = &cxl_cache_home_stats(w->home)->sf_walked;
+    world_make(w, 0, 0, CXL_CACHE_E, V1);
+    world_make(w, 0, 9, CXL_CACHE_S, V1);
+    world_make(w, 1, 5, CXL_CACHE_M, V2);
+    /* A device that forgets its lines in silence: the filter has them still. */
+    g_assert_true(cxl_cache_dev_drop(w->dev[0], world_line(0)));
+    g_assert_true(cxl_cache_dev_drop(w->dev[0], world_line(9)));
+    g_assert_cmpuint(cxl_cache_home_tracked(w->home), ==, 3);
+    world_do(w, 0, CXL_CACHE_CACHE_FLUSHED, 0, 0);
+    g_assert_cmpuint(cxl_cache_home_tracked(w->home), ==, 1);
+    g_assert_cmpuint(*walked, >=, 1);
+    g_assert_cmpuint(*walked, <=, 2 * 512);
+    /* What it had since is gone, by snoops: nobody looks. */
+    world_make(w, 0, 3, CXL_CACHE_E, V1);
+    world_host(w, CXL_CACHE_HOST_FLUSH, 3, 0);
+    before = *walked;
+    world_do(w, 0, CXL_CACHE_CACHE_FLUSHED, 0, 0);
+    g_assert_cmpuint(*walked, ==, before);
+    g_assert_cmpuint(cxl_cache_home_isolate(w->home, 1), ==, 1);
+    g_assert_cmpuint(cxl_cache_home_tracked(w->home), ==, 0);
+    g_assert_cmpuint(*walked - before, <=, 512);
+    before = *walked;
+    cxl_cache_home_reset(w->home);
+    g_assert_cmpuint(*walked, ==, before);
+    cxl_cache_dev_reset(w->dev[1]);
+    world_clear(w);
+    world_free(w);
+}
+
+/* AddressSanitizer asks: out of memory, it is to return NULL as others do. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
+/* More than there is memory for: an error, no crash */
+static void test_too_large(void)
+{
+    CXLCacheHomeConfig cfg = world_config(1).home;
+    struct rlimit old, low;
+
+    g_assert_cmpint(getrlimit(RLIMIT_AS, &old), ==, 0);
+    low = old;
+    low.rlim_cur = 1 << 20;
+    cfg.sf_lines = 1 << 30;
+    cfg.sf_ways = 16;
+    g_assert_cmpint(setrlimit(RLIMIT_AS, &low), ==, 0);
+    g_assert_null(cxl_cache_home_new(&cfg, NULL, NULL));
+    g_assert_cmpint(setrlimit(RLIMIT_AS, &old), ==, 0);
+}
+
+/* The documentation's tables are the code's. */
 
 static char *docs_path(void)
 {
@@ -3189,11 +3287,10 @@ static char *docs_path(void)
 
 static void test_docs(void)
 {
-    g_autoptr(GString) want = g_string_new(NULL);
+    g_autoptr(GString) want = cxl_cache_rst();
     g_autofree char *path = docs_path(), *have = NULL;
     g_autoptr(GError) err = NULL;
 
-    cxl_cache_tables_rst(emit_line, want);
     g_assert_cmpuint(want->len, >, 4000);
     g_file_get_contents(path, &have, NULL, &err);
     g_assert_no_error(err);
@@ -3266,6 +3363,9 @@ static const struct {
     { "T72-viral", test_t72 },
     { "dev/caching-off", test_caching_off },
     { "home/isolate", test_isolate },
+    { "large/resident", test_large_resident },
+    { "large/walks", test_large_walks },
+    { "large/no-memory", test_too_large },
 };
 
 static void add_matrix(void)
@@ -3286,6 +3386,12 @@ int main(int argc, char **argv)
 {
     unsigned i;
 
+    if (argc == 2 && !strcmp(argv[1], "--print-tables")) {
+        g_autoptr(GString) text = cxl_cache_rst();
+
+        fputs(text->str, stdout);
+        return 0;
+    }
     g_test_init(&argc, &argv, NULL);
     for (i = 0; i < ARRAY_SIZE(tests); i++) {
         g_autofree char *name = g_strdup_printf("/cxl-cache/%s", tests[i].name);

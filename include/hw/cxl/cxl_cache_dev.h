@@ -44,15 +44,16 @@ typedef enum CXLCacheCleanEvict {
  * @size: bytes of data, a multiple of @ways lines, sets a power of two
  * @ways: 1 to 16
  * @requests: outstanding at most, 1 to 4096; their CQIDs are 0 to this - 1
- * @yield: give up a modified line that the host reads (RspIFwdM), rather than
- *         keep it shared (RspSFwdM); for devices that do not read their results
+ * @snp_data_invalidates: give up a modified line on SnpData (RspIFwdM), rather
+ *         than keep it shared (RspSFwdM); for devices that do not read their
+ *         results
  */
 typedef struct CXLCacheDevConfig {
     uint64_t size;
     unsigned ways;
     unsigned requests;
     CXLCacheCleanEvict clean_evict;
-    bool yield;
+    bool snp_data_invalidates;
 } CXLCacheDevConfig;
 
 /**

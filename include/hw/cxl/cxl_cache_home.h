@@ -29,13 +29,6 @@
 
 typedef struct CXLCacheHome CXLCacheHome;
 
-/* What decode() may say of a line */
-enum {
-    CXL_CACHE_MEM_READ      = 1 << 0,
-    CXL_CACHE_MEM_WRITE     = 1 << 1,
-    CXL_CACHE_MEM_CACHEABLE = 1 << 2,   /* a device may keep it */
-};
-
 /* Why a line is written */
 typedef enum CXLCacheWriteWhy {
     CXL_CACHE_WRITE_BACK,       /* a modified line comes home */
@@ -139,13 +132,16 @@ typedef struct CXLCacheHomeStats {
     uint64_t back_invalidations;                /* the snoop filter was full */
     uint64_t write_backs;                       /* modified lines come home */
     uint64_t use_once;                          /* reads answered GO-I */
+    uint64_t sf_walked;                         /* entries, for a device's */
     uint64_t errors[CXL_CACHE_NUM_ERRS];
 } CXLCacheHomeStats;
 
 /**
  * cxl_cache_home_new: a home without devices
  *
- * Returns: NULL if @config is out of range.
+ * Its memory follows what is tracked, not what @config allows.
+ *
+ * Returns: NULL if @config is out of range, or if there is no such memory.
  */
 CXLCacheHome *cxl_cache_home_new(const CXLCacheHomeConfig *config,
                                  const CXLCacheHomeOps *ops, void *opaque);

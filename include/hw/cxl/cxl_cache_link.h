@@ -76,8 +76,8 @@ typedef struct CXLCacheLink {
 /**
  * cxl_cache_link_new: a link with all credits at their senders
  *
- * Returns: NULL if @config is out of range. One block of memory, but for its
- * statistics; free with cxl_cache_link_free().
+ * Returns: NULL if @config is out of range, or without memory. One block of it,
+ * but for its statistics; free with cxl_cache_link_free().
  */
 CXLCacheLink *cxl_cache_link_new(const CXLCacheLinkConfig *config);
 void cxl_cache_link_free(CXLCacheLink *link);

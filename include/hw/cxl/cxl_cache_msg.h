@@ -8,8 +8,9 @@
  * What is modelled: the six channels of CXL.cache between a device and its
  * host, every opcode with its encoding, and the fields of every message with
  * their widths in 68B and 256B flits (CXL r3.1 section 3.2, tables 3-20 to
- * 3-27). Plain C on glib: this file and the others named cxl_cache_* know
- * nothing of QEMU and use no thread, no lock and, once set up, no allocation.
+ * 3-27). Plain C on glib: this file, the others named cxl_cache_* and
+ * hw/cxl/cache/ know nothing of QEMU and use no thread, no lock and, once set
+ * up, no allocation.
  *
  * Addresses are *lines* throughout: bits 51:6 of the host physical address,
  * as the messages carry them (HPA >> CXL_CACHE_LINE_SHIFT).

@@ -5,9 +5,9 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Four tables say what the protocol does; the device (cxl_cache_dev.c) and the
- * host (cxl_cache_home.c) only walk them. They stand in the order of CXL r3.1
- * (tables 3-22/3-23/3-28 and 3-26), so that the two can be laid side by side.
+ * What the device does (tables_dev.c) and what the host does (tables_home.c).
+ * The code only walks them. They stand in the order of CXL r3.1 (section 3.2.4;
+ * tables 3-22/3-23/3-28 and 3-26), so that the two can be laid side by side.
  * Tests, the state space search and the documentation read the same tables.
  *
  * A rule that is not in the specification's text but follows from it, or was
@@ -94,14 +94,6 @@ typedef enum CXLCacheClass {
 #define CXL_CACHE_RSPS(op) (1u << CXL_CACHE_##op)
 #define CXL_CACHE_GOS(state) (1u << CXL_CACHE_GO_##state)
 
-/* What the host asks of other devices before it answers a D2H request. */
-typedef enum CXLCacheAsk {
-    CXL_CACHE_ASK_NONE,
-    CXL_CACHE_ASK_CUR,      /* SnpCur to the owner */
-    CXL_CACHE_ASK_DATA,     /* SnpData to the owner */
-    CXL_CACHE_ASK_INV,      /* SnpInv to everybody */
-} CXLCacheAsk;
-
 /**
  * CXLCacheReqRule: one row of tables 3-22, 3-23 and 3-28
  * @legal: states of the line at issue (the buried state rule)
@@ -111,7 +103,6 @@ typedef enum CXLCacheAsk {
  * @rsp: H2D responses other than a plain GO, a set of CXL_CACHE_RSPS()
  * @h2d_data, @d2h_data: 64 bytes cross the link
  * @partial: byte enables are allowed
- * @ask: what the host asks of the other devices first
  * @cacheable: the device gets a line, the snoop filter an entry
  * @evict: the device gives a line up
  * @overlap: more of these may be outstanding to one line (ordering rule O11)
@@ -124,7 +115,6 @@ typedef struct CXLCacheReqRule {
     uint8_t pending[CXL_CACHE_EN + 1];
     uint8_t go;
     uint16_t rsp;
-    uint8_t ask;
     bool h2d_data;
     bool d2h_data;
     bool partial;
@@ -202,13 +192,162 @@ typedef struct CXLCacheRspRule {
 
 extern const CXLCacheRspRule cxl_cache_rsp_rules[CXL_CACHE_D2H_RSP_CODES];
 
+/* The host's side: transactions */
+
+/* What decode() may say of a line */
+enum {
+    CXL_CACHE_MEM_READ      = 1 << 0,
+    CXL_CACHE_MEM_WRITE     = 1 << 1,
+    CXL_CACHE_MEM_CACHEABLE = 1 << 2,   /* a device may keep it */
+};
+
 /**
- * cxl_cache_tables_rst: the tables as reStructuredText
- * @emit: called with one line of text at a time, without its newline
- *
- * docs/system/devices/cxl-cache-tables.rst is this, and a test compares them.
+ * CXLCacheTxPhase: where a transaction is
  */
-void cxl_cache_tables_rst(void (*emit)(void *opaque, const char *text),
-                          void *opaque);
+typedef enum CXLCacheTxPhase {
+    CXL_CACHE_TX_FREE,
+    CXL_CACHE_TX_WAIT,          /* for room in the snoop filter */
+    CXL_CACHE_TX_SNOOP,         /* snoops to send, responses to come */
+    CXL_CACHE_TX_ANSWER,        /* GO, data or a pull to send */
+    CXL_CACHE_TX_PULL,          /* data of a write to come */
+    CXL_CACHE_TX_FINISH,        /* last response of a write to send */
+    CXL_CACHE_NUM_TX_PHASES
+} CXLCacheTxPhase;
+
+/**
+ * CXLCacheTxEvent: what moves a transaction on
+ */
+typedef enum CXLCacheTxEvent {
+    CXL_CACHE_EV_START,         /* it has room in the filter, or needs none */
+    CXL_CACHE_EV_FULL,          /* another line is where its entry could be */
+    CXL_CACHE_EV_ROOM,          /* that line has left */
+    CXL_CACHE_EV_SNOOPED,       /* no snoop, no forwarded data is due */
+    CXL_CACHE_EV_PULLING,       /* the answer is sent, it asks for data */
+    CXL_CACHE_EV_DATA,          /* those data have come */
+    CXL_CACHE_EV_SENT,          /* all is sent */
+    CXL_CACHE_EV_ISOLATED,      /* its device answers no more */
+    CXL_CACHE_NUM_TX_EVENTS
+} CXLCacheTxEvent;
+
+typedef enum CXLCacheTxAct {
+    CXL_CACHE_TX_NEVER,         /* such an event there is not */
+    CXL_CACHE_TX_ASK,           /* snoop whom the request's row says */
+    CXL_CACHE_TX_EVICT,         /* snoop that other line away */
+    CXL_CACHE_TX_SETTLE,        /* the request's cell of "settle", answer */
+    CXL_CACHE_TX_AWAIT,         /* nothing but the new phase */
+    CXL_CACHE_TX_TAKE,          /* the request's cell of "pulled", answer */
+    CXL_CACHE_TX_CLOSE,         /* its end; whoever waits is told */
+    CXL_CACHE_TX_ORPHAN,        /* go on, with nobody to be answered */
+    CXL_CACHE_TX_DROP,          /* its end; nobody is told */
+    CXL_CACHE_TX_POISON,        /* likewise; data that were due are lost */
+    CXL_CACHE_NUM_TX_ACTS
+} CXLCacheTxAct;
+
+/**
+ * CXLCacheHomeRule: an event meets a transaction
+ */
+typedef struct CXLCacheHomeRule {
+    uint8_t next;               /* CXLCacheTxPhase */
+    uint8_t act;                /* CXLCacheTxAct */
+} CXLCacheHomeRule;
+
+extern const CXLCacheHomeRule
+    cxl_cache_home_rules[CXL_CACHE_NUM_TX_PHASES][CXL_CACHE_NUM_TX_EVENTS];
+
+/**
+ * CXLCacheHomeCase: how a request finds its line when all snoops are answered
+ */
+typedef enum CXLCacheHomeCase {
+    CXL_CACHE_CASE_ALONE,       /* no other device has it any more */
+    CXL_CACHE_CASE_FORWARD,     /* likewise, and its owner's data are at hand */
+    CXL_CACHE_CASE_SHARED,      /* others have it, shared */
+    CXL_CACHE_CASE_NOT_KEPT,    /* the device has no line in the end */
+    CXL_CACHE_CASE_PULL_CLEAN,  /* likewise, but its clean data are wanted */
+    CXL_CACHE_CASE_ERROR,       /* memory takes no such request */
+    CXL_CACHE_NUM_CASES
+} CXLCacheHomeCase;
+
+/**
+ * CXLCachePullCase: what the data of a pull are
+ */
+typedef enum CXLCachePullCase {
+    CXL_CACHE_PULL_NEW,         /* of a write, as its request said */
+    CXL_CACHE_PULL_OWNED,       /* an evict's, of the line's owner */
+    CXL_CACHE_PULL_GONE_BOGUS,  /* bogus; a snoop took the line before */
+    CXL_CACHE_PULL_GONE,        /* not bogus, but the device is no owner */
+    CXL_CACHE_PULL_OWNED_BOGUS, /* bogus, but nobody took the line */
+    CXL_CACHE_PULL_BAD,         /* of a write, bogus or not whole */
+    CXL_CACHE_PULL_DROPPED,     /* of what has failed before */
+    CXL_CACHE_NUM_PULLS
+} CXLCachePullCase;
+
+/*
+ * What a cell does, in this order. An action that fails goes on with another
+ * cell of the row: the host refuses to let go of the line, NOT_KEPT; memory
+ * refuses, ERROR (or DROPPED).
+ */
+enum {
+    CXL_CACHE_DO_WRITE_BACK = 1 << 0,   /* what snoops found, to memory */
+    CXL_CACHE_DO_WRITE      = 1 << 1,   /* what the request brings, likewise */
+    CXL_CACHE_DO_SHARER     = 1 << 2,   /* enter the device, take the host's */
+    CXL_CACHE_DO_OWNER      = 1 << 3,   /* ... access away as far as need be */
+    CXL_CACHE_DO_REMOVE     = 1 << 4,   /* the device has not got the line */
+    CXL_CACHE_DO_ACCESS     = 1 << 5,   /* tell the host what it may do now */
+    CXL_CACHE_DO_FORGET     = 1 << 6,   /* the device has no line at all */
+    CXL_CACHE_DO_FAIL       = 1 << 7,   /* the request has failed */
+    CXL_CACHE_DO_COUNT      = 1 << 8,   /* count a read that is used once */
+    CXL_CACHE_DO_READ       = 1 << 9,   /* have the data, of snoops or memory */
+    CXL_CACHE_DO_SEND       = 1 << 10,  /* send them; all ones if failed */
+};
+
+/**
+ * CXLCacheHomeCell: what is done, then what is answered
+ * @act: CXL_CACHE_DO_*
+ * @rsp: H2D response, 0 for none
+ * @go: with a GO: CXLCacheGOState
+ * @error: what is reported of the device
+ * @unreachable: not met while devices keep the rules and memory stays as it is
+ */
+typedef struct CXLCacheHomeCell {
+    uint16_t act;
+    uint8_t rsp;
+    uint8_t go;
+    uint8_t error;
+    bool used;
+    bool unreachable;
+} CXLCacheHomeCell;
+
+/* What the host asks of other devices before it settles a request */
+typedef enum CXLCacheAsk {
+    CXL_CACHE_ASK_NONE,
+    CXL_CACHE_ASK_CUR,      /* SnpCur to the owner */
+    CXL_CACHE_ASK_DATA,     /* SnpData to the owner */
+    CXL_CACHE_ASK_INV,      /* SnpInv to everybody */
+} CXLCacheAsk;
+
+/* Rows of what the host does: D2H requests by opcode, then its own */
+enum {
+    CXL_CACHE_ROW_HOST = CXL_CACHE_D2H_REQ_CODES,   /* + CXLCacheHostOp */
+    CXL_CACHE_ROW_BACK_INVALIDATION = CXL_CACHE_ROW_HOST + 4,
+    CXL_CACHE_ROW_ORPHAN,       /* whose device was isolated meanwhile */
+    CXL_CACHE_NUM_ROWS
+};
+
+/**
+ * CXLCacheHomeReq: what the host does for one kind of request
+ * @needs: what the line must be: CXL_CACHE_MEM_READ or _WRITE, 0 for anything
+ * @ask: what it asks of the other devices first
+ * @settle: then, by case
+ * @pulled: when the data it has pulled are there, by what they are
+ */
+typedef struct CXLCacheHomeReq {
+    const char *name;
+    uint8_t needs;
+    uint8_t ask;
+    CXLCacheHomeCell settle[CXL_CACHE_NUM_CASES];
+    CXLCacheHomeCell pulled[CXL_CACHE_NUM_PULLS];
+} CXLCacheHomeReq;
+
+extern const CXLCacheHomeReq cxl_cache_home_reqs[CXL_CACHE_NUM_ROWS];
 
 #endif /* HW_CXL_CACHE_TABLES_H */

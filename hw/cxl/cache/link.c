@@ -7,7 +7,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "cxl_cache_internal.h"
+#include "internal.h"
 
 static bool has_data(CXLCacheChannelId channel)
 {
@@ -55,8 +55,10 @@ CXLCacheLink *cxl_cache_link_new(const CXLCacheLinkConfig *config)
         return NULL;
     }
     size = lay_out(&measure, NULL, config);
-    link = aligned_alloc(CXL_CACHE_LINE_SIZE, size);
-    memset(link, 0, size);
+    link = cxl_cache_block_new(size);
+    if (!link) {
+        return NULL;
+    }
     lay_out(link, link, config);
     link->size = size;
     link->stats = g_new0(CXLCacheLinkStats, 1);
@@ -71,7 +73,7 @@ void cxl_cache_link_free(CXLCacheLink *link)
 {
     if (link) {
         g_free(link->stats);
-        free(link);
+        cxl_cache_block_free(link);
     }
 }
 

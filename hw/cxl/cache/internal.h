@@ -5,8 +5,9 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * For cxl_cache_*.c and for tests that look inside; nobody else. Device and
- * home are one block of memory each, with pointers to nothing but themselves,
+ * For the files of this folder and tests that look inside; nobody else. Device
+ * and home are one block of memory each, with pointers to nothing but
+ * themselves,
  * their link, callbacks and statistics: copied away and back, in place, a block
  * is in its earlier state again.
  */
@@ -20,10 +21,47 @@
 #define CXL_CACHE_NO_ID 0xffff
 
 /*
+ * Which parts of an array are in use: a bit for each span of it, and one for
+ * each word of those. A bit is set with the first use; who looks, and finds the
+ * span unused again, clears it. So what is to be done for all that is in use
+ * takes time by what is, and was since the last look, and not by the size.
+ */
+#define CXL_CACHE_NO_SPAN SIZE_MAX
+
+typedef struct CXLCacheMarks {
+    uint64_t *word;
+    uint64_t *any;              /* a bit for each of @word that is not 0 */
+    size_t words;
+} CXLCacheMarks;
+
+static inline bool cxl_cache_marked(const CXLCacheMarks *m, size_t span)
+{
+    return m->word[span / 64] & (1ULL << (span % 64));
+}
+
+static inline void cxl_cache_mark(const CXLCacheMarks *m, size_t span)
+{
+    uint64_t *word = &m->word[span / 64], bit = 1ULL << (span % 64);
+
+    if (G_UNLIKELY(!(*word & bit))) {
+        *word |= bit;
+        m->any[span / 64 / 64] |= 1ULL << (span / 64 % 64);
+    }
+}
+
+/* block.c */
+void cxl_cache_unmark(const CXLCacheMarks *m, size_t span);
+/* The first marked span from @span on, or CXL_CACHE_NO_SPAN */
+size_t cxl_cache_next_mark(const CXLCacheMarks *m, size_t span);
+void cxl_cache_clear_marks(const CXLCacheMarks *m);
+
+/*
  * A way of the device's cache is one word: line address, state, age within its
  * set (0 is the most recent), poison, non-temporal. The ages of a set's ways
- * are all different.
+ * are all different, once it is in use: until then they are all zero.
  */
+#define CXL_CACHE_SET_SPAN          32
+
 #define CXL_CACHE_TAG_STATE_BITS    5
 #define CXL_CACHE_TAG_AGE_SHIFT     5
 #define CXL_CACHE_TAG_AGE_MASK      (0xfULL << CXL_CACHE_TAG_AGE_SHIFT)
@@ -90,6 +128,7 @@ struct CXLCacheDev {
     CXLCacheLineData *data;
     CXLCacheDevReq *req;
     CXLCacheLineData *req_data;         /* to be pulled, by CQID */
+    CXLCacheMarks used;                 /* spans of sets that had lines */
     uint64_t *cqid_free;                /* bitmap */
     size_t size;                        /* of this block */
     unsigned ways;
@@ -103,25 +142,17 @@ struct CXLCacheDev {
     CXLCacheCleanEvict clean_evict;
     bool caching;
     bool viral;
-    bool yield;
+    bool snp_data_invalidates;
     uint32_t states[CXL_CACHE_NUM_STATES];
     uint16_t chain[CXL_CACHE_CHAINS];   /* requests without a way, by line */
 };
-
-typedef enum CXLCacheTxPhase {
-    CXL_CACHE_TX_FREE,
-    CXL_CACHE_TX_WAIT,          /* for room in the snoop filter */
-    CXL_CACHE_TX_SNOOP,         /* snoops to send, responses to come */
-    CXL_CACHE_TX_ANSWER,        /* GO, data or a pull to send */
-    CXL_CACHE_TX_PULL,          /* data of a write to come */
-    CXL_CACHE_TX_FINISH,        /* last response of a write to send */
-} CXLCacheTxPhase;
 
 /* Who asked: a device by its opcode, the host, or the snoop filter */
 typedef enum CXLCacheTxKind {
     CXL_CACHE_TX_DEV,
     CXL_CACHE_TX_HOST,
-    CXL_CACHE_TX_EVICT,         /* back-invalidation */
+    CXL_CACHE_TX_BACK_INV,      /* back-invalidation */
+    CXL_CACHE_TX_GONE,          /* a device that was isolated meanwhile */
 } CXLCacheTxKind;
 
 /**
@@ -151,12 +182,12 @@ typedef struct CXLCacheTx {
     uint8_t phase;
     uint8_t kind;
     uint8_t op;
+    uint8_t row;                /* of cxl_cache_home_reqs */
     uint8_t dev;
     uint8_t snoop;
     uint8_t rsp;                /* H2D Rsp to send, 0 for none */
     uint16_t rsp_data;
-    bool orphan;                /* its device is gone */
-    bool open;                  /* see tx_enter() */
+    bool open;                  /* see cxl_cache_tx_enter() */
     bool stalled;               /* its bit of tx_stalled */
     bool keep;                  /* the device may keep the line */
     bool send_data;
@@ -187,11 +218,27 @@ typedef struct CXLCacheHomeDev {
 #define CXL_CACHE_SF_USED           (1ULL << 17)
 #define CXL_CACHE_SF_LINE_SHIFT     18
 
+#define CXL_CACHE_SF_SPAN           512
+
+/* Tables of the host, of which a cell is used */
+typedef enum CXLCacheHomeTable {
+    CXL_CACHE_TABLE_RULES,      /* phase, event */
+    CXL_CACHE_TABLE_SETTLE,     /* row, case */
+    CXL_CACHE_TABLE_PULLED,     /* row, what the data are */
+    CXL_CACHE_NUM_HOME_TABLES
+} CXLCacheHomeTable;
+
+typedef void CXLCacheCellSeen(void *opaque, CXLCacheHomeTable table,
+                              unsigned row, unsigned cell);
+
 struct CXLCacheHome {
     const CXLCacheHomeOps *ops;
     void *opaque;
     CXLCacheHomeStats *stats;
     uint64_t *sf;
+    uint64_t *sf_mark;          /* spans with each device, see sf_marks() */
+    uint64_t *sf_mark_any;
+    size_t sf_mark_words;       /* for each device */
     CXLCacheTx *tx;
     uint16_t *chain;            /* heads of open transactions, by line */
     uint64_t *tx_free;          /* bitmap */
@@ -208,6 +255,9 @@ struct CXLCacheHome {
     bool forward_dirty;
     bool pull_clean;
     unsigned num_devs;          /* highest number + 1 */
+    /* A test is told of each cell that is used; else NULL. */
+    CXLCacheCellSeen *seen;
+    uint32_t sf_lines[CXL_CACHE_DEV_MAX];       /* entries with each device */
     CXLCacheHomeDev dev[CXL_CACHE_DEV_MAX];
 };
 
@@ -239,6 +289,16 @@ static inline unsigned cxl_cache_find_line(const uint64_t *word, unsigned n,
 }
 
 QEMU_BUILD_BUG_ON(CXL_CACHE_TAG_LINE_SHIFT != CXL_CACHE_SF_LINE_SHIFT);
+
+/**
+ * cxl_cache_block_new: zeroes, at the start of a cache line
+ *
+ * Memory of its own only for what is written: large tables cost what is used.
+ *
+ * Returns: NULL if there is not so much memory.
+ */
+void *cxl_cache_block_new(size_t size);
+void cxl_cache_block_free(void *block);
 
 /* Hand out a piece of the block, or only count it while @base is NULL. */
 static inline void *cxl_cache_carve(void *base, size_t *at, size_t size)

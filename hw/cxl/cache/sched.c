@@ -10,7 +10,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "cxl_cache_internal.h"
+#include "internal.h"
 
 static bool pending(const CXLCacheLink *link, CXLCacheChannelId channel)
 {

@@ -1,0 +1,346 @@
+/*
+ * CXL.cache, the device's side: the host's messages
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "dev.h"
+
+/* The request is complete; @data is what it read, if it did. */
+static inline void complete(CXLCacheDev *dev, unsigned cqid,
+                            const CXLCacheLineData *data)
+{
+    CXLCacheDevReq *r = &dev->req[cqid];
+    CXLCacheDone done = {
+        .line = r->line,
+        .tag = r->tag,
+        .data = data,
+        .cqid = cqid,
+        .opcode = r->opcode,
+        .state = way_state(dev, r->way),
+        .failed = r->failed,
+        .poison = r->poison,
+    };
+    bool internal = r->internal;
+
+    if (r->opcode == CXL_CACHE_CACHE_FLUSHED &&
+        dev->flush == CXL_CACHE_FLUSH_TELL) {
+        dev->flush = CXL_CACHE_FLUSH_DONE;
+    }
+    if (done.state != CXL_CACHE_I && (dev->tags[r->way] & CXL_CACHE_TAG_NT)) {
+        cxl_cache_dev_demote(dev, r->way);
+    }
+    cxl_cache_dev_close_request(dev, cqid);
+    if (!internal && dev->ops->complete) {
+        dev->ops->complete(dev->opaque, &done);
+    }
+}
+
+static void report(CXLCacheDev *dev, CXLCacheError err,
+                   CXLCacheChannelId channel, const CXLCacheMsg *msg)
+{
+    if (dev->ops->error) {
+        dev->ops->error(dev->opaque, err, channel, msg);
+    }
+}
+
+/* Messages to the host */
+
+static void send_rsp(CXLCacheDev *dev, uint8_t opcode, uint16_t uqid)
+{
+    CXLCacheMsg *msg = cxl_cache_link_send(dev->link, CXL_CACHE_D2H_RSP, NULL);
+
+    msg->opcode = opcode;
+    msg->uqid = uqid;
+    cxl_cache_link_sent(dev->link, CXL_CACHE_D2H_RSP, msg);
+}
+
+static void send_data(CXLCacheDev *dev, uint16_t uqid,
+                      const CXLCacheLineData *from, uint64_t be, bool poison,
+                      bool bogus)
+{
+    CXLCacheLineData *data;
+    CXLCacheMsg *msg = cxl_cache_link_send(dev->link, CXL_CACHE_D2H_DATA,
+                                           &data);
+
+    *data = *from;
+    msg->uqid = uqid;
+    msg->be = be;
+    msg->poison = poison;
+    msg->bogus = bogus;
+    cxl_cache_link_sent(dev->link, CXL_CACHE_D2H_DATA, msg);
+}
+
+/* Messages from the host: snoops */
+
+/* Ordering rule O1: a snoop waits for GOs to its line sent before it. */
+static bool behind_go(const CXLCacheDev *dev, const CXLCacheMsg *snoop)
+{
+    const CXLCacheChannel *ch = &dev->link->ch[CXL_CACHE_H2D_RSP];
+
+    if (dev->outstanding == 0) {
+        return false;
+    }
+    for (uint32_t at = ch->head; (int32_t)(snoop->order - at) > 0; at++) {
+        uint16_t cqid = ch->msg[at & ch->mask].cqid;
+
+        if (cqid < dev->requests && dev->req[cqid].opcode &&
+            dev->req[cqid].line == snoop->line) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void answer_snoop(CXLCacheDev *dev, int way,
+                         const CXLCacheSnoopRule *rule, uint16_t uqid)
+{
+    send_rsp(dev, rule->rsp, uqid);
+    if (rule->fwd && !rule->late) {
+        send_data(dev, uqid, &dev->data[way], CXL_CACHE_BE_ALL,
+                  way_poison(dev, way), false);
+    } else if (rule->late) {
+        cxl_cache_dev_request_of(dev, way)->uqid = uqid;
+    }
+    if (way >= 0) {
+        set_state(dev, way, rule->next);
+    }
+}
+
+/* Table 3-26 lets a device that forwards modified data keep the line or not. */
+static const CXLCacheSnoopRule *snoop_rule(const CXLCacheDev *dev,
+                                           uint8_t opcode, CXLCacheState state)
+{
+    const CXLCacheSnoopRule *rule = &cxl_cache_snoop_rules[opcode][state];
+
+    return dev->snp_data_invalidates && rule->rsp == CXL_CACHE_RSP_S_FWD_M ?
+           &cxl_cache_snoop_rules[CXL_CACHE_SNP_INV][state] : rule;
+}
+
+static bool rx_snoop(CXLCacheDev *dev)
+{
+    const CXLCacheMsg *msg = cxl_cache_link_peek(dev->link, CXL_CACHE_H2D_REQ);
+    const CXLCacheSnoopRule *rule;
+    int way;
+
+    if (!msg) {
+        return false;
+    }
+    if (!cxl_cache_opcode_valid(CXL_CACHE_H2D_REQ, msg->opcode)) {
+        report(dev, CXL_CACHE_ERR_RSVD_ENCODING, CXL_CACHE_H2D_REQ, msg);
+        goto done;
+    }
+    if (behind_go(dev, msg)) {
+        return false;
+    }
+    way = find_way(dev, msg->line);
+    rule = snoop_rule(dev, msg->opcode, way_state(dev, way));
+    /* O13: answering takes credits of D2H Rsp and Data and nothing else. */
+    if (!cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_RSP) ||
+        (rule->fwd && !rule->late &&
+         !cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_DATA))) {
+        return false;
+    }
+    if (rule->unreachable) {
+        report(dev, CXL_CACHE_ERR_UNEXPECTED, CXL_CACHE_H2D_REQ, msg);
+    }
+    answer_snoop(dev, way, rule, msg->uqid);
+done:
+    cxl_cache_link_pop(dev->link, CXL_CACHE_H2D_REQ);
+    return true;
+}
+
+/* Messages from the host: responses */
+
+/* Is this response the one that the request waits for? */
+static bool rsp_expected(const CXLCacheDevReq *r, const CXLCacheMsg *msg)
+{
+    const CXLCacheReqRule *rule = &cxl_cache_req_rules[r->opcode];
+
+    if (msg->opcode == CXL_CACHE_GO) {
+        bool pull_first = rule->rsp & CXL_CACHE_RSPS(WRITE_PULL);
+
+        return msg->rsp_data < CXL_CACHE_GO_CODES && !r->go &&
+               (rule->go & (1 << msg->rsp_data)) && r->pulled == pull_first;
+    }
+    if (!(rule->rsp & (1 << msg->opcode))) {
+        return false;
+    }
+    return msg->opcode == CXL_CACHE_EXT_CMP ? r->go && r->pulled : !r->pulled;
+}
+
+static void pull(CXLCacheDev *dev, unsigned cqid, uint16_t uqid)
+{
+    CXLCacheDevReq *r = &dev->req[cqid];
+    bool cached = r->way >= 0;
+
+    send_data(dev, uqid, cached ? &dev->data[r->way] : &dev->req_data[cqid],
+              r->be, cached ? way_poison(dev, r->way) : r->poison,
+              cached && cxl_cache_may(way_state(dev, r->way),
+                                      CXL_CACHE_P_BOGUS));
+    r->pulled = true;
+}
+
+static void take_go(CXLCacheDev *dev, unsigned cqid, uint8_t grant)
+{
+    CXLCacheDevReq *r = &dev->req[cqid];
+    const CXLCacheReqRule *rule = &cxl_cache_req_rules[r->opcode];
+    CXLCacheState next;
+
+    r->go = true;
+    r->failed |= grant == CXL_CACHE_GO_ERR;
+    if (r->way < 0) {
+        complete(dev, cqid, NULL);
+        return;
+    }
+    next = cxl_cache_go_rules[way_state(dev, r->way)][grant];
+    g_assert(next < CXL_CACHE_NUM_STATES);
+    set_state(dev, r->way, next);
+    if (cxl_cache_may(next, CXL_CACHE_P_STABLE)) {
+        complete(dev, cqid, rule->h2d_data ? &dev->data[r->way] : NULL);
+    }
+}
+
+/* What each response other than a plain GO means for a request */
+static const struct {
+    bool pull;          /* send the data */
+    bool go;            /* and that was the GO */
+    bool last;          /* nothing follows for most requests */
+    bool error;
+} rsp_effect[CXL_CACHE_H2D_RSP_CODES] = {
+    [CXL_CACHE_WRITE_PULL]         = { .pull = true },
+    [CXL_CACHE_GO_WRITE_PULL]      = { .pull = true, .go = true, .last = true },
+    [CXL_CACHE_EXT_CMP]            = { .last = true },
+    [CXL_CACHE_GO_WRITE_PULL_DROP] = { .go = true, .last = true },
+    [CXL_CACHE_FAST_GO_WRITE_PULL] = { .pull = true, .go = true },
+    [CXL_CACHE_GO_ERR_WRITE_PULL]  = { .pull = true, .go = true, .last = true,
+                                       .error = true },
+};
+
+static void take_pull(CXLCacheDev *dev, unsigned cqid, const CXLCacheMsg *msg)
+{
+    CXLCacheDevReq *r = &dev->req[cqid];
+    bool ext_cmp_due = msg->opcode != CXL_CACHE_EXT_CMP &&
+        cxl_cache_req_rules[r->opcode].rsp & CXL_CACHE_RSPS(EXT_CMP);
+
+    if (rsp_effect[msg->opcode].pull) {
+        pull(dev, cqid, msg->rsp_data);
+    }
+    r->go |= rsp_effect[msg->opcode].go;
+    r->failed |= rsp_effect[msg->opcode].error;
+    if (!rsp_effect[msg->opcode].last || ext_cmp_due) {
+        return;
+    }
+    if (r->way >= 0) {
+        set_state(dev, r->way, CXL_CACHE_I);
+    }
+    complete(dev, cqid, NULL);
+}
+
+static CXLCacheError rsp_error(const CXLCacheDev *dev, const CXLCacheMsg *msg)
+{
+    if (!cxl_cache_opcode_valid(CXL_CACHE_H2D_RSP, msg->opcode)) {
+        return CXL_CACHE_ERR_RSVD_ENCODING;
+    }
+    if (msg->cqid >= dev->requests || !dev->req[msg->cqid].opcode) {
+        return CXL_CACHE_ERR_ID_UNKNOWN;
+    }
+    return rsp_expected(&dev->req[msg->cqid], msg) ? CXL_CACHE_ERR_NONE
+                                                   : CXL_CACHE_ERR_UNEXPECTED;
+}
+
+static bool rx_rsp(CXLCacheDev *dev)
+{
+    const CXLCacheMsg *msg = cxl_cache_link_peek(dev->link, CXL_CACHE_H2D_RSP);
+    CXLCacheError err;
+
+    if (!msg) {
+        return false;
+    }
+    err = rsp_error(dev, msg);
+    if (err) {
+        report(dev, err, CXL_CACHE_H2D_RSP, msg);
+    } else if (msg->opcode == CXL_CACHE_GO) {
+        take_go(dev, msg->cqid, msg->rsp_data);
+    } else if (rsp_effect[msg->opcode].pull &&
+               !cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_DATA)) {
+        return false;
+    } else {
+        take_pull(dev, msg->cqid, msg);
+    }
+    cxl_cache_link_pop(dev->link, CXL_CACHE_H2D_RSP);
+    return true;
+}
+
+/* Messages from the host: data */
+
+/* Data for a line. Returns false if they have to wait for a credit. */
+static bool take_line(CXLCacheDev *dev, const CXLCacheMsg *msg,
+                      const CXLCacheLineData *data)
+{
+    CXLCacheDevReq *r = &dev->req[msg->cqid];
+    CXLCacheState state = way_state(dev, r->way);
+    CXLCacheState next = cxl_cache_data_rules[state];
+    bool owes = cxl_cache_may(state, CXL_CACHE_P_OWES);
+
+    g_assert(next < CXL_CACHE_NUM_STATES);
+    if (owes && !cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_DATA)) {
+        return false;
+    }
+    dev->data[r->way] = *data;
+    set_poison(dev, r->way, msg->poison);
+    if (owes) {
+        send_data(dev, r->uqid, data, CXL_CACHE_BE_ALL, msg->poison, false);
+    }
+    r->got_data = true;
+    r->poison = msg->poison;
+    set_state(dev, r->way, next);
+    if (cxl_cache_may(next, CXL_CACHE_P_STABLE)) {
+        complete(dev, msg->cqid, data);
+    }
+    return true;
+}
+
+static bool rx_data(CXLCacheDev *dev)
+{
+    const CXLCacheMsg *msg = cxl_cache_link_peek(dev->link,
+                                                 CXL_CACHE_H2D_DATA);
+    const CXLCacheLineData *data;
+    CXLCacheDevReq *r;
+
+    if (!msg) {
+        return false;
+    }
+    data = cxl_cache_link_peek_data(dev->link, CXL_CACHE_H2D_DATA);
+    r = msg->cqid < dev->requests ? &dev->req[msg->cqid] : NULL;
+    if (!r || !r->opcode) {
+        report(dev, CXL_CACHE_ERR_ID_UNKNOWN, CXL_CACHE_H2D_DATA, msg);
+    } else if (!cxl_cache_req_rules[r->opcode].h2d_data || r->got_data) {
+        report(dev, CXL_CACHE_ERR_UNEXPECTED, CXL_CACHE_H2D_DATA, msg);
+    } else if (r->way < 0) {
+        r->failed = msg->go_err;
+        r->poison = msg->poison;
+        complete(dev, msg->cqid, data);
+    } else if (!take_line(dev, msg, data)) {
+        return false;
+    }
+    cxl_cache_link_pop(dev->link, CXL_CACHE_H2D_DATA);
+    return true;
+}
+
+bool cxl_cache_dev_rx(CXLCacheDev *dev, CXLCacheChannelId channel)
+{
+    switch (channel) {
+    case CXL_CACHE_H2D_REQ:
+        return rx_snoop(dev);
+    case CXL_CACHE_H2D_RSP:
+        return rx_rsp(dev);
+    case CXL_CACHE_H2D_DATA:
+        return rx_data(dev);
+    default:
+        return false;
+    }
+}

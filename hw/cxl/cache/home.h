@@ -1,0 +1,277 @@
+/*
+ * CXL.cache: what the files of the host share
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ *   home.c            life, inspection, the host's own accesses
+ *   home_rx.c         what the host makes of devices' messages
+ *   home_isolate.c    devices that come, go and die
+ *   home_tx.c         transactions: their course, by the tables
+ *   home_tracker.c    which are open
+ *   snoop_filter.c    who may have which line
+ *
+ * Each calls those below it.
+ */
+
+#ifndef HW_CXL_CACHE_PRIVATE_HOME_H
+#define HW_CXL_CACHE_PRIVATE_HOME_H
+
+#include "internal.h"
+
+static inline void report(CXLCacheHome *home, unsigned dev, CXLCacheError err,
+                          CXLCacheChannelId channel, const CXLCacheMsg *msg)
+{
+    home->stats->errors[err]++;
+    if (home->ops->error) {
+        home->ops->error(home->opaque, dev, err, channel, msg);
+    }
+}
+
+/* A test is told which cells of the tables are used. */
+static inline void seen(CXLCacheHome *home, CXLCacheHomeTable table,
+                        unsigned row, unsigned cell)
+{
+    if (G_UNLIKELY(home->seen)) {
+        home->seen(home->opaque, table, row, cell);
+    }
+}
+
+/* Snoop filter: snoop_filter.c */
+
+static inline uint64_t *sf_set(const CXLCacheHome *home, uint64_t line)
+{
+    /* Lines of one page go to neighbouring sets. */
+    unsigned set = (line ^ (line >> 12) * 5) & (home->sf_sets - 1);
+
+    return &home->sf[(size_t)set * home->sf_ways];
+}
+
+static inline uint64_t *sf_find(const CXLCacheHome *home, uint64_t line)
+{
+    uint64_t *e = sf_set(home, line);
+    unsigned way = cxl_cache_find_line(e, home->sf_ways, line,
+                                       CXL_CACHE_SF_DEVS);
+
+    return way < home->sf_ways ? &e[way] : NULL;
+}
+
+static inline CXLCacheHostAccess sf_access(uint64_t word)
+{
+    return !(word & CXL_CACHE_SF_DEVS) ? CXL_CACHE_HOST_RW :
+           word & CXL_CACHE_SF_EXCL ? CXL_CACHE_HOST_NONE : CXL_CACHE_HOST_RO;
+}
+
+static inline size_t sf_mark_words(size_t lines)
+{
+    return DIV_ROUND_UP(DIV_ROUND_UP(lines, CXL_CACHE_SF_SPAN), 64);
+}
+
+static inline CXLCacheMarks sf_marks(const CXLCacheHome *home, unsigned dev)
+{
+    size_t words = home->sf_mark_words;
+
+    return (CXLCacheMarks) {
+        .word = home->sf_mark + dev * words,
+        .any = home->sf_mark_any + dev * DIV_ROUND_UP(words, 64),
+        .words = words,
+    };
+}
+
+/* The device has entries there now. */
+void cxl_cache_sf_mark(CXLCacheHome *home, unsigned dev, size_t span);
+
+/* Devices come to an entry, or leave it: keep count. */
+static inline void sf_count(CXLCacheHome *home, const uint64_t *e,
+                            uint64_t changed, uint64_t word)
+{
+    for (uint64_t m = changed & CXL_CACHE_SF_DEVS; m; m &= m - 1) {
+        unsigned dev = __builtin_ctzll(m);
+        size_t span = (size_t)(e - home->sf) / CXL_CACHE_SF_SPAN;
+        bool more = word & (1ULL << dev);
+
+        home->sf_lines[dev] += more ? 1 : -1;
+        if (more && G_UNLIKELY(!(home->sf_mark[dev * home->sf_mark_words +
+                                               span / 64] &
+                                 (1ULL << (span % 64))))) {
+            cxl_cache_sf_mark(home, dev, span);
+        }
+    }
+}
+
+static inline void sf_write(CXLCacheHome *home, uint64_t *e, uint64_t word)
+{
+    word = word & CXL_CACHE_SF_DEVS ? word : 0;
+    home->sf_used += !!word - !!*e;
+    sf_count(home, e, *e ^ word, word);
+    *e = word;
+}
+
+/* An entry for the line, or a victim to make room; NULL if all are busy */
+uint64_t *cxl_cache_sf_room(CXLCacheHome *home, uint64_t line);
+
+/**
+ * cxl_cache_sf_each: call @func with every entry that has the device
+ *
+ * Nobody else changes the filter meanwhile.
+ *
+ * Returns: how often @func returned true.
+ */
+typedef bool CXLCacheSfFunc(CXLCacheHome *home, uint64_t *e, unsigned dev);
+unsigned cxl_cache_sf_each(CXLCacheHome *home, unsigned dev,
+                           CXLCacheSfFunc *func);
+
+/* Transactions: home_tracker.c */
+
+static inline const CXLCacheReqRule *tx_rule(const CXLCacheTx *tx)
+{
+    return &cxl_cache_req_rules[tx->op];
+}
+
+static inline unsigned tx_id(const CXLCacheHome *home, const CXLCacheTx *tx)
+{
+    return tx - home->tx;
+}
+
+/*
+ * The entry of a transaction's line, or NULL. Nobody else can make one while
+ * the transaction is open, but others can free it.
+ */
+static inline uint64_t *tx_entry(const CXLCacheTx *tx)
+{
+    return tx->e && *tx->e &&
+           (*tx->e >> CXL_CACHE_SF_LINE_SHIFT) == tx->line ? tx->e : NULL;
+}
+
+static inline bool owned_by(const CXLCacheTx *tx, unsigned dev)
+{
+    const uint64_t *e = tx_entry(tx);
+
+    return e && (*e & CXL_CACHE_SF_EXCL) && (*e & (1ULL << dev));
+}
+
+static inline uint16_t *tx_chain(CXLCacheHome *home, uint64_t line)
+{
+    return &home->chain[cxl_cache_hash(line) & home->chain_mask];
+}
+
+/* The line's open transaction, or NULL */
+static inline CXLCacheTx *tx_find(CXLCacheHome *home, uint64_t line)
+{
+    uint16_t i;
+
+    if (!home->tx_open) {
+        return NULL;
+    }
+    for (i = *tx_chain(home, line); i != CXL_CACHE_NO_ID;
+         i = home->tx[i].next) {
+        if (home->tx[i].line == line) {
+            return &home->tx[i];
+        }
+    }
+    return NULL;
+}
+
+/* The cell that says what an event does to the transaction */
+static inline const CXLCacheHomeRule *tx_cell(CXLCacheHome *home,
+                                              const CXLCacheTx *tx,
+                                              CXLCacheTxEvent event)
+{
+    seen(home, CXL_CACHE_TABLE_RULES, tx->phase, event);
+    return &cxl_cache_home_rules[tx->phase][event];
+}
+
+/* CQIDs that a device may not use again yet */
+
+static inline bool cqid_busy(const CXLCacheHomeDev *d, unsigned cqid)
+{
+    return d->cqid_busy[cqid / 64] & (1ULL << (cqid % 64));
+}
+
+static inline void cqid_set(CXLCacheHome *home, const CXLCacheTx *tx, bool busy)
+{
+    uint64_t *word = &home->dev[tx->dev].cqid_busy[tx->cqid / 64];
+    uint64_t bit = 1ULL << (tx->cqid % 64);
+
+    *word = busy ? *word | bit : *word & ~bit;
+}
+
+static inline bool can_send(CXLCacheHome *home, unsigned dev,
+                            CXLCacheChannelId ch)
+{
+    return cxl_cache_link_can_send(home->dev[dev].link, ch);
+}
+
+/* It has something to send, and no credit. */
+static inline void set_stalled(CXLCacheHome *home, CXLCacheTx *tx, bool stalled)
+{
+    if (tx->stalled != stalled) {
+        unsigned id = tx_id(home, tx);
+
+        tx->stalled = stalled;
+        home->tx_stalled[id / 64] ^= 1ULL << (id % 64);
+        home->n_stalled += stalled ? 1 : -1;
+    }
+}
+
+/**
+ * tx_new: the lowest free tracker, made ready
+ *
+ * It stays free until cxl_cache_tx_enter(): what is answered at once, as most
+ * is, need not be found by anybody.
+ */
+static inline CXLCacheTx *tx_new(CXLCacheHome *home, uint64_t line,
+                                 CXLCacheTxKind kind, unsigned row)
+{
+    unsigned words = DIV_ROUND_UP(home->num_tx, 64);
+    unsigned word = home->tx_hint;
+    CXLCacheTx *tx;
+
+    while (word < words && !home->tx_free[word]) {
+        word++;
+    }
+    home->tx_hint = word;
+    if (word == words) {
+        return NULL;
+    }
+    tx = &home->tx[word * 64 + __builtin_ctzll(home->tx_free[word])];
+    /* All but the data, which have their own "have". */
+    memset(tx, 0, offsetof(CXLCacheTx, data));
+    tx->line = line;
+    tx->kind = kind;
+    tx->row = row;
+    tx->then = CXL_CACHE_NO_ID;
+    return tx;
+}
+
+/* From now on others can come across the transaction. */
+void cxl_cache_tx_enter(CXLCacheHome *home, CXLCacheTx *tx);
+void cxl_cache_tx_close(CXLCacheHome *home, CXLCacheTx *tx);
+/* No transaction is open. */
+void cxl_cache_tx_init(CXLCacheHome *home);
+
+/* ... and their course: home_tx.c */
+
+/* Something happens to the transaction: what the tables say is done. */
+void cxl_cache_tx_event(CXLCacheHome *home, CXLCacheTx *tx,
+                        CXLCacheTxEvent event);
+/* Snoop who is still to be snooped; go on when all have answered. */
+void cxl_cache_tx_snoop(CXLCacheHome *home, CXLCacheTx *tx);
+/* Take devices, or EXCL, from the line's entry. */
+void cxl_cache_tx_clear(CXLCacheHome *home, const CXLCacheTx *tx, uint64_t *e,
+                        uint64_t bits);
+/* The data that were pulled have come. */
+void cxl_cache_tx_data(CXLCacheHome *home, CXLCacheTx *tx,
+                       const CXLCacheMsg *msg, const CXLCacheLineData *data);
+/* What such data are, as a cell */
+const CXLCacheHomeCell *cxl_cache_tx_pulled(CXLCacheHome *home,
+                                            const CXLCacheTx *tx, bool bogus,
+                                            uint64_t be);
+/* The device gets no line, or gives it up: the filter, and the host, know. */
+void cxl_cache_tx_remove(CXLCacheHome *home, CXLCacheTx *tx);
+void cxl_cache_tx_send_rsp(CXLCacheLink *link, uint8_t opcode,
+                           uint16_t rsp_data, uint16_t cqid,
+                           CXLCacheRspPre pre);
+
+#endif /* HW_CXL_CACHE_PRIVATE_HOME_H */

@@ -1,0 +1,154 @@
+/*
+ * CXL.cache, the host's side: devices that come, go and die
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "home.h"
+
+static const CXLCacheLineData no_data;
+int cxl_cache_home_attach(CXLCacheHome *home, CXLCacheLink *link)
+{
+    for (unsigned i = 0; i < CXL_CACHE_DEV_MAX; i++) {
+        if (!home->dev[i].link) {
+            home->dev[i] = (CXLCacheHomeDev) { .link = link };
+            home->num_devs = MAX(home->num_devs, i + 1);
+            return i;
+        }
+    }
+    return -ENOSPC;
+}
+
+static void poison_line(CXLCacheHome *home, uint64_t line)
+{
+    home->ops->write_line(home->opaque, line, &no_data, 0, true,
+                          CXL_CACHE_WRITE_POISON);
+}
+
+/* The host answers a snoop in the place of a dead device. */
+static unsigned isolate_snooped(CXLCacheHome *home, CXLCacheTx *tx,
+                                unsigned dev)
+{
+    uint64_t *e = tx_entry(tx), bit = 1 << dev;
+    bool lost = (tx->fwd & bit) ||
+                (((tx->ask | tx->wait) & bit) &&
+                 owned_by(tx, dev));
+
+    if (!((tx->ask | tx->wait | tx->fwd) & bit)) {
+        return 0;
+    }
+    if (lost) {
+        tx->have = tx->dirty = false;
+        poison_line(home, tx->line);
+    }
+    if (e) {
+        cxl_cache_tx_clear(home, tx, e, bit | (lost ? CXL_CACHE_SF_EXCL : 0));
+    }
+    tx->ask &= ~bit;
+    tx->wait &= ~bit;
+    tx->fwd &= ~bit;
+    tx->early &= ~bit;
+    return lost;
+}
+
+/*
+ * Its own transaction, by the tables' last column. Returns whether a line is
+ * poisoned by it.
+ */
+static unsigned isolate_own(CXLCacheHome *home, CXLCacheTx *tx, unsigned dev)
+{
+    const CXLCacheHomeRule *rule = tx_cell(home, tx, CXL_CACHE_EV_ISOLATED);
+    /* Data that would have been written, had they come */
+    bool lost = rule->act == CXL_CACHE_TX_POISON &&
+                (cxl_cache_tx_pulled(home, tx, false, CXL_CACHE_BE_ALL)->act &
+                 CXL_CACHE_DO_WRITE);
+
+    if (lost) {
+        poison_line(home, tx->line);
+        cxl_cache_tx_remove(home, tx);
+    }
+    if (rule->act != CXL_CACHE_TX_ORPHAN) {
+        cxl_cache_tx_close(home, tx);
+        return lost;
+    }
+    home->dev[dev].open--;
+    tx->phase = rule->next;
+    tx->kind = CXL_CACHE_TX_GONE;
+    tx->row = CXL_CACHE_ROW_ORPHAN;
+    tx->keep = tx->failed = false;
+    return lost;
+}
+
+static unsigned isolate_transactions(CXLCacheHome *home, unsigned dev)
+{
+    unsigned lost = 0;
+
+    for (unsigned i = 0; i < home->num_tx; i++) {
+        CXLCacheTx *tx = &home->tx[i];
+
+        if (tx->phase == CXL_CACHE_TX_FREE) {
+            continue;
+        }
+        lost += isolate_snooped(home, tx, dev);
+        if (tx->kind == CXL_CACHE_TX_DEV && tx->dev == dev) {
+            lost += isolate_own(home, tx, dev);
+        }
+    }
+    return lost;
+}
+
+/* Take the dead device from an entry. Returns whether the line is lost. */
+static bool isolate_entry(CXLCacheHome *home, uint64_t *e, unsigned dev)
+{
+    uint64_t line = *e >> CXL_CACHE_SF_LINE_SHIFT, bit = 1ULL << dev;
+    CXLCacheHostAccess before = sf_access(*e);
+    CXLCacheTx *tx = tx_find(home, line);
+    bool lost = before == CXL_CACHE_HOST_NONE &&
+                (*e & CXL_CACHE_SF_DEVS) == bit;
+
+    if (lost) {
+        poison_line(home, line);
+    }
+    cxl_cache_tx_clear(home, tx, e, bit);
+    /* While snoops are out, the transaction's end tells the host. */
+    if (sf_access(*e) != before && (!tx || tx->phase > CXL_CACHE_TX_SNOOP)) {
+        home->ops->host_access(home->opaque, line, sf_access(*e));
+        if (tx) {
+            tx->access = sf_access(*e);
+        }
+    }
+    return lost;
+}
+
+unsigned cxl_cache_home_isolate(CXLCacheHome *home, unsigned dev)
+{
+    CXLCacheHomeDev *d = &home->dev[dev];
+    unsigned lost;
+
+    if (!cxl_cache_home_link(home, dev)) {
+        return 0;
+    }
+    lost = isolate_transactions(home, dev);
+    lost += cxl_cache_sf_each(home, dev, isolate_entry);
+    cxl_cache_link_reset(d->link);
+    memset(d->cqid_busy, 0, sizeof(d->cqid_busy));
+    d->open = d->snoops = 0;
+    for (unsigned i = 0; i < home->num_tx; i++) {
+        if (home->tx[i].phase == CXL_CACHE_TX_SNOOP) {
+            cxl_cache_tx_snoop(home, &home->tx[i]);
+        }
+    }
+    return lost;
+}
+
+void cxl_cache_home_detach(CXLCacheHome *home, unsigned dev)
+{
+    cxl_cache_home_isolate(home, dev);
+    home->dev[dev].link = NULL;
+    while (home->num_devs && !home->dev[home->num_devs - 1].link) {
+        home->num_devs--;
+    }
+}

@@ -1,0 +1,279 @@
+/*
+ * CXL.cache, the host's side: devices' messages
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "home.h"
+
+/* Starting a transaction */
+
+/* Whether the device may keep the line: what it owns must be writable. */
+static bool may_keep(const CXLCacheTx *tx, unsigned mem)
+{
+    unsigned need = CXL_CACHE_MEM_CACHEABLE | CXL_CACHE_MEM_WRITE;
+
+    return tx_rule(tx)->cacheable && !tx->failed && (mem & need) == need;
+}
+
+/*
+ * A request that ends with the device holding the line needs an entry of the
+ * snoop filter. Returns what happens to it: EV_START, or EV_FULL with a
+ * transaction in @tx->then that makes room; NUM_TX_EVENTS if neither can be.
+ */
+static CXLCacheTxEvent reserve_entry(CXLCacheHome *home, CXLCacheTx *tx)
+{
+    CXLCacheTx *victim;
+    uint64_t *e;
+
+    if (!tx->keep || tx->e) {
+        return CXL_CACHE_EV_START;
+    }
+    e = cxl_cache_sf_room(home, tx->line);
+    if (!e) {
+        return CXL_CACHE_NUM_TX_EVENTS;
+    }
+    if (!*e) {
+        tx->e = e;
+        sf_write(home, e, (tx->line << CXL_CACHE_SF_LINE_SHIFT) |
+                 (1ULL << tx->dev));
+        return CXL_CACHE_EV_START;
+    }
+    cxl_cache_tx_enter(home, tx);
+    victim = tx_new(home, *e >> CXL_CACHE_SF_LINE_SHIFT,
+                    CXL_CACHE_TX_BACK_INV, CXL_CACHE_ROW_BACK_INVALIDATION);
+    if (!victim) {
+        return CXL_CACHE_NUM_TX_EVENTS;
+    }
+    victim->e = e;
+    tx->then = tx_id(home, victim);
+    return CXL_CACHE_EV_FULL;
+}
+
+/* Returns false if the request has to stay where it is. */
+static bool start_request(CXLCacheHome *home, unsigned dev,
+                          const CXLCacheMsg *msg)
+{
+    CXLCacheTxEvent event;
+    CXLCacheTx *tx;
+    unsigned mem;
+
+    if (tx_find(home, msg->line)) {
+        return false;
+    }
+    tx = tx_new(home, msg->line, CXL_CACHE_TX_DEV, msg->opcode);
+    if (!tx) {
+        return false;
+    }
+    tx->dev = dev;
+    tx->op = msg->opcode;
+    tx->cqid = msg->cqid;
+    tx->e = sf_find(home, tx->line);
+    /* Before an entry is reserved for it, which grants nothing yet */
+    tx->access = sf_access(tx->e ? *tx->e : 0);
+    mem = home->ops->decode(home->opaque, tx->line);
+    tx->failed = cxl_cache_home_reqs[tx->row].needs & ~mem;
+    tx->keep = may_keep(tx, mem);
+    event = reserve_entry(home, tx);
+    if (event == CXL_CACHE_NUM_TX_EVENTS) {
+        cqid_set(home, tx, false);
+        cxl_cache_tx_close(home, tx);
+        return false;
+    }
+    if (tx_rule(tx)->d2h_data) {
+        cxl_cache_tx_enter(home, tx);
+    }
+    cxl_cache_tx_event(home, tx, event);
+    return true;
+}
+
+static bool forget(CXLCacheHome *home, uint64_t *e, unsigned dev)
+{
+    uint64_t line = *e >> CXL_CACHE_SF_LINE_SHIFT;
+    CXLCacheHostAccess before = sf_access(*e);
+
+    sf_write(home, e, *e & ~(1ULL << dev));
+    if (sf_access(*e) != before) {
+        home->ops->host_access(home->opaque, line, sf_access(*e));
+    }
+    return true;
+}
+
+/* The device says that it holds no line. */
+static bool cache_flushed(CXLCacheHome *home, unsigned dev,
+                          const CXLCacheMsg *msg)
+{
+    const CXLCacheHomeCell *cell = &cxl_cache_home_reqs[msg->opcode].
+                                   settle[CXL_CACHE_CASE_NOT_KEPT];
+    CXLCacheHomeDev *d = &home->dev[dev];
+
+    if (d->snoops || d->open || !can_send(home, dev, CXL_CACHE_H2D_RSP)) {
+        return false;
+    }
+    seen(home, CXL_CACHE_TABLE_SETTLE, msg->opcode, CXL_CACHE_CASE_NOT_KEPT);
+    if (cell->act & CXL_CACHE_DO_FORGET) {
+        cxl_cache_sf_each(home, dev, forget);
+    }
+    cxl_cache_tx_send_rsp(d->link, cell->rsp, cell->go, msg->cqid,
+                          CXL_CACHE_PRE_MISS_LOCAL);
+    return true;
+}
+
+/* Messages from a device */
+
+static CXLCacheError req_error(const CXLCacheHomeDev *d, const CXLCacheMsg *msg)
+{
+    if (!cxl_cache_opcode_valid(CXL_CACHE_D2H_REQ, msg->opcode) ||
+        msg->cqid >= CXL_CACHE_ID_MAX ||
+        msg->cache_id != d->link->cache_id) {
+        return CXL_CACHE_ERR_RSVD_ENCODING;
+    }
+    if (msg->line >= CXL_CACHE_LINE_MAX) {
+        return CXL_CACHE_ERR_ADDRESS;
+    }
+    return cqid_busy(d, msg->cqid) ? CXL_CACHE_ERR_ID_IN_USE
+                                   : CXL_CACHE_ERR_NONE;
+}
+
+static bool rx_req(CXLCacheHome *home, unsigned dev, const CXLCacheMsg *msg)
+{
+    CXLCacheError err = req_error(&home->dev[dev], msg);
+
+    if (err) {
+        report(home, dev, err, CXL_CACHE_D2H_REQ, msg);
+        return true;
+    }
+    return msg->opcode == CXL_CACHE_CACHE_FLUSHED ?
+           cache_flushed(home, dev, msg) : start_request(home, dev, msg);
+}
+
+/* Only an owner has data that nobody else has. */
+static bool may_forward(const CXLCacheTx *tx, unsigned dev)
+{
+    return (tx->wait & (1 << dev)) && owned_by(tx, dev);
+}
+
+static CXLCacheError rsp_error(const CXLCacheHome *home, unsigned dev,
+                               const CXLCacheMsg *msg)
+{
+    const CXLCacheTx *tx = &home->tx[msg->uqid];
+    const CXLCacheRspRule *rule = &cxl_cache_rsp_rules[msg->opcode];
+    bool early = tx->early & (1 << dev);
+
+    if (!(rule->snoops & (1 << tx->snoop)) ||
+        (rule->data && !may_forward(tx, dev)) || (early && !rule->data)) {
+        return CXL_CACHE_ERR_UNEXPECTED;
+    }
+    return CXL_CACHE_ERR_NONE;
+}
+
+/* Device @dev has answered, by @rule. */
+static inline void tx_answered(CXLCacheHome *home, CXLCacheTx *tx, unsigned dev,
+                               const CXLCacheRspRule *rule)
+{
+    uint64_t *e = tx_entry(tx);
+    uint64_t bit = 1 << dev;
+
+    tx->wait &= ~bit;
+    if (rule->data) {
+        tx->fwd |= bit & ~tx->early;
+        tx->dirty = tx->was_dirty = rule->dirty;
+    }
+    home->dev[dev].snoops -= !(tx->fwd & bit);
+    tx->early &= ~bit;
+    cxl_cache_tx_clear(home, tx, e, (rule->keeps ? 0 : bit) |
+                                    (rule->excl ? 0 : CXL_CACHE_SF_EXCL));
+    cxl_cache_tx_snoop(home, tx);
+}
+
+static void rx_snoop_rsp(CXLCacheHome *home, unsigned dev,
+                         const CXLCacheMsg *msg)
+{
+    CXLCacheTx *tx = msg->uqid < home->num_tx ? &home->tx[msg->uqid] : NULL;
+    CXLCacheError err;
+
+    if (!cxl_cache_opcode_valid(CXL_CACHE_D2H_RSP, msg->opcode)) {
+        report(home, dev, CXL_CACHE_ERR_RSVD_ENCODING, CXL_CACHE_D2H_RSP, msg);
+        return;
+    }
+    if (!tx || tx->phase != CXL_CACHE_TX_SNOOP || !(tx->wait & (1 << dev))) {
+        report(home, dev, CXL_CACHE_ERR_ID_UNKNOWN, CXL_CACHE_D2H_RSP, msg);
+        return;
+    }
+    err = rsp_error(home, dev, msg);
+    if (err) {
+        report(home, dev, err, CXL_CACHE_D2H_RSP, msg);
+        tx->have &= !(tx->early & (1 << dev));
+        tx_answered(home, tx, dev, &cxl_cache_rsp_rules[CXL_CACHE_RSP_I_HIT_I]);
+    } else {
+        tx_answered(home, tx, dev, &cxl_cache_rsp_rules[msg->opcode]);
+    }
+}
+
+/* What a snoop has brought out */
+static void tx_forwarded(CXLCacheHome *home, CXLCacheTx *tx, unsigned dev,
+                         const CXLCacheMsg *msg, const CXLCacheLineData *data)
+{
+    uint16_t bit = 1 << dev;
+
+    tx->data = *data;
+    tx->poison = msg->poison;
+    tx->have = true;
+    if (msg->bogus || msg->be != CXL_CACHE_BE_ALL) {
+        report(home, dev, CXL_CACHE_ERR_UNEXPECTED, CXL_CACHE_D2H_DATA, msg);
+    }
+    if (tx->fwd & bit) {
+        tx->fwd &= ~bit;
+        home->dev[dev].snoops--;
+        cxl_cache_tx_snoop(home, tx);
+    } else {
+        tx->early |= bit;
+    }
+}
+
+static void rx_dev_data(CXLCacheHome *home, unsigned dev,
+                        const CXLCacheMsg *msg, const CXLCacheLineData *data)
+{
+    CXLCacheTx *tx = msg->uqid < home->num_tx ? &home->tx[msg->uqid] : NULL;
+    uint16_t bit = 1 << dev;
+
+    if (tx && tx->phase == CXL_CACHE_TX_PULL && tx->dev == dev) {
+        cxl_cache_tx_data(home, tx, msg, data);
+    } else if (tx && tx->phase == CXL_CACHE_TX_SNOOP && !(tx->early & bit) &&
+               ((tx->fwd & bit) || may_forward(tx, dev))) {
+        tx_forwarded(home, tx, dev, msg, data);
+    } else {
+        report(home, dev, CXL_CACHE_ERR_ID_UNKNOWN, CXL_CACHE_D2H_DATA, msg);
+    }
+}
+
+bool cxl_cache_home_rx(CXLCacheHome *home, unsigned dev,
+                       CXLCacheChannelId channel)
+{
+    CXLCacheLink *link = dev < home->num_devs ? home->dev[dev].link : NULL;
+    const CXLCacheMsg *msg = link ? cxl_cache_link_peek(link, channel) : NULL;
+
+    if (!msg) {
+        return false;
+    }
+    switch (channel) {
+    case CXL_CACHE_D2H_REQ:
+        if (!rx_req(home, dev, msg)) {
+            return false;
+        }
+        break;
+    case CXL_CACHE_D2H_RSP:
+        rx_snoop_rsp(home, dev, msg);
+        break;
+    case CXL_CACHE_D2H_DATA:
+        rx_dev_data(home, dev, msg, cxl_cache_link_peek_data(link, channel));
+        break;
+    default:
+        return false;
+    }
+    cxl_cache_link_pop(link, channel);
+    return true;
+}
