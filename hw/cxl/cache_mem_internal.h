@@ -4,69 +4,139 @@
  * Copyright (c) 2026 The qemu-cxl-type1 developers
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Who calls whom:
+ *
+ *   cache_mem_agent.c   what a device does: read, own, commit, give up
+ *     cache_mem_region.c  the object; devices that come, go, are reset and die
+ *       cache_mem_host.c    the host's side: its memory, its accesses
+ *         cache_mem_pages.c   which pages the guest may touch
+ *           cache_mem_ram.c, cache_mem_trap.c
+ *         cache_mem_poison.c, cache_mem_bypass.c
+ *     cache_mem_ats.c, cache_mem_allow.c
+ *
+ * cache_mem_query.c, cache_mem_window.c and cache_mem_trace.c look in and
+ * change nothing; cache_mem_inject.c hangs on CacheMemHooks. Functions are
+ * called with the region's lock held unless they say otherwise.
  */
 
 #ifndef HW_CXL_CACHE_MEM_INTERNAL_H
 #define HW_CXL_CACHE_MEM_INTERNAL_H
 
-#include "hw/cxl/cache_mem_region.h"
+#include "hw/cxl/cache_mem_agent.h"
+#include "hw/cxl/cache_mem_inject.h"
 #include "hw/cxl/cxl_cache_home.h"
+#include "cache_mem_allow.h"
+#include "cache_mem_ats.h"
+#include "cache_mem_bypass.h"
+#include "cache_mem_poison.h"
+#include "cache_mem_ram.h"
 #include "cache_mem_trap.h"
+#include "hw/core/qdev.h"
 #include "hw/core/resettable.h"
 #include "qemu/queue.h"
-#include "hw/pci/pci_device.h"
+#include "qemu/thread.h"
+#include "system/ramlist.h"
 #include "qom/object.h"
 
 #define TYPE_CACHE_MEM_REGION "cache-mem-region"
 OBJECT_DECLARE_SIMPLE_TYPE(CacheMemRegion, CACHE_MEM_REGION)
 
-typedef struct CacheMemAtc CacheMemAtc;
+/**
+ * CacheMemHooks: what injection does in the place of the host or a device
+ * @request: a device's request; as cache_mem_agent_request()
+ * @evict: a device gives a line up; as cache_mem_agent_evict()
+ * @snoop: the guest touches a page: are the devices to be snooped?
+ * @lose: what becomes of the lines of a device that is lost; returns false to
+ *        have it as the device's configuration says
+ */
+typedef struct CacheMemHooks {
+    int (*request)(CacheMemDev *cm, const CXLCacheReq *req);
+    int (*evict)(CacheMemDev *cm, uint64_t line);
+    bool (*snoop)(CacheMemRegion *region);
+    bool (*lose)(CacheMemDev *cm);
+} CacheMemHooks;
 
-/* @held: translations that are known now; @refusals: asked for in vain */
-typedef struct CacheMemAtcStats {
-    unsigned held;
-    uint64_t hits;
-    uint64_t misses;
-    uint64_t refusals;
-    uint64_t invalidations;
-} CacheMemAtcStats;
+/**
+ * CacheMemInject: what cache_mem_inject.c has been told
+ * @hooks: those of CacheMemHooks that are needed for it
+ * @line: of the request that is failing now
+ * @fail: and how
+ */
+typedef struct CacheMemInject {
+    CacheMemHooks hooks;
+    bool no_snoop;
+    bool no_rescue;
+    bool no_invalidate;
+    uint64_t line;
+    CacheMemFail fail;
+} CacheMemInject;
 
-CacheMemAtc *cache_mem_atc_new(CacheMemDev *cm, PCIDevice *pdev);
-void cache_mem_atc_free(CacheMemAtc *atc);
+typedef struct CacheMemTrapStats {
+    uint64_t reads;         /* page faults for reading */
+    uint64_t writes;
+    uint64_t other;         /* of pages that no device had lines of */
+    uint64_t zaps;          /* pages taken out of the guest's mapping */
+    uint64_t pages;         /* of which devices have lines now */
+} CacheMemTrapStats;
 
-/* Without a word about the lines: they are gone, or go otherwise. */
-void cache_mem_atc_forget(CacheMemAtc *atc);
-const CacheMemAtcStats *cache_mem_atc_stats(const CacheMemAtc *atc);
+/* What became of modified lines whose device was lost, since the start */
+typedef struct CacheMemTotals {
+    uint64_t rescued_lines;
+    uint64_t poisoned_lines;
+    uint64_t lost_lines;
+} CacheMemTotals;
 
-typedef struct CacheMemGuard CacheMemGuard;
-
-/* @str: <first>-<last>[,...]; returns NULL, with @errp set, if it is not */
-CacheMemGuard *cache_mem_guard_new(const char *str, Error **errp);
-void cache_mem_guard_free(CacheMemGuard *guard);
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(CacheMemGuard, cache_mem_guard_free)
-
-/* Is all of it inside? @guard may be NULL, which allows everything. */
-bool cache_mem_guard_allows(const CacheMemGuard *guard, hwaddr addr,
-                            uint64_t len);
-
+/**
+ * CacheMemRegion: the object /machine/cxl-cache
+ * @users: devices, attached or not; without any there is no @home, no @ram
+ * @had_device: there was one at some time
+ * @home_ops: what @home asks of memory
+ * @trap: NULL where lines cannot be kept at all
+ * @obstacle: why no line is kept now, or NULL
+ * @unfit: why lines of some RAM are not kept, or NULL
+ * @said: what the user has been told last
+ * @no_trap: why there is no @trap
+ * @bypassed: who may use any RAM past the trap, or NULL
+ * @discards: somebody may discard guest RAM
+ * @can_share: pages can be write-protected while devices share their lines
+ * @discard_disabled: nobody may discard guest RAM, for our sake
+ * @hooks: NULL unless something is injected
+ * @inject: what is
+ */
 struct CacheMemRegion {
     Object parent_obj;
 
     ResettableState reset;
     QemuMutex lock;
+    unsigned users;
+    bool had_device;
     CXLCacheHome *home;
-    CacheMemTrap *trap;
+    CXLCacheHomeOps home_ops;
     uint64_t sf_size;
-    GHashTable *poisoned;       /* lines of memory, to whether LOST_PATTERN */
-    struct {
-        CacheMemFail kind;
-        uint64_t line;
-    } fail;                     /* what the home is to answer now */
-    bool no_rescue;
-    bool no_invalidate;
     QTAILQ_HEAD(, CacheMemDev) devices;
-    unsigned users;             /* attached or not */
+
+    CacheMemRam *ram;
+    RAMBlockNotifier block_notifier;
+    MemoryListener listener;
+    CacheMemBypass *bypass;
+    CacheMemTrap *trap;
+    QemuThread thread;
+    const char *obstacle;
+    char *unfit;
+    char *said;
+    char *no_trap;
+    const char *bypassed;
+    bool discards;
+    bool can_share;
+    bool discard_disabled;
+    CacheMemTrapStats stats;
+
+    CacheMemPoison *poison;
+    CacheMemTotals totals;
+
+    const CacheMemHooks *hooks;
+    CacheMemInject inject;
 };
 
 /**
@@ -74,13 +144,14 @@ struct CacheMemRegion {
  * @number: at the home; negative when not attached
  * @once_lines: lines written without being kept
  * @lost_lines: modified lines that a system reset dropped
- * @guarded: operations that @guard has refused
+ * @refused: operations that @allow has refused
+ * @fail: what is to happen to the next request, by injection
  * @errors: to be reported by @error_bh, a bit for each CXLCacheError
- * @fail: how the host answers the next request for a line
+ * @error_bh: NULL when not attached
  *
  * The rest is for the operation that holds the lock:
  * @done: takes completions
- * @read: what is being read, for cache_mem_read()
+ * @read_buf: for cache_mem_read()
  * @result: for cache_mem_request()
  * @failed: the host has answered with an error
  * @poison: or with poison
@@ -90,9 +161,10 @@ struct CacheMemDev {
     CacheMemDevConfig config;
     CXLCacheLink *link;
     CXLCacheDev *dev;
-    CacheMemAtc *atc;
-    CacheMemGuard *guard;
-    uint64_t guarded;
+    CacheMemAts *ats;
+    CacheMemAllow *allow;
+    uint64_t refused;
+    CacheMemFail fail;
     int number;
     CacheMemMode mode;
     char *name;
@@ -100,42 +172,125 @@ struct CacheMemDev {
     uint64_t lost_lines;
     uint32_t errors;
     QEMUBH *error_bh;
-    CacheMemFail fail;
     QTAILQ_ENTRY(CacheMemDev) next;
 
     void (*done)(CacheMemDev *cm, const CXLCacheDone *done);
-    struct {
-        hwaddr addr;
-        size_t len;
-        uint8_t *buf;
-    } read;
+    uint8_t *read_buf;
     CacheMemResult *result;
     bool failed;
     bool poison;
 };
 
-/* The machine's, or NULL while it has no device */
+/* cache_mem_region.c */
+
+/* The machine's, or NULL before it has a device; may be called by anybody */
 CacheMemRegion *cache_mem_region_get(void);
 
-/**
- * CacheMemTotals: what became of modified lines whose device was lost
- *
- * They outlive the region, as the last device may have been the one.
- */
-typedef struct CacheMemTotals {
-    bool any_device;            /* there was one at some time */
-    uint64_t rescued_lines;
-    uint64_t poisoned_lines;
-    uint64_t lost_lines;
-} CacheMemTotals;
+/* @cm has broken a rule, or the host has seen it do so */
+void cache_mem_dev_note_error(CacheMemDev *cm, CXLCacheError err);
 
-extern CacheMemTotals cache_mem_totals;
+unsigned cache_mem_dev_modified(const CacheMemDev *cm);
+unsigned cache_mem_dev_held(const CacheMemDev *cm);
+
+/* Write everything back and say so by CacheFlushed, with the lock held */
+void cache_mem_dev_flush_locked(CacheMemDev *cm);
+
+/* cache_mem_host.c */
+
+extern const CXLCacheHomeOps cache_mem_home_ops;
+
+/* Without the lock: start to follow guest RAM, and to trap it if that goes */
+void cache_mem_host_start(CacheMemRegion *region);
+void cache_mem_host_stop(CacheMemRegion *region);
 
 /**
- * cache_mem_trace_update: follow "-trace cxl_cache_*" at run time
+ * cache_mem_host_check: can lines of the machine's memory be kept?
  *
- * To be called with the lock held before messages are sent.
+ * Returns: false with @errp set to why not
  */
-void cache_mem_trace_update(CacheMemDev *cm);
+bool cache_mem_host_check(CacheMemRegion *region, Error **errp);
+
+/* What is at a line: CXL_CACHE_MEM_* flags; 0 where no RAM is. */
+unsigned cache_mem_host_decode(CacheMemRegion *region, uint64_t line);
+
+/**
+ * cache_mem_host_prepare: before a device asks for lines of a range
+ * @own: the lines will be owned: zap all of the range at once
+ *
+ * Also takes the memory's lines from the devices if they got them by another
+ * address.
+ */
+void cache_mem_host_prepare(CacheMemRegion *region, hwaddr addr, uint64_t len,
+                            bool own);
+
+/* Map pages again of which no device has lines, to save the faults. */
+void cache_mem_host_release(CacheMemRegion *region, hwaddr addr, uint64_t len);
+
+/* cache_mem_pages.c */
+
+/* Whether lines of the section can be kept; starts what is needed for it */
+bool cache_mem_pages_usable(CacheMemRegion *region, CacheMemSection *s);
+
+/* From now on the guest may do no more than @access with a line. */
+bool cache_mem_pages_limit(CacheMemRegion *region, uint64_t line,
+                           CXLCacheHostAccess access);
+
+/**
+ * cache_mem_pages_zap: take pages from the guest, from now on
+ *
+ * Returns: false if they cannot be taken; then no line of the block is kept
+ */
+bool cache_mem_pages_zap(CacheMemRegion *region, CacheMemBlock *block,
+                         uint64_t page, uint64_t n, uint64_t addr);
+
+/* Give zapped pages to the guest. Returns 0, or -errno */
+int cache_mem_pages_map(CacheMemRegion *region, CacheMemBlock *block,
+                        uint64_t page, uint64_t n, bool protect);
+
+/* The lines of a page that stand in the way of an access */
+uint64_t cache_mem_page_lines(const CacheMemPage *p, bool write);
+
+/* Say once that lines of some memory are not kept */
+void cache_mem_pages_note(CacheMemRegion *region, const char *why);
+
+/* Something of what @obstacle depends on has changed. */
+void cache_mem_pages_update(CacheMemRegion *region);
+
+/* cache_mem_trace.c */
+
+/* Follow "-trace cxl_cache_*" at run time, before messages are sent */
+void cache_mem_trace_update(CacheMemRegion *region);
+
+/* cache_mem_agent.c, for injection */
+
+/* Part of a line that belongs to a range of memory */
+typedef struct CacheMemLinePart {
+    uint64_t line;
+    unsigned offset;
+    unsigned len;
+} CacheMemLinePart;
+
+/* The first of the lines that @len bytes at @addr are in */
+static inline CacheMemLinePart cache_mem_line_part(hwaddr addr, size_t len)
+{
+    CacheMemLinePart part = {
+        .line = addr / CXL_CACHE_LINE_SIZE,
+        .offset = addr % CXL_CACHE_LINE_SIZE,
+    };
+
+    part.len = MIN(len, CXL_CACHE_LINE_SIZE - part.offset);
+    return part;
+}
+
+int cache_mem_agent_request(CacheMemDev *cm, const CXLCacheReq *req);
+int cache_mem_agent_evict(CacheMemDev *cm, uint64_t line);
+
+/* cache_mem_inject.c */
+
+/* Properties of the region's class by which tests break it */
+void cache_mem_inject_class_init(ObjectClass *klass);
+
+/* What a device that is attached takes on of what is injected now */
+void cache_mem_inject_attach(CacheMemDev *cm);
 
 #endif /* HW_CXL_CACHE_MEM_INTERNAL_H */

@@ -103,9 +103,9 @@ static CxlCacheLinesList *query_states(const uint32_t *lines)
     return list;
 }
 
-static CxlCacheTranslations *query_translations(const CacheMemAtc *atc)
+static CxlCacheTranslations *query_translations(const CacheMemAts *ats)
 {
-    const CacheMemAtcStats *stats = cache_mem_atc_stats(atc);
+    const CacheMemAtsStats *stats = cache_mem_ats_stats(ats);
     CxlCacheTranslations *info = g_new0(CxlCacheTranslations, 1);
 
     info->held = stats->held;
@@ -129,8 +129,8 @@ static CxlCacheDeviceInfo *query_device(const CacheMemDev *cm)
     info->outstanding = cxl_cache_dev_outstanding(cm->dev);
     info->once_lines = cm->once_lines;
     info->lost_lines = cm->lost_lines;
-    info->guarded = cm->guarded;
-    info->translations = query_translations(cm->atc);
+    info->guarded = cm->refused;
+    info->translations = query_translations(cm->ats);
     info->channels = query_channels(cm->link);
     return info;
 }
@@ -146,9 +146,9 @@ static CxlCacheDeviceInfoList *query_devices(CacheMemRegion *region)
     return list;
 }
 
-static CxlCacheTrap *query_trap(CacheMemTrap *trap)
+static CxlCacheTrap *query_trap(const CacheMemRegion *region)
 {
-    const CacheMemTrapStats *stats = cache_mem_trap_stats(trap);
+    const CacheMemTrapStats *stats = &region->stats;
     CxlCacheTrap *info = g_new0(CxlCacheTrap, 1);
 
     info->reads = stats->reads;
@@ -156,8 +156,9 @@ static CxlCacheTrap *query_trap(CacheMemTrap *trap)
     info->other = stats->other;
     info->zapped = stats->zaps;
     info->held = stats->pages;
-    info->can_share = cache_mem_trap_can_share(trap);
-    info->obstacle = g_strdup(cache_mem_trap_obstacle(trap));
+    info->can_share = region->can_share;
+    info->obstacle = g_strdup(region->obstacle ?: region->bypassed ?:
+                              region->unfit);
     return info;
 }
 
@@ -204,7 +205,7 @@ static CxlCacheInfo *query_region(CacheMemRegion *region)
     info->write_backs = stats->write_backs;
     info->use_once = stats->use_once;
     info->faults = query_faults(stats);
-    info->trap = query_trap(region->trap);
+    info->trap = query_trap(region);
     info->devices = query_devices(region);
     return info;
 }
@@ -218,25 +219,20 @@ static CxlCacheInfo *query_nothing(void)
     return info;
 }
 
-static CxlCacheInfo *query_all(CacheMemRegion *region)
-{
-    QEMU_LOCK_GUARD(&region->lock);
-    return query_region(region);
-}
-
 CxlCacheInfo *qmp_x_query_cxl_cache(Error **errp)
 {
     CacheMemRegion *region = cache_mem_region_get();
     CxlCacheInfo *info;
 
-    if (!cache_mem_totals.any_device) {
+    if (!region || !region->had_device) {
         error_setg(errp, "This machine has no CXL.cache device");
         return NULL;
     }
-    info = region ? query_all(region) : query_nothing();
-    info->rescued_lines = cache_mem_totals.rescued_lines;
-    info->poisoned_lines = cache_mem_totals.poisoned_lines;
-    info->lost_lines = cache_mem_totals.lost_lines;
+    QEMU_LOCK_GUARD(&region->lock);
+    info = region->users ? query_region(region) : query_nothing();
+    info->rescued_lines = region->totals.rescued_lines;
+    info->poisoned_lines = region->totals.poisoned_lines;
+    info->lost_lines = region->totals.lost_lines;
     return info;
 }
 

@@ -25,7 +25,7 @@
 #include "qapi/error.h"
 #include "hw/core/qdev-properties.h"
 #include "hw/core/resettable.h"
-#include "hw/cxl/cache_mem_region.h"
+#include "hw/cxl/cache_mem_agent.h"
 #include "hw/cxl/cxl_cache_testdev.h"
 #include "hw/cxl/cxl_type1_port.h"
 #include "hw/cxl/cxl_type1_regs.h"
@@ -110,7 +110,6 @@ struct CXLCacheTestdev {
     uint64_t cache_size;
     uint32_t cache_ways;
     char *guard;
-    uint16_t port_status;
 };
 
 /* What a write may have changed is translated anew. */
@@ -847,14 +846,15 @@ static int check_buffer(CXLCacheTestdev *s, const Operation *op, bool write)
 
 static int do_read(CXLCacheTestdev *s, Operation *op)
 {
+    CacheMemSeg seg = { .addr = op->addr, .len = op->len };
     int ret = check_buffer(s, op, false);
     bool poison;
 
     if (ret) {
         return ret;
     }
-    return cache_mem_read(s->cm, op->addr, s->file + CCT_BUF, op->len,
-                          &poison) ? 0 : -EIO;
+    return cache_mem_read(s->cm, &seg, 1, s->file + CCT_BUF, &poison) ?
+           0 : -EIO;
 }
 
 static int do_write(CXLCacheTestdev *s, Operation *op)
@@ -949,7 +949,7 @@ static bool may_write(CXLCacheTestdev *s, hwaddr addr, unsigned size)
 static void set_mode(CXLCacheTestdev *s, uint32_t mode)
 {
     if (mode > CACHE_MEM_ON) {
-        qemu_log_mask(LOG_GUEST_ERROR, "%s: there is no mode %u\n",
+        qemu_log_mask(LOG_GUEST_ERROR, "%s: mode %u does not exist\n",
                       PCI_DEVICE(s)->name, mode);
         return;
     }
@@ -1036,6 +1036,10 @@ static void note_error(void *opaque, CXLCacheError err)
 {
     CXLCacheTestdev *s = opaque;
 
+    /* Noted before the device was unplugged, and reported after */
+    if (!DEVICE(s)->realized) {
+        return;
+    }
     cxl_type1_regs_protocol_error(&s->regs, err);
     stl_le_p(s->file + CCT_ERRORS, ldl_le_p(s->file + CCT_ERRORS) | BIT(err));
 }
@@ -1061,41 +1065,17 @@ static void testdev_config_write(PCIDevice *pdev, uint32_t addr, uint32_t val,
                                 len);
 }
 
-static PCIDevice *port_above(DeviceState *dev)
-{
-    return PCI_BUS(qdev_get_parent_bus(dev))->parent_dev;
-}
-
-static bool check_place(DeviceState *dev, Error **errp)
-{
-    PCIDevice *port = port_above(dev);
-
-    /* Only a cxl-rp ever does. */
-    if (!port || !cxl_type1_port_offers_cache(port) ||
-        PCI_DEVICE(dev)->devfn > 0) {
-        error_setg(errp, "%s must be device 0, function 0 below a cxl-rp "
-                   "with cxl-cache=on", TYPE_CXL_CACHE_TESTDEV);
-        return false;
-    }
-    return true;
-}
-
 static bool attach_cache(CXLCacheTestdev *s, Error **errp)
 {
     CacheMemDevConfig config = {
-        .dev = DEVICE(s),
         .cache_size = s->cache_size,
         .cache_ways = s->cache_ways,
-        .sf_size = cxl_type1_port_sf_size(port_above(DEVICE(s))),
-        .window = s->guard,
+        .allow = s->guard,
         .error = note_error,
         .opaque = s,
     };
 
-    if (!cxl_type1_cache_size_enc(s->cache_size, errp)) {
-        return false;
-    }
-    s->cm = cache_mem_dev_new(&config, errp);
+    s->cm = cxl_type1_port_attach(PCI_DEVICE(s), &config, errp);
     return s->cm;
 }
 
@@ -1125,7 +1105,7 @@ static void testdev_realize(PCIDevice *pdev, Error **errp)
 {
     CXLCacheTestdev *s = CXL_CACHE_TESTDEV(pdev);
 
-    if (!check_place(DEVICE(s), errp) || !attach_cache(s, errp)) {
+    if (!cxl_type1_port_check(pdev, errp) || !attach_cache(s, errp)) {
         return;
     }
     if (pcie_endpoint_cap_init(pdev, 0) < 0) {
@@ -1138,7 +1118,7 @@ static void testdev_realize(PCIDevice *pdev, Error **errp)
                         CXL_CACHE_TESTDEV_BAR_COMPONENT, s->cache_size, 0);
     init_bars(s);
     init_file(s);
-    s->port_status = cxl_type1_port_link_up(port_above(DEVICE(s)));
+    cxl_type1_port_link_up(pdev);
     qemu_mutex_init(&s->agent.lock);
     qemu_cond_init(&s->agent.wake);
     s->vmstate = qemu_add_vm_change_state_handler(vm_state_changed, s);
@@ -1152,7 +1132,7 @@ static void testdev_exit(PCIDevice *pdev)
     qemu_del_vm_change_state_handler(s->vmstate);
     agent_stop(&s->agent);
     cache_mem_dev_detach(s->cm);
-    cxl_type1_port_link_down(port_above(DEVICE(s)), s->port_status);
+    cxl_type1_port_link_down(pdev);
     cxl_type1_regs_exit(&s->regs);
 }
 

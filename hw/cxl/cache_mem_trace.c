@@ -108,7 +108,7 @@ static void trace_message(void *opaque, CXLCacheChannelId channel,
                               msg);
 }
 
-void cache_mem_trace_update(CacheMemDev *cm)
+void cache_mem_trace_update(CacheMemRegion *region)
 {
     bool on = trace_event_get_state_backends(TRACE_CXL_CACHE_D2H_REQ) ||
               trace_event_get_state_backends(TRACE_CXL_CACHE_D2H_RSP) ||
@@ -116,7 +116,11 @@ void cache_mem_trace_update(CacheMemDev *cm)
               trace_event_get_state_backends(TRACE_CXL_CACHE_H2D_REQ) ||
               trace_event_get_state_backends(TRACE_CXL_CACHE_H2D_RSP) ||
               trace_event_get_state_backends(TRACE_CXL_CACHE_H2D_DATA);
+    CacheMemDev *cm;
 
-    cm->link->trace_opaque = cm;
-    cm->link->trace = on ? trace_message : NULL;
+    /* Others' messages may follow from what one device sends. */
+    QTAILQ_FOREACH(cm, &region->devices, next) {
+        cm->link->trace_opaque = cm;
+        cm->link->trace = on ? trace_message : NULL;
+    }
 }

@@ -1,97 +1,100 @@
 /*
- * CacheMemRegion: guest RAM and the trap on it
+ * CacheMemRegion: the trap, userfaultfd
  *
  * Copyright (c) 2026 The qemu-cxl-type1 developers
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Guest RAM that is a shared memfd is mapped a second time, privately to
- * CacheMemRegion: the alias. While a device has lines of a page, the page is
- * zapped from the guest's mapping (MADV_DONTNEED: synchronous, so that no
- * store can still be on its way) and userfaultfd in minor mode reports who
- * touches it next. The memory is registered with userfaultfd when it is needed
- * first: a guest that does not use its device pays nothing.
+ * Memory of a shared file that is mapped twice: once for the guest and all
+ * that QEMU does for it, and once more, the alias, for whoever asks here. The
+ * guest's mapping of a page can be taken away (zapped) or write-protected, and
+ * then whoever touches it sleeps until it is given back: a vCPU under any
+ * accelerator, another device's DMA, a system call.
  *
- * But for _new() and _free(), functions are called with the lock held.
+ * What a page is and why it is taken away is the caller's business, and so is
+ * that no two threads call for the same page. Addresses are of the guest's
+ * mapping (@host) and of the alias, sizes are bytes, both are multiples of
+ * CACHE_MEM_PAGE_SIZE.
  */
 
 #ifndef HW_CXL_CACHE_MEM_TRAP_H
 #define HW_CXL_CACHE_MEM_TRAP_H
 
-#include "hw/cxl/cxl_cache_home.h"
-#include "qemu/thread.h"
+/* The host's pages must be of this size for the trap to work. */
+#define CACHE_MEM_PAGE_SHIFT    12
+#define CACHE_MEM_PAGE_SIZE     (1ULL << CACHE_MEM_PAGE_SHIFT)
 
 typedef struct CacheMemTrap CacheMemTrap;
 
 /**
- * CacheMemTrapOps: what the trap needs to be done with the lock held
- * @begin: snoops of a page follow
- * @snoop: have the devices give up @line, or, for a read, ownership of it
- * @settle: see to it that all snoops have been done
+ * CacheMemTouch: somebody sleeps
+ * @host: the page, in the guest's mapping
+ * @write: it is to be written
+ * @protected: it is there, but write-protected; else it is zapped
  */
-typedef struct CacheMemTrapOps {
-    void (*begin)(void *opaque);
-    void (*snoop)(void *opaque, uint64_t line, CXLCacheHostOp op);
-    void (*settle)(void *opaque);
-} CacheMemTrapOps;
+typedef struct CacheMemTouch {
+    uint8_t *host;
+    bool write;
+    bool protected;
+} CacheMemTouch;
 
-typedef struct CacheMemTrapStats {
-    uint64_t reads;         /* page faults for reading */
-    uint64_t writes;
-    uint64_t other;         /* of pages that no device had lines of */
-    uint64_t zaps;          /* pages taken out of the guest's mapping */
-    uint64_t pages;         /* of which devices have lines now */
-} CacheMemTrapStats;
+/**
+ * cache_mem_trap_new: open userfaultfd
+ * @errp: set to why this host does not have it, or not for this process
+ *
+ * What needs a privilege is done here; nothing else of the trap does.
+ *
+ * Returns: the trap, NULL on error
+ */
+CacheMemTrap *cache_mem_trap_new(Error **errp);
 
-CacheMemTrap *cache_mem_trap_new(QemuMutex *lock, const CacheMemTrapOps *ops,
-                                 void *opaque);
+/* No thread may be in cache_mem_trap_wait(). NULL is ignored. */
 void cache_mem_trap_free(CacheMemTrap *trap);
 
-/* What is at a line: CXL_CACHE_MEM_* flags; 0 where no RAM is. */
-unsigned cache_mem_trap_decode(CacheMemTrap *trap, uint64_t line);
-
-/* The bytes of a line of RAM, through the alias where there is one. */
-uint8_t *cache_mem_trap_line(CacheMemTrap *trap, uint64_t line);
-
-/* To be called after RAM was written: VGA and migration want to know. */
-void cache_mem_trap_dirty(CacheMemTrap *trap, uint64_t line);
+/* Whether pages can be write-protected (Linux 5.19) */
+bool cache_mem_trap_can_protect(const CacheMemTrap *trap);
 
 /**
- * cache_mem_trap_access: from now on the guest may do no more than @access
+ * cache_mem_trap_watch: from now on zapped pages of this memory are reported
  *
- * Returns: false if that cannot be had
+ * Returns: false with @errp set if userfaultfd cannot watch it
  */
-bool cache_mem_trap_access(CacheMemTrap *trap, uint64_t line,
-                           CXLCacheHostAccess access);
+bool cache_mem_trap_watch(CacheMemTrap *trap, uint8_t *host, uint64_t size,
+                          Error **errp);
+
+/* Zapped pages are no more reported, and who sleeps there goes on. */
+void cache_mem_trap_unwatch(CacheMemTrap *trap, uint8_t *host, uint64_t size);
 
 /**
- * cache_mem_trap_prepare: before a device asks for lines of a range
- * @arm: the lines will be owned: zap all of the range at once
+ * cache_mem_trap_zap: take pages out of the guest's mapping
+ * @alias: the same pages there
  *
- * Also takes the memory's lines from the devices if they got them by another
- * address.
+ * Synchronous: when this returns no store to them is still on its way.
+ *
+ * Returns: 0, or -errno with nothing changed
  */
-void cache_mem_trap_prepare(CacheMemTrap *trap, hwaddr addr, size_t len,
-                            bool arm);
-
-/* Map pages again of which no device has lines, to save the faults. */
-void cache_mem_trap_unarm(CacheMemTrap *trap, hwaddr addr, size_t len);
-
-const CacheMemTrapStats *cache_mem_trap_stats(const CacheMemTrap *trap);
-
-/* Why lines of guest RAM are not kept, or NULL if they are */
-const char *cache_mem_trap_obstacle(const CacheMemTrap *trap);
-
-/* Whether pages can be write-protected while devices share their lines */
-bool cache_mem_trap_can_share(const CacheMemTrap *trap);
+int cache_mem_trap_zap(uint8_t *host, uint8_t *alias, uint64_t size);
 
 /**
- * cache_mem_trap_set_no_snoop: let the guest have pages as RAM has them
+ * cache_mem_trap_map: give zapped pages back, and wake who sleeps there
+ * @protect: writes are still to be reported
  *
- * This breaks coherence. It is for tests that have to see that they would
- * notice.
+ * Returns: 0; -EINVAL for @protect where this kernel cannot (before Linux 6.4);
+ * or -errno. Then who sleeps still sleeps.
  */
-void cache_mem_trap_set_no_snoop(CacheMemTrap *trap, bool no_snoop);
-bool cache_mem_trap_no_snoop(const CacheMemTrap *trap);
+int cache_mem_trap_map(CacheMemTrap *trap, uint8_t *host, uint8_t *alias,
+                       uint64_t size, bool protect);
+
+/* Let write-protected pages be written. Returns 0, or -errno as above */
+int cache_mem_trap_unprotect(CacheMemTrap *trap, uint8_t *host, uint64_t size);
+
+/**
+ * cache_mem_trap_wait: sleep until somebody touches a page
+ * @touch: room for @max of them
+ *
+ * Returns: how many, 0 after cache_mem_trap_stop()
+ */
+int cache_mem_trap_wait(CacheMemTrap *trap, CacheMemTouch *touch, int max);
+void cache_mem_trap_stop(CacheMemTrap *trap);
 
 #endif /* HW_CXL_CACHE_MEM_TRAP_H */

@@ -109,7 +109,7 @@ static uint64_t descriptor(const CacheMemDev *cm, const CXLCacheSlot *slot,
 
 static uint64_t ats_word(const CacheMemDev *cm, const CXLCacheSlot *slot)
 {
-    unsigned mem = cache_mem_trap_decode(cm->region->trap, slot->line);
+    unsigned mem = cache_mem_host_decode(cm->region, slot->line);
     bool kept = cm->config.rescue || cxl_cache_states[slot->state].mesi ==
                                      CXL_CACHE_GO_S;
 

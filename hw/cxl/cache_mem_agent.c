@@ -1,0 +1,579 @@
+/*
+ * CacheMemRegion: what a device does with memory on CXL.cache
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/lockable.h"
+#include "cache_mem_internal.h"
+#include "trace.h"
+
+/* Requests */
+
+/* Run @again until it need not wait for others' messages any more */
+#define RETRY_WHILE_BUSY(cm, again)                                 \
+    ({                                                              \
+        int ret_;                                                   \
+                                                                    \
+        while ((ret_ = (again)) == -EAGAIN || ret_ == -EBUSY) {     \
+            if (!cxl_cache_run((cm)->region->home)) {               \
+                break;                                              \
+            }                                                       \
+        }                                                           \
+        ret_;                                                       \
+    })
+
+int cache_mem_agent_request(CacheMemDev *cm, const CXLCacheReq *req)
+{
+    return RETRY_WHILE_BUSY(cm, cxl_cache_dev_request(cm->dev, req));
+}
+
+int cache_mem_agent_evict(CacheMemDev *cm, uint64_t line)
+{
+    return RETRY_WHILE_BUSY(cm, cxl_cache_dev_evict(cm->dev, line));
+}
+
+static int send_request(CacheMemDev *cm, const CXLCacheReq *req)
+{
+    const CacheMemHooks *hooks = cm->region->hooks;
+
+    return hooks && hooks->request ? hooks->request(cm, req) :
+                                     cache_mem_agent_request(cm, req);
+}
+
+static int send_evict(CacheMemDev *cm, uint64_t line)
+{
+    const CacheMemHooks *hooks = cm->region->hooks;
+
+    return hooks && hooks->evict ? hooks->evict(cm, line) :
+                                   cache_mem_agent_evict(cm, line);
+}
+
+static bool holds(const CacheMemDev *cm, uint64_t line, unsigned perm)
+{
+    return cxl_cache_may(cxl_cache_dev_state(cm->dev, line), perm);
+}
+
+/* Where memory is */
+
+CacheMemTranslation cache_mem_translate(CacheMemDev *cm, const CacheMemSeg *seg,
+                                        unsigned n, bool write, GArray *to)
+{
+    return cache_mem_ats_translate(cm->ats, seg, n, write, to);
+}
+
+void cache_mem_ats_drop(CacheMemDev *cm)
+{
+    if (cm->ats) {
+        cache_mem_ats_invalidate_all(cm->ats);
+    }
+}
+
+static bool usable(CacheMemDev *cm, hwaddr addr, uint64_t len, unsigned need)
+{
+    uint64_t part;
+
+    if (len && addr + len - 1 < addr) {
+        return false;
+    }
+    for (; len; addr += part, len -= part) {
+        part = MIN(len, CACHE_MEM_PAGE_SIZE - addr % CACHE_MEM_PAGE_SIZE);
+        if (need & ~cache_mem_host_decode(cm->region,
+                                          addr / CXL_CACHE_LINE_SIZE)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool cache_mem_usable(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
+                      bool write)
+{
+    unsigned need = CXL_CACHE_MEM_READ | (write ? CXL_CACHE_MEM_WRITE : 0);
+
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    if (cm->mode == CACHE_MEM_OFF) {
+        return false;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (!usable(cm, seg[i].addr, seg[i].len, need)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* To be called before anything is asked of the host. */
+static bool allowed(CacheMemDev *cm, hwaddr addr, uint64_t len)
+{
+    if (cache_mem_allows(cm->allow, addr, len)) {
+        return true;
+    }
+    cm->refused++;
+    trace_cxl_cache_guard(cm->name, addr, len);
+    return false;
+}
+
+static bool all_allowed(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (!allowed(cm, seg[i].addr, seg[i].len)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Reading */
+
+/* A read's tag is where its bytes go, and the part of the line they are. */
+static uint64_t read_tag(size_t at, const CacheMemLinePart *part)
+{
+    return (uint64_t)at << 16 | part->offset << 8 | part->len;
+}
+
+static void take_read(CacheMemDev *cm, const CXLCacheDone *done)
+{
+    cm->failed |= done->failed;
+    cm->poison |= done->poison;
+    memcpy(cm->read_buf + (done->tag >> 16),
+           done->data->b + extract64(done->tag, 8, 8),
+           extract64(done->tag, 0, 8));
+}
+
+static bool read_held(CacheMemDev *cm, const CacheMemLinePart *part,
+                      uint8_t *buf)
+{
+    CXLCacheLineData data;
+    bool poison;
+
+    if (!cxl_cache_dev_read(cm->dev, part->line, &data, &poison)) {
+        return false;
+    }
+    cm->poison |= poison;
+    memcpy(buf, data.b + part->offset, part->len);
+    return true;
+}
+
+static void read_part(CacheMemDev *cm, const CacheMemLinePart *part, size_t at)
+{
+    CXLCacheReq req = {
+        .line = part->line,
+        .opcode = CXL_CACHE_RD_CURR,
+        .tag = read_tag(at, part),
+    };
+
+    if (!read_held(cm, part, cm->read_buf + at)) {
+        /* Owned without data: of no use for reading */
+        cxl_cache_dev_drop(cm->dev, part->line);
+        cm->failed |= send_request(cm, &req) < 0;
+    }
+}
+
+bool cache_mem_read(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
+                    void *buf, bool *poison)
+{
+    size_t done = 0;
+
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    *poison = false;
+    if (!all_allowed(cm, seg, n)) {
+        return false;
+    }
+    cache_mem_trace_update(cm->region);
+    cm->failed = cm->poison = false;
+    cm->done = take_read;
+    cm->read_buf = buf;
+    for (unsigned i = 0; i < n; i++) {
+        cache_mem_host_prepare(cm->region, seg[i].addr, seg[i].len, false);
+        for (size_t at = 0; at < seg[i].len; ) {
+            CacheMemLinePart part = cache_mem_line_part(seg[i].addr + at,
+                                                        seg[i].len - at);
+
+            read_part(cm, &part, done + at);
+            at += part.len;
+        }
+        done += seg[i].len;
+    }
+    cxl_cache_run(cm->region->home);
+    cm->done = NULL;
+    *poison = cm->poison;
+    return !cm->failed && !cm->poison;
+}
+
+/* Writing */
+
+static uint64_t part_be(const CacheMemLinePart *part)
+{
+    return MAKE_64BIT_MASK(part->offset, part->len);
+}
+
+static void take_grant(CacheMemDev *cm, const CXLCacheDone *done)
+{
+    cm->failed |= done->failed;
+}
+
+/* Ask for what it takes to write a part of a line, unless it is there. */
+static void own_part(CacheMemDev *cm, const CacheMemLinePart *part)
+{
+    bool full = part->len == CXL_CACHE_LINE_SIZE;
+    CXLCacheReq req = {
+        .line = part->line,
+        .opcode = full ? CXL_CACHE_RD_OWN_NO_DATA : CXL_CACHE_RD_OWN,
+    };
+
+    if (!holds(cm, part->line, CXL_CACHE_P_STABLE)) {
+        /* Asked for already, for another part of it */
+        cxl_cache_run(cm->region->home);
+    }
+    if (holds(cm, part->line, full ? CXL_CACHE_P_FILL : CXL_CACHE_P_WRITE) ||
+        !(cache_mem_host_decode(cm->region, part->line) &
+          CXL_CACHE_MEM_CACHEABLE)) {
+        return;
+    }
+    if (!full) {
+        /* RdOwn starts from I. */
+        cxl_cache_dev_drop(cm->dev, part->line);
+    }
+    cm->failed |= send_request(cm, &req) < 0;
+}
+
+/* The line is not owned: write it without keeping it. */
+static void write_once(CacheMemDev *cm, const CacheMemLinePart *part,
+                       const CXLCacheLineData *data)
+{
+    bool full = part->len == CXL_CACHE_LINE_SIZE;
+    CXLCacheReq req = {
+        .line = part->line,
+        .opcode = full ? CXL_CACHE_I_TO_M_WR : CXL_CACHE_WR_INV,
+        .be = part_be(part),
+        .data = data,
+    };
+
+    cxl_cache_dev_drop(cm->dev, part->line);
+    cm->once_lines++;
+    trace_cxl_cache_once(cm->name, part->line * CXL_CACHE_LINE_SIZE);
+    cm->failed |= send_request(cm, &req) < 0;
+}
+
+static void commit_part(CacheMemDev *cm, const CacheMemLinePart *part,
+                        const uint8_t *buf)
+{
+    CXLCacheLineData data;
+
+    memcpy(data.b + part->offset, buf, part->len);
+    if (!cxl_cache_dev_write(cm->dev, part->line, &data, part_be(part))) {
+        write_once(cm, part, &data);
+    }
+}
+
+static void own_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
+{
+    /* The rest of the cache is for what this request drives out of it. */
+    unsigned room = cxl_cache_dev_num_lines(cm->dev) / 2;
+
+    if (cm->mode != CACHE_MEM_ON) {
+        return;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        cache_mem_host_prepare(cm->region, seg[i].addr, seg[i].len, true);
+        for (size_t at = 0; at < seg[i].len && room; room--) {
+            CacheMemLinePart part = cache_mem_line_part(seg[i].addr + at,
+                                                        seg[i].len - at);
+
+            own_part(cm, &part);
+            at += part.len;
+        }
+    }
+    cxl_cache_run(cm->region->home);
+}
+
+typedef void PartFn(CacheMemDev *cm, const CacheMemLinePart *part,
+                    const uint8_t *buf);
+
+static void for_each_part(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
+                          const uint8_t *buf, PartFn *fn)
+{
+    for (unsigned i = 0; i < n; i++) {
+        for (size_t at = 0; at < seg[i].len; ) {
+            CacheMemLinePart part = cache_mem_line_part(seg[i].addr + at,
+                                                        seg[i].len - at);
+
+            fn(cm, &part, buf);
+            buf = buf ? buf + part.len : NULL;
+            at += part.len;
+        }
+    }
+    cxl_cache_run(cm->region->home);
+}
+
+static void evict_part(CacheMemDev *cm, const CacheMemLinePart *part,
+                       const uint8_t *buf)
+{
+    send_evict(cm, part->line);
+}
+
+/* The host is told: a line that it thinks is here may be lost with the link. */
+static void give_up_part(CacheMemDev *cm, const CacheMemLinePart *part,
+                         const uint8_t *buf)
+{
+    if (!holds(cm, part->line, CXL_CACHE_P_DIRTY)) {
+        send_evict(cm, part->line);
+    }
+}
+
+static void stage_part(CacheMemDev *cm, const CacheMemLinePart *part,
+                       const uint8_t *buf)
+{
+    if (part->len == CXL_CACHE_LINE_SIZE) {
+        CXLCacheLineData data;
+
+        memcpy(data.b, buf, sizeof(data));
+        cxl_cache_dev_stage(cm->dev, part->line, &data);
+    }
+}
+
+/* The pieces up to @len bytes; returns how many of @seg go into @to. */
+static unsigned cut_pieces(const CacheMemSeg *seg, unsigned n, size_t len,
+                           CacheMemSeg *to)
+{
+    unsigned i;
+
+    for (i = 0; i < n && len; i++) {
+        to[i] = seg[i];
+        to[i].len = MIN(seg[i].len, len);
+        len -= to[i].len;
+    }
+    return i;
+}
+
+static size_t pieces_len(const CacheMemSeg *seg, unsigned n)
+{
+    size_t len = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        len += seg[i].len;
+    }
+    return len;
+}
+
+static void stage_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
+                         const void *buf, CacheMemStep step)
+{
+    g_autofree CacheMemSeg *part = g_new(CacheMemSeg, n);
+    size_t len = pieces_len(seg, n);
+
+    if (step == CACHE_MEM_STEP_HALF) {
+        /* Of lines: the last one that begins in the first half is whole */
+        len = QEMU_ALIGN_UP(len / 2, CXL_CACHE_LINE_SIZE);
+    }
+    for_each_part(cm, part, cut_pieces(seg, n, len, part), buf, stage_part);
+}
+
+/* All of it, or nothing of it is left. */
+static bool own_all(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
+{
+    if (!all_allowed(cm, seg, n)) {
+        return false;
+    }
+    cache_mem_trace_update(cm->region);
+    cm->failed = false;
+    cm->done = take_grant;
+    own_pieces(cm, seg, n);
+    cm->done = NULL;
+    if (cm->failed) {
+        for_each_part(cm, seg, n, NULL, give_up_part);
+        return false;
+    }
+    return true;
+}
+
+bool cache_mem_stage(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
+                     const void *buf, CacheMemStep step)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    if (!own_all(cm, seg, n)) {
+        return false;
+    }
+    if (step != CACHE_MEM_STEP_OWN) {
+        stage_pieces(cm, seg, n, buf, step);
+    }
+    return true;
+}
+
+void cache_mem_give_up(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    cache_mem_trace_update(cm->region);
+    for_each_part(cm, seg, n, NULL, give_up_part);
+}
+
+void cache_mem_give_up_clean(CacheMemDev *cm)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    if (cm->number < 0 ||
+        cache_mem_dev_modified(cm) == cache_mem_dev_held(cm)) {
+        return;
+    }
+    cache_mem_trace_update(cm->region);
+    for (unsigned i = 0; i < cxl_cache_dev_num_lines(cm->dev); i++) {
+        CXLCacheSlot slot;
+
+        if (cxl_cache_dev_slot(cm->dev, i, &slot) &&
+            !cxl_cache_may(slot.state, CXL_CACHE_P_DIRTY)) {
+            send_evict(cm, slot.line);
+        }
+    }
+    cxl_cache_run(cm->region->home);
+}
+
+/* A range may be larger than the cache by far. */
+static void evict_slots(CacheMemDev *cm, uint64_t first, uint64_t last)
+{
+    unsigned n = cxl_cache_dev_num_lines(cm->dev);
+    CXLCacheSlot slot;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (cxl_cache_dev_slot(cm->dev, i, &slot) && slot.line >= first &&
+            slot.line <= last) {
+            send_evict(cm, slot.line);
+        }
+    }
+}
+
+void cache_mem_dev_flush_range(CacheMemDev *cm, hwaddr addr, uint64_t len)
+{
+    uint64_t first = addr / CXL_CACHE_LINE_SIZE;
+    uint64_t last = (addr + len - 1) / CXL_CACHE_LINE_SIZE;
+
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    cache_mem_trace_update(cm->region);
+    if (last - first >= cxl_cache_dev_num_lines(cm->dev)) {
+        evict_slots(cm, first, last);
+        cxl_cache_run(cm->region->home);
+        return;
+    }
+    for (uint64_t line = first; line <= last; line++) {
+        send_evict(cm, line);
+    }
+    cxl_cache_run(cm->region->home);
+    /* The host is about to touch these pages: no need to trap it */
+    cache_mem_host_release(cm->region, addr, len);
+}
+
+bool cache_mem_write(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
+                     const void *buf, bool keep)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    if (!own_all(cm, seg, n)) {
+        return false;
+    }
+    cm->done = take_grant;
+    for_each_part(cm, seg, n, buf, commit_part);
+    if (!keep) {
+        for_each_part(cm, seg, n, buf, evict_part);
+        for (unsigned i = 0; i < n; i++) {
+            cache_mem_host_release(cm->region, seg[i].addr, seg[i].len);
+        }
+    }
+    cm->done = NULL;
+    return !cm->failed;
+}
+
+/* One by one */
+
+static void take_result(CacheMemDev *cm, const CXLCacheDone *done)
+{
+    CacheMemResult *result = cm->result;
+
+    result->state = done->state;
+    result->failed = done->failed;
+    result->poison = done->poison;
+    if (done->data) {
+        result->data = *done->data;
+    }
+}
+
+static bool mode_allows(const CacheMemDev *cm, const CXLCacheReq *req)
+{
+    return cm->mode != CACHE_MEM_OFF ||
+           (req->opcode < CXL_CACHE_D2H_REQ_CODES &&
+            cxl_cache_req_rules[req->opcode].evict);
+}
+
+static bool wants_line(const CXLCacheReq *req)
+{
+    return req->opcode < CXL_CACHE_D2H_REQ_CODES &&
+           cxl_cache_req_rules[req->opcode].cacheable;
+}
+
+int cache_mem_request(CacheMemDev *cm, const CXLCacheReq *req,
+                      CacheMemResult *result)
+{
+    int ret;
+
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    cache_mem_trace_update(cm->region);
+    if (!mode_allows(cm, req)) {
+        return -EPERM;
+    }
+    if (!allowed(cm, req->line * CXL_CACHE_LINE_SIZE,
+                      CXL_CACHE_LINE_SIZE)) {
+        return -EACCES;
+    }
+    memset(result, 0, sizeof(*result));
+    cache_mem_host_prepare(cm->region, req->line * CXL_CACHE_LINE_SIZE,
+                           CXL_CACHE_LINE_SIZE, wants_line(req));
+    cm->done = take_result;
+    cm->result = result;
+    ret = send_request(cm, req);
+    cxl_cache_run(cm->region->home);
+    cm->done = NULL;
+    return MIN(ret, 0);
+}
+
+/* The protocol has no more bits: another line would be meant. */
+static bool is_line(uint64_t line)
+{
+    return line < CXL_CACHE_LINE_MAX;
+}
+
+bool cache_mem_line_read(CacheMemDev *cm, uint64_t line,
+                         CXLCacheLineData *data, bool *poison)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    return is_line(line) && cxl_cache_dev_read(cm->dev, line, data, poison);
+}
+
+bool cache_mem_line_write(CacheMemDev *cm, uint64_t line,
+                          const CXLCacheLineData *data, uint64_t be)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    return is_line(line) && cxl_cache_dev_write(cm->dev, line, data, be);
+}
+
+bool cache_mem_line_drop(CacheMemDev *cm, uint64_t line)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    return is_line(line) && cxl_cache_dev_drop(cm->dev, line);
+}
+
+int cache_mem_line_evict(CacheMemDev *cm, uint64_t line)
+{
+    int ret;
+
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    cache_mem_trace_update(cm->region);
+    ret = is_line(line) ? send_evict(cm, line) : -EINVAL;
+    cxl_cache_run(cm->region->home);
+    return ret;
+}
+
+CXLCacheState cache_mem_line_state(CacheMemDev *cm, uint64_t line)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    return is_line(line) ? cxl_cache_dev_state(cm->dev, line) : CXL_CACHE_I;
+}

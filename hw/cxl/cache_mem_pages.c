@@ -1,0 +1,203 @@
+/*
+ * CacheMemRegion: which pages the guest may touch
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Of each page it is known for which lines the guest may do nothing (a device
+ * owns them) and which it may only read (devices share them). While there is
+ * one of the first kind, the page is not in the guest's mapping; while there
+ * are some of the second kind alone, it is not there or it is write-protected.
+ *
+ * Memory is watched when lines of it are to be kept for the first time: a guest
+ * that does not use its device pays nothing.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bitops.h"
+#include "qemu/error-report.h"
+#include "qapi/error.h"
+#include "cache_mem_internal.h"
+#include "trace.h"
+
+void cache_mem_pages_note(CacheMemRegion *region, const char *why)
+{
+    if (!g_strcmp0(region->said, why)) {
+        return;
+    }
+    g_free(region->said);
+    region->said = g_strdup(why);
+    warn_report("CXL.cache: devices use lines of guest memory once and keep "
+                "none: %s", why);
+    if (why != region->obstacle) {
+        g_free(region->unfit);
+        region->unfit = g_strdup(why);
+    }
+}
+
+void cache_mem_pages_update(CacheMemRegion *region)
+{
+    region->obstacle = region->no_trap ? region->no_trap :
+                       region->discards ? "another device discards memory" :
+                       NULL;
+}
+
+/* From now on no line is kept; what is held stays until it is asked for. */
+static void refuse_block(CacheMemRegion *region, CacheMemBlock *block,
+                         char *why)
+{
+    g_free(block->unfit);
+    block->unfit = why;
+    cache_mem_pages_note(region, why);
+}
+
+/* A page that is not there when it is zapped would not be trapped. */
+static bool disable_discard(CacheMemRegion *region)
+{
+    region->discard_disabled = region->discard_disabled ||
+                               !ram_block_discard_disable(true);
+    return region->discard_disabled;
+}
+
+static bool watch_block(CacheMemRegion *region, CacheMemBlock *block)
+{
+    Error *err = NULL;
+
+    if (!disable_discard(region)) {
+        region->discards = true;
+        cache_mem_pages_update(region);
+        return false;
+    }
+    if (!cache_mem_trap_watch(region->trap, block->host, block->size, &err)) {
+        refuse_block(region, block, g_strdup(error_get_pretty(err)));
+        error_free(err);
+        return false;
+    }
+    block->watched = true;
+    return true;
+}
+
+bool cache_mem_pages_usable(CacheMemRegion *region, CacheMemSection *s)
+{
+    CacheMemBlock *block = s->block;
+
+    if (region->obstacle || !block || block->unfit || block->bypassed) {
+        return false;
+    }
+    return block->watched || watch_block(region, block);
+}
+
+bool cache_mem_pages_zap(CacheMemRegion *region, CacheMemBlock *block,
+                         uint64_t page, uint64_t n, uint64_t addr)
+{
+    uint64_t at = page << CACHE_MEM_PAGE_SHIFT;
+    uint64_t size = n << CACHE_MEM_PAGE_SHIFT;
+    int ret = cache_mem_trap_zap(block->host + at, block->alias + at, size);
+
+    if (ret) {
+        refuse_block(region, block,
+                     g_strdup_printf("it cannot be taken from the guest: %s",
+                                     strerror(-ret)));
+        return false;
+    }
+    for (uint64_t i = page; i < page + n; i++) {
+        block->page[i].zapped = true;
+    }
+    region->stats.zaps += n;
+    trace_cxl_cache_zap(addr, size);
+    return true;
+}
+
+int cache_mem_pages_map(CacheMemRegion *region, CacheMemBlock *block,
+                        uint64_t page, uint64_t n, bool protect)
+{
+    uint64_t at = page << CACHE_MEM_PAGE_SHIFT;
+    int ret = cache_mem_trap_map(region->trap, block->host + at,
+                                 block->alias + at, n << CACHE_MEM_PAGE_SHIFT,
+                                 protect);
+
+    if (ret) {
+        return ret;
+    }
+    for (uint64_t i = page; i < page + n; i++) {
+        block->page[i].zapped = false;
+    }
+    return 0;
+}
+
+uint64_t cache_mem_page_lines(const CacheMemPage *p, bool write)
+{
+    return write ? p->none | p->ro : p->none;
+}
+
+static CXLCacheHostAccess page_access(const CacheMemPage *p, uint64_t bit)
+{
+    return p->none & bit ? CXL_CACHE_HOST_NONE :
+           p->ro & bit ? CXL_CACHE_HOST_RO : CXL_CACHE_HOST_RW;
+}
+
+static bool page_held(const CacheMemPage *p)
+{
+    return p->none || p->ro;
+}
+
+/* Take a page out of the guest's mapping for a device that will have lines */
+static bool restrict_page(CacheMemRegion *region, CacheMemBlock *block,
+                          CacheMemPage *p, uint64_t addr)
+{
+    if (region->obstacle || block->unfit || block->bypassed ||
+        (page_held(p) && p->addr != addr)) {
+        return false;
+    }
+    p->addr = addr;
+    return p->zapped ||
+           cache_mem_pages_zap(region, block, p - block->page, 1, addr);
+}
+
+static void note_held(CacheMemRegion *region, CacheMemBlock *block,
+                      const CacheMemPage *p, bool before)
+{
+    bool now = page_held(p);
+
+    if (now == before) {
+        return;
+    }
+    if (now) {
+        hbitmap_set(block->held, p - block->page, 1);
+        region->stats.pages++;
+    } else {
+        hbitmap_reset(block->held, p - block->page, 1);
+        region->stats.pages--;
+    }
+}
+
+bool cache_mem_pages_limit(CacheMemRegion *region, uint64_t line,
+                           CXLCacheHostAccess access)
+{
+    uint64_t addr = line << CXL_CACHE_LINE_SHIFT;
+    uint64_t bit = BIT_ULL(line % CACHE_MEM_PAGE_LINES);
+    CacheMemSection *s = cache_mem_ram_find(region->ram, addr);
+    CacheMemPage *p;
+    bool before;
+
+    if (!s || !s->block || !s->block->watched) {
+        return access == CXL_CACHE_HOST_RW;
+    }
+    p = cache_mem_ram_page(s, addr);
+    before = page_held(p);
+    if (access < page_access(p, bit) &&
+        !restrict_page(region, s->block, p,
+                       QEMU_ALIGN_DOWN(addr, CACHE_MEM_PAGE_SIZE))) {
+        return false;
+    }
+    p->none &= ~bit;
+    p->ro &= ~bit;
+    if (access == CXL_CACHE_HOST_NONE) {
+        p->none |= bit;
+    } else if (access == CXL_CACHE_HOST_RO) {
+        p->ro |= bit;
+    }
+    note_held(region, s->block, p, before);
+    return true;
+}

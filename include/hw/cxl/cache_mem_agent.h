@@ -1,0 +1,195 @@
+/*
+ * CacheMemRegion: what a device does with memory on CXL.cache
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The coherent agent of a device that cache_mem_region.h has attached: it finds
+ * out where memory is, reads it, owns lines and changes them as one
+ * transaction, gives them up, or makes one request at a time.
+ *
+ * Addresses are host physical addresses, as CXL.cache has them: of the
+ * machine's system memory, behind any IOMMU. cache_mem_translate() finds them,
+ * by ATS.
+ */
+
+#ifndef HW_CXL_CACHE_MEM_AGENT_H
+#define HW_CXL_CACHE_MEM_AGENT_H
+
+#include "hw/cxl/cache_mem_region.h"
+
+/**
+ * CacheMemSeg: a piece of memory, of any alignment
+ */
+typedef struct CacheMemSeg {
+    hwaddr addr;
+    size_t len;
+} CacheMemSeg;
+
+/**
+ * CacheMemTranslation: outcome of cache_mem_translate()
+ * @CACHE_MEM_TRANSLATED: there are host physical addresses for CXL.cache
+ * @CACHE_MEM_UNTRANSLATED: there is an IOMMU and no ATS, or it takes more
+ *                          translations than the device can keep; CXL.io has
+ *                          to be used, with the addresses as they are
+ * @CACHE_MEM_REFUSED: the IOMMU has no such translation for the device
+ */
+typedef enum CacheMemTranslation {
+    CACHE_MEM_TRANSLATED,
+    CACHE_MEM_UNTRANSLATED,
+    CACHE_MEM_REFUSED,
+} CacheMemTranslation;
+
+/**
+ * cache_mem_translate: find where pieces of memory are
+ * @seg: @n pieces, addresses as the driver gave them
+ * @write: to write them
+ * @to: array of CacheMemSeg, to be filled with host physical addresses
+ *
+ * By ATS, through the device's address translation cache; the identity where
+ * there is no IOMMU. What was translated may be used until the BQL is released:
+ * an invalidation, which needs it, completes when the device has given up the
+ * lines. To be called with the BQL held.
+ */
+CacheMemTranslation cache_mem_translate(CacheMemDev *cm, const CacheMemSeg *seg,
+                                        unsigned n, bool write, GArray *to);
+
+/**
+ * cache_mem_ats_drop: forget all translations, and give up the lines
+ *
+ * When ATS is disabled.
+ */
+void cache_mem_ats_drop(CacheMemDev *cm);
+
+/**
+ * cache_mem_dev_flush_range: write back and invalidate the lines of some memory
+ */
+void cache_mem_dev_flush_range(CacheMemDev *cm, hwaddr addr, uint64_t len);
+
+/**
+ * cache_mem_usable: may CXL.cache be used for these pieces of memory?
+ * @write: to write them
+ *
+ * Returns: false if the device is in CACHE_MEM_OFF, some of it is not RAM (for
+ * @write, RAM that can be written), or it goes past the last address; then
+ * CXL.io has to be used
+ */
+bool cache_mem_usable(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
+                      bool write);
+
+/**
+ * cache_mem_read: read memory with RdCurr, or lines the device has
+ * @seg: @n pieces
+ * @buf: for their bytes, one piece after the other; not guest memory
+ * @poison: set if some of it is known to be bad
+ *
+ * Returns: false if the host answered with an error or with poison, or if some
+ * of it is not on the device's allow-list
+ */
+bool cache_mem_read(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
+                    void *buf, bool *poison);
+
+/**
+ * cache_mem_write: change memory as one transaction
+ * @seg: @n pieces; where they overlap the last one counts
+ * @buf: their bytes, one piece after the other; not guest memory
+ * @keep: the lines stay in the cache as M; else they are evicted before this
+ *        returns
+ *
+ * All lines are owned before the first one changes: RdOwnNoData where a line
+ * is written as a whole, RdOwn at the edges. Lines that may not be kept, or
+ * find no room, are written with ItoMWr and WrInv instead.
+ *
+ * When this returns, every GO is in: the result may be published (CXL r3.1
+ * section 3.2.5.1). Code that a vCPU has translated from these bytes is not
+ * discarded: cache_mem_discard_code(), or virtqueue_push(), which does the
+ * same.
+ *
+ * Returns: false, and memory is as it was, if the host answered with an error
+ * or some of it is not on the device's allow-list
+ */
+bool cache_mem_write(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
+                     const void *buf, bool keep);
+
+/**
+ * CacheMemStep: how far cache_mem_stage() goes
+ * @CACHE_MEM_STEP_OWN: lines are owned
+ * @CACHE_MEM_STEP_HALF: the first half of them has its new data
+ * @CACHE_MEM_STEP_ALL: all have
+ */
+typedef enum CacheMemStep {
+    CACHE_MEM_STEP_OWN,
+    CACHE_MEM_STEP_HALF,
+    CACHE_MEM_STEP_ALL,
+} CacheMemStep;
+
+/**
+ * cache_mem_stage: go some of cache_mem_write()'s way, and stop there
+ *
+ * Nobody finds memory changed by this: lines are owned, data are put into those
+ * that were owned without data, and a snoop takes them away as they were. It
+ * ends with cache_mem_write() or with cache_mem_give_up().
+ *
+ * Returns: false as cache_mem_write(); the lines are given up
+ */
+bool cache_mem_stage(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
+                     const void *buf, CacheMemStep step);
+
+/**
+ * cache_mem_give_up: evict what cache_mem_stage() has, memory is as it was
+ *
+ * Modified lines stay: they are an earlier request's.
+ */
+void cache_mem_give_up(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n);
+
+/**
+ * cache_mem_give_up_clean: evict all lines that are not modified
+ *
+ * That is what is left of any cache_mem_stage(), among others.
+ */
+void cache_mem_give_up_clean(CacheMemDev *cm);
+
+/**
+ * cache_mem_discard_code: forget what was translated from memory, mark it dirty
+ * @as: address space that has the memory at @addr
+ *
+ * After a device has written and before it tells. Not to be called with the
+ * lock held.
+ */
+void cache_mem_discard_code(AddressSpace *as, hwaddr addr, size_t len);
+
+/**
+ * CacheMemResult: outcome of cache_mem_request()
+ * @state: of the line now; a read that ends in I was for one use
+ * @failed: GO-Err
+ */
+typedef struct CacheMemResult {
+    CXLCacheLineData data;
+    CXLCacheState state;
+    bool failed;
+    bool poison;
+} CacheMemResult;
+
+/**
+ * cache_mem_request: one D2H request, from first message to last
+ *
+ * Others' snoops may take a line away as soon as this has returned.
+ *
+ * Returns: 0 when done, or as cxl_cache_dev_request(); -EPERM also if the
+ * device's mode forbids the request; -EACCES for a line that is not on its
+ * allow-list
+ */
+int cache_mem_request(CacheMemDev *cm, const CXLCacheReq *req,
+                      CacheMemResult *result);
+
+/* As cxl_cache_dev_read(), _write(), _drop(), _evict(), _state() */
+bool cache_mem_line_read(CacheMemDev *cm, uint64_t line,
+                         CXLCacheLineData *data, bool *poison);
+bool cache_mem_line_write(CacheMemDev *cm, uint64_t line,
+                          const CXLCacheLineData *data, uint64_t be);
+bool cache_mem_line_drop(CacheMemDev *cm, uint64_t line);
+int cache_mem_line_evict(CacheMemDev *cm, uint64_t line);
+CXLCacheState cache_mem_line_state(CacheMemDev *cm, uint64_t line);
+
+#endif /* HW_CXL_CACHE_MEM_AGENT_H */

@@ -1,0 +1,395 @@
+/*
+ * QTest testcase for CacheMemRegion: vCPUs and a CXL.cache device on the same
+ * lines, under TCG and, where it works, under KVM
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The firmware of the machine is a payload of 300 bytes, cxl-cache-payload.S:
+ * two vCPUs in protected mode without paging. They do what this test writes to
+ * their mailboxes, while it drives cxl-cache-testdev; what RAM really holds is
+ * seen through a mapping of the memfd behind it.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/units.h"
+#include <glib/gstdio.h>
+#include "libqtest.h"
+#include "libqos/cxl.h"
+#include "cxl-cache-payload.h"
+#include "cxl-cache-testdev.h"
+#include "qobject/qdict.h"
+
+#define RAM_SIZE        (128 * MiB)
+#define NUM_CPUS        2
+
+/* Two pages of lines */
+#define A               (16 * MiB)
+#define B               (A + PAGE)
+
+/* The firmware: at the end of the first MiB, and of the first 4 GiB */
+#define BIOS_SIZE       (64 * KiB)
+#define BIOS_PAYLOAD    0xf000
+#define BIOS_RESET      0xfff0
+
+/* A CPU's mailbox, see cxl-cache-payload.S */
+#define BOX(cpu)        (0x80000 + (cpu) * PAGE)
+#define BOX_COMMAND     0x00
+#define BOX_ADDRESS     0x04
+#define BOX_VALUE       0x08
+#define BOX_COUNT       0x0c
+#define BOX_ALIVE       0x10
+#define BOX_LINE        0x40
+
+enum { LOAD_LINE = 1, STORE_WORD, LOCK_ADD, LOCK_COMPARE, COUNT };
+
+/* Of CPU and device in a contest */
+#define CPU_ROUND       5000
+#define DEV_ROUNDS      2000
+/* Time for the CPUs to have the lines, too */
+#define DEV_PAUSE_NS    50000
+/* So many of the CPUs' accesses have to meet a line of the device */
+#define CONTESTED       50
+#define PAUSE           CCT_STEP_MAKE(CCT_OP_DELAY, 0, 0, CCT_CONST, 0, 0)
+
+#define TIMEOUT_US      (60 * G_USEC_PER_SEC)
+
+typedef struct Machine {
+    QTestState *qts;
+    Dev dev;
+    uint8_t *ram;
+} Machine;
+
+static char *bios_file;
+
+/* ---- The CPUs ---- */
+
+static bool wait_for(QTestState *qts, uint64_t addr, uint32_t value,
+                     int64_t timeout_us)
+{
+    int64_t end = g_get_monotonic_time() + timeout_us;
+
+    while (qtest_readl(qts, addr) != value) {
+        if (g_get_monotonic_time() > end) {
+            return false;
+        }
+        g_usleep(50);
+    }
+    return true;
+}
+
+static void cpu_start(Machine *m, int cpu, uint32_t command, uint64_t addr,
+                      uint32_t value, uint32_t count)
+{
+    qtest_writel(m->qts, BOX(cpu) + BOX_ADDRESS, addr);
+    qtest_writel(m->qts, BOX(cpu) + BOX_VALUE, value);
+    qtest_writel(m->qts, BOX(cpu) + BOX_COUNT, count);
+    qtest_writel(m->qts, BOX(cpu) + BOX_COMMAND, command);
+}
+
+static uint32_t cpu_wait(Machine *m, int cpu)
+{
+    g_assert_true(wait_for(m->qts, BOX(cpu) + BOX_COMMAND, 0, TIMEOUT_US));
+    return qtest_readl(m->qts, BOX(cpu) + BOX_VALUE);
+}
+
+static void cpu_load(Machine *m, int cpu, uint64_t addr, uint8_t *line)
+{
+    cpu_start(m, cpu, LOAD_LINE, addr, 0, 0);
+    cpu_wait(m, cpu);
+    qtest_memread(m->qts, BOX(cpu) + BOX_LINE, line, LINE);
+}
+
+static void cpu_store(Machine *m, int cpu, uint64_t addr, uint32_t value)
+{
+    cpu_start(m, cpu, STORE_WORD, addr, value, 0);
+    cpu_wait(m, cpu);
+}
+
+#define assert_cpu_sees(m, cpu, addr, v)                        \
+    do {                                                        \
+        uint8_t line_[LINE];                                    \
+                                                                \
+        cpu_load(m, cpu, addr, line_);                          \
+        assert_version(line_, v);                               \
+    } while (0)
+
+/* ---- Machines ---- */
+
+static bool machine_boot(Machine *m, const char *accel, const char *opts,
+                         int64_t timeout_us)
+{
+    *m = (Machine) { };
+    m->qts = qtest_initf("-accel %s -nodefaults -smp %d " QCXL_MACHINE
+                         QCXL_SHARED_RAM "-bios %s " QCXL_PXB QCXL_RP
+                         ",cxl-cache=on -device cxl-cache-testdev,bus=rp0 %s",
+                         accel, NUM_CPUS, bios_file, opts);
+    for (int i = 0; i < NUM_CPUS; i++) {
+        if (!wait_for(m->qts, BOX(i) + BOX_ALIVE, 1, timeout_us)) {
+            qtest_quit(m->qts);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void machine_end(Machine *m)
+{
+    munmap(m->ram, RAM_SIZE);
+    dev_end(&m->dev);
+    qtest_quit(m->qts);
+}
+
+/*
+ * Whether vCPUs run at all: that /dev/kvm can be opened does not say so. Asked
+ * once for each.
+ */
+static bool accel_works(const char *accel)
+{
+    static GHashTable *known;
+    gpointer works;
+    Machine m;
+
+    if (!known) {
+        known = g_hash_table_new(g_str_hash, g_str_equal);
+    }
+    if (!g_hash_table_lookup_extended(known, accel, NULL, &works)) {
+        works = NULL;
+        if (qtest_has_accel(accel) &&
+            machine_boot(&m, accel, "", 10 * G_USEC_PER_SEC)) {
+            qtest_quit(m.qts);
+            works = known;
+        }
+        g_hash_table_insert(known, (gpointer)accel, works);
+    }
+    return works;
+}
+
+/* Returns: false, and the test is skipped, if it cannot be run here */
+static bool machine_start(Machine *m, const char *accel, const char *opts)
+{
+    if (!accel_works(accel)) {
+        g_autofree char *why =
+            g_strdup_printf("two vCPUs do not run under %s here", accel);
+
+        g_test_skip(why);
+        return false;
+    }
+    g_assert_true(machine_boot(m, accel, opts, TIMEOUT_US));
+    dev_start(&m->dev, m->qts, 0);
+    m->ram = qcxl_map_memfd(m->qts, QCXL_MEMFD, RAM_SIZE);
+    if (request(&m->dev, CXL_CACHE_RD_OWN, B).state != CCT_STATE_E) {
+        g_test_skip("lines are not kept on this host");
+        machine_end(m);
+        return false;
+    }
+    evict(&m->dev, B);
+    return true;
+}
+
+static void set_no_snoop(Machine *m)
+{
+    qtest_qmp_assert_success(m->qts, "{'execute': 'qom-set', 'arguments': "
+                             "{'path': '/machine/cxl-cache', "
+                             "'property': 'x-no-snoop', 'value': true}}");
+}
+
+static void put_version(Machine *m, uint64_t addr, unsigned v)
+{
+    uint8_t line[LINE];
+
+    fill(line, v);
+    qtest_memwrite(m->qts, addr, line, LINE);
+}
+
+/* Accesses that were stopped for a device's lines, so far */
+static int64_t trapped(Machine *m)
+{
+    QDict *info = qtest_qmp_assert_success_ref(m->qts,
+                                    "{'execute': 'x-query-cxl-cache'}");
+    QDict *trap = qdict_get_qdict(info, "trap");
+    int64_t n = qdict_get_int(trap, "reads") + qdict_get_int(trap, "writes");
+
+    qobject_unref(info);
+    return n;
+}
+
+/* ---- Cases ---- */
+
+/* Memory is stale until a vCPU touches it; that one sees the new bytes. */
+static void test_stale(const void *accel)
+{
+    Machine m;
+    uint32_t word;
+
+    if (!machine_start(&m, accel, "")) {
+        return;
+    }
+    for (int cpu = 0; cpu < NUM_CPUS; cpu++) {
+        uint64_t addr = A + cpu * LINE;
+
+        put_version(&m, addr, 1);
+        assert_cpu_sees(&m, cpu, addr, 1);
+        make_m(&m.dev, addr, 2);
+        g_usleep(10000);
+        assert_version(m.ram + addr, 1);
+        g_assert_cmpuint(line_state(&m.dev, addr), ==, CCT_STATE_M);
+
+        assert_cpu_sees(&m, cpu, addr, 2);
+        assert_version(m.ram + addr, 2);
+        g_assert_cmpuint(line_state(&m.dev, addr), !=, CCT_STATE_M);
+
+        /* A store takes the line away and changes a word of the new bytes. */
+        if (line_state(&m.dev, addr) != CCT_STATE_I) {
+            evict(&m.dev, addr);
+        }
+        make_m(&m.dev, addr, 3);
+        assert_version(m.ram + addr, 2);
+        cpu_store(&m, cpu, addr, 0x12345678);
+        g_assert_cmpuint(line_state(&m.dev, addr), ==, CCT_STATE_I);
+        word = ldl_le_p(m.ram + addr);
+        g_assert_cmphex(word, ==, 0x12345678);
+        put_version(&m, addr, 3);
+        assert_cpu_sees(&m, !cpu, addr, 3);
+    }
+    machine_end(&m);
+}
+
+/* The same must go wrong where nobody is asked. */
+static void test_no_snoop(const void *accel)
+{
+    Machine m;
+
+    if (!machine_start(&m, accel, "")) {
+        return;
+    }
+    set_no_snoop(&m);
+    put_version(&m, A, 1);
+    make_m(&m.dev, A, 2);
+    assert_cpu_sees(&m, 0, A, 1);
+    g_assert_cmpuint(line_state(&m.dev, A), ==, CCT_STATE_M);
+
+    /* What the other vCPU adds is lost in the device's write-back. */
+    cpu_start(&m, 1, LOCK_ADD, A, 0, 100);
+    cpu_wait(&m, 1);
+    evict(&m.dev, A);
+    assert_cpu_sees(&m, 1, A, 2);
+    machine_end(&m);
+}
+
+/* Two vCPUs, each by its instruction, and the device add to one word. */
+static void test_atomics(const void *accel)
+{
+    uint32_t total = DEV_ROUNDS;
+    int64_t before;
+    Machine m;
+
+    if (!machine_start(&m, accel, "")) {
+        return;
+    }
+    before = trapped(&m);
+    qtest_memset(m.qts, A, 0, LINE);
+    set_step(&m.dev, 0, ADD(4, CCT_CONST), A, 1);
+    set_step(&m.dev, 1, PAUSE, 0, DEV_PAUSE_NS);
+    agent_start(&m.dev, DEV_ROUNDS);
+    do {
+        cpu_start(&m, 0, LOCK_ADD, A, 0, CPU_ROUND);
+        cpu_start(&m, 1, LOCK_COMPARE, A, 0, CPU_ROUND);
+        cpu_wait(&m, 0);
+        cpu_wait(&m, 1);
+        total += 2 * CPU_ROUND;
+    } while (agent_runs(&m.dev));
+    agent_wait(&m.dev, DEV_ROUNDS);
+    g_assert_cmpuint(qtest_readl(m.qts, A), ==, total);
+    g_test_message("%u in all, %" PRId64 " accesses trapped", total,
+                   trapped(&m) - before);
+    g_assert_cmpint(trapped(&m) - before, >, CONTESTED);
+    machine_end(&m);
+}
+
+/*
+ * Each vCPU counts in a line of its own, by loads and stores; the device
+ * counts in a third line of the page and keeps taking the other two.
+ */
+static void test_neighbours(const void *accel)
+{
+    uint32_t rounds = 0;
+    int64_t before;
+    Machine m;
+
+    if (!machine_start(&m, accel, "")) {
+        return;
+    }
+    before = trapped(&m);
+    qtest_memset(m.qts, A, 0, PAGE);
+    set_step(&m.dev, 0, ADD(4, CCT_CONST), A + 2 * LINE, 1);
+    set_step(&m.dev, 1, LOAD(CXL_CACHE_RD_SHARED, 1), A, 0);
+    set_step(&m.dev, 2, LOAD(CXL_CACHE_RD_OWN, 2), A + LINE, 0);
+    set_step(&m.dev, 3, PAUSE, 0, DEV_PAUSE_NS);
+    agent_start(&m.dev, DEV_ROUNDS);
+    do {
+        for (int i = 0; i < NUM_CPUS; i++) {
+            cpu_start(&m, i, COUNT, A + i * LINE, 0, CPU_ROUND);
+        }
+        for (int i = 0; i < NUM_CPUS; i++) {
+            g_assert_cmpuint(cpu_wait(&m, i), ==, 0);
+        }
+        rounds++;
+    } while (agent_runs(&m.dev));
+    agent_wait(&m.dev, DEV_ROUNDS);
+    for (int i = 0; i < NUM_CPUS; i++) {
+        g_assert_cmpuint(qtest_readl(m.qts, A + i * LINE), ==,
+                         rounds * CPU_ROUND);
+    }
+    g_assert_cmpuint(qtest_readl(m.qts, A + 2 * LINE), ==, DEV_ROUNDS);
+    g_test_message("%u rounds, %" PRId64 " accesses trapped", rounds,
+                   trapped(&m) - before);
+    g_assert_cmpint(trapped(&m) - before, >, CONTESTED);
+    machine_end(&m);
+}
+
+/* ---- */
+
+static void make_bios(void)
+{
+    static const uint8_t to_payload[] = { 0xea, 0x00, 0x00, 0x00, 0xff };
+    g_autofree uint8_t *bios = g_malloc0(BIOS_SIZE);
+    int fd = g_file_open_tmp("cxl-cache-accel-XXXXXX", &bios_file, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    memcpy(bios + BIOS_PAYLOAD, cxl_cache_payload, sizeof(cxl_cache_payload));
+    memcpy(bios + BIOS_RESET, to_payload, sizeof(to_payload));
+    g_assert_cmpint(write(fd, bios, BIOS_SIZE), ==, BIOS_SIZE);
+    close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*run)(const void *accel);
+    } cases[] = {
+        { "stale", test_stale },
+        { "no-snoop", test_no_snoop },
+        { "atomics", test_atomics },
+        { "neighbours", test_neighbours },
+    };
+    static const char *const accels[] = { "tcg", "kvm" };
+    int ret;
+
+    g_test_init(&argc, &argv, NULL);
+    make_bios();
+    for (int i = 0; i < ARRAY_SIZE(accels); i++) {
+        for (int j = 0; j < ARRAY_SIZE(cases); j++) {
+            g_autofree char *path = g_strdup_printf("/cxl-cache/accel/%s/%s",
+                                                    accels[i], cases[j].name);
+
+            qtest_add_data_func(path, accels[i], cases[j].run);
+        }
+    }
+    ret = g_test_run();
+    g_unlink(bios_file);
+    g_free(bios_file);
+    return ret;
+}
