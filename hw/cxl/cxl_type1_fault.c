@@ -1,5 +1,5 @@
 /*
- * Fault injection for CXL Type 1 devices
+ * Fault injection for CXL Type 1 devices: orders
  *
  * Copyright (c) 2026 The qemu-cxl-type1 developers
  *
@@ -17,7 +17,7 @@
 #include "monitor/monitor.h"
 #include "trace.h"
 
-/* Of the device, not of a request: these may strike at any time. */
+/* Of the device, not of a request: these may be injected at any time. */
 static const bool device_wide[CXL_TYPE1_FAULT_KIND__MAX] = {
     [CXL_TYPE1_FAULT_KIND_HANG] = true,
     [CXL_TYPE1_FAULT_KIND_VIRAL] = true,
@@ -56,16 +56,17 @@ static void arm(CXLType1Faults *faults, const FaultOrder *order)
                     CXL_TYPE1_FAULT_POINT_SOURCE_READ;
     faults->after = order->has_after ? order->after : 0;
     faults->count = order->has_count ? order->count : 1;
+    faults->ops->armed(faults->opaque);
 }
 
-static bool give_order(CXLType1Faults *faults, const FaultOrder *order,
+static bool take_order(CXLType1Faults *faults, const FaultOrder *order,
                        Error **errp)
 {
     bool clear = order->kind == CXL_TYPE1_FAULT_KIND_CLEAR;
 
     if (order->has_count && (device_wide[order->kind] || clear)) {
-        error_setg(errp, "'%s' takes no 'count': it is not of a request",
-                   CxlType1FaultKind_str(order->kind));
+        error_setg(errp, "'%s' takes no 'count': that is for faults of single "
+                   "requests", CxlType1FaultKind_str(order->kind));
         return false;
     }
     if (order->has_count && !order->count) {
@@ -74,7 +75,8 @@ static bool give_order(CXLType1Faults *faults, const FaultOrder *order,
     }
     if (clear) {
         if (order->has_point || order->has_after) {
-            error_setg(errp, "'clear' is done at once");
+            error_setg(errp, "'clear' takes effect at once, so it takes no "
+                       "'point' and no 'after'");
             return false;
         }
         faults->armed = false;
@@ -82,7 +84,7 @@ static bool give_order(CXLType1Faults *faults, const FaultOrder *order,
     } else if (device_wide[order->kind] && !order->has_point &&
                !order->has_after) {
         note_taken(faults, order->kind, "now");
-        faults->ops->strike(faults->opaque, order->kind);
+        faults->ops->inject(faults->opaque, order->kind);
     } else {
         arm(faults, order);
     }
@@ -95,7 +97,7 @@ static bool parse_number(const char *text, bool *has, uint32_t *number,
     *has = text && *text;
     /* qemu_strtoui() takes negative numbers */
     if (*has && (*text == '-' || qemu_strtoui(text, NULL, 0, number))) {
-        error_setg(errp, "'%s' is no number of requests", text);
+        error_setg(errp, "'%s' is not a number of requests", text);
         return false;
     }
     return true;
@@ -136,13 +138,14 @@ static bool order_start(CXLType1Faults *faults, Error **errp)
         return false;
     }
     if (order.kind == CXL_TYPE1_FAULT_KIND_CLEAR) {
-        error_setg(errp, "there is nothing to clear at the start");
+        error_setg(errp, "'clear' is not possible at startup: there is "
+                   "nothing to clear yet");
         return false;
     }
     if (!order.has_point) {
         order.has_after = true;
     }
-    return give_order(faults, &order, errp);
+    return take_order(faults, &order, errp);
 }
 
 bool cxl_type1_fault_init(CXLType1Faults *faults, DeviceState *dev,
@@ -230,7 +233,7 @@ void qmp_x_cxl_type1_fault(const char *id, CxlType1FaultKind fault,
     };
 
     if (faults) {
-        give_order(faults, &order, errp);
+        take_order(faults, &order, errp);
     }
 }
 
@@ -245,11 +248,7 @@ CxlType1FaultInfo *qmp_x_query_cxl_type1_fault(const char *id, Error **errp)
     info = g_new0(CxlType1FaultInfo, 1);
     info->armed = faults->armed;
     info->taken = faults->taken;
-    info->held = faults->ops->held(faults->opaque);
-    info->hung = faults->hung;
-    info->viral = faults->viral;
-    info->link_down = faults->link_down;
-    info->hw_ready = !faults->not_ready;
+    faults->ops->query(faults->opaque, info);
     return info;
 }
 
@@ -276,7 +275,7 @@ void hmp_cxl_type1_fault(Monitor *mon, const QDict *qdict)
     if (!err) {
         faults = find_faults(id, &err);
         if (faults) {
-            give_order(faults, &order, &err);
+            take_order(faults, &order, &err);
         }
     }
     hmp_handle_error(mon, err);

@@ -12,7 +12,8 @@
 #include "monitor/hmp.h"
 #include "monitor/monitor.h"
 
-static const char no_device[] = "this QEMU has no CXL Type 1 device";
+static const char no_device[] =
+    "this QEMU was built without CXL Type 1 devices";
 
 void qmp_x_cxl_type1_fault(const char *id, CxlType1FaultKind fault,
                            bool has_point, CxlType1FaultPoint point,

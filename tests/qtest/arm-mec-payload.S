@@ -35,6 +35,7 @@
 #define BOX_LAPS        0x30            /* churn: pages written */
 #define BOX_STOP        0x38            /* churn: nonzero ends it */
 #define BOX_STARTS      0x40            /* how often this was started */
+#define BOX_PEER        0x48            /* alternate: another MECID */
 #define BOX_SHADOW      0x1000          /* churn: MECID, value per page */
 
 /* Churn: page number lap % 16 is written under MECID lap % 3 + 1 */
@@ -116,6 +117,7 @@ commands:
         b       churn
         b       id_register
         b       load_pair
+        b       alternate
 commands_end:
 
 done:   str     x3, [x19, #BOX_VALUE]
@@ -198,6 +200,30 @@ churn:  ldr     x5, [x19, #BOX_LAPS]
         ldar    x13, [x19]
         ldr     x13, [x19, #BOX_STOP]
         cbz     x13, 3b
+        b       done
+
+/*
+ * Load VALUE under MECID, and have PEER between two loads, so that each has to
+ * be translated anew. PEER loads nothing until the end: that leaves translated
+ * code. Then it must not see VALUE by a translation that was made before.
+ */
+alternate:
+        ldr     x4, [x19, #BOX_PEER]
+        ldr     x5, [x19, #BOX_LAPS]
+        ldr     x6, [x19, #BOX_ERRORS]
+5:      context x1
+        ldr     x7, [x2]
+        context x4
+        cmp     x7, x3
+        cinc    x6, x6, ne
+        add     x5, x5, #1
+        str     x5, [x19, #BOX_LAPS]
+        ldr     x7, [x19, #BOX_STOP]
+        cbz     x7, 5b
+        ldr     x7, [x2]
+        cmp     x7, x3
+        cinc    x6, x6, eq
+        str     x6, [x19, #BOX_ERRORS]
         b       done
 
 halt:   wfi

@@ -37,6 +37,7 @@
 #define BOX_LAPS        (BOX + 0x30)
 #define BOX_STOP        (BOX + 0x38)
 #define BOX_STARTS      (BOX + 0x40)
+#define BOX_PEER        (BOX + 0x48)
 #define BOX_SHADOW      (BOX + 0x1000)
 
 #define CHURN_PAGES     16
@@ -51,6 +52,7 @@ enum {
     CHURN,
     ID_REGISTER,
     LOAD_PAIR,
+    ALTERNATE,
 };
 
 /* Aliases of main memory in the payload's address space */
@@ -223,7 +225,8 @@ static const struct {
     }, {
         "unknown-mismatch",
         "-accel tcg -M " MACHINE ",mec=on,mec-mismatch=zeroes " CPU,
-        "mec-mismatch",
+        "'mec-mismatch' does not accept value 'zeroes'\n"
+        "Valid values are deadbeef and keystream.",
     }, {
         "kvm",
         "-accel kvm -M " MACHINE ",mec=on -cpu max",
@@ -759,6 +762,36 @@ static void test_migrate_churn(void)
     qtest_quit(qts);
 }
 
+/*
+ * The monitor translates addresses in a thread of its own. That must not
+ * confuse what a CPU knows of its TLB, or the CPU reads by a translation of
+ * the MECID it had before.
+ */
+static void test_debug_walks(void)
+{
+    QTestState *qts = start();
+    uint64_t laps;
+
+    wait_for_start(qts, 1);
+    store(qts, 1, REALM(PAGES), VALUE);
+    qtest_writeq(qts, BOX_PEER, 2);
+    command(qts, ALTERNATE, 1, REALM(PAGES), VALUE);
+    laps = wait_for(qts, BOX_LAPS, 0, true);
+    for (int i = 0; i < 150; i++) {
+        /* Each line is a walk: to a Root page, which has no MECID */
+        g_autofree char *text = qtest_hmp(qts, "x /8192xb 0x%x", BLOB);
+
+        g_assert_nonnull(strstr(text, "0x00"));
+    }
+    g_assert_cmpint(wait_for(qts, BOX_LAPS, laps, true), >, laps);
+    qtest_writeq(qts, BOX_STOP, 1);
+    wait_for(qts, BOX_COMMAND, 0, false);
+    g_test_message("%" PRIu64 " laps", qtest_readq(qts, BOX_LAPS));
+    g_assert_cmphex(qtest_readq(qts, BOX_FAULT), ==, 0);
+    g_assert_cmpint(qtest_readq(qts, BOX_ERRORS), ==, 0);
+    qtest_quit(qts);
+}
+
 static void write_payload(void)
 {
     g_autoptr(GError) error = NULL;
@@ -803,6 +836,7 @@ int main(int argc, char **argv)
     qtest_add_func("/arm-mec/snapshot", test_snapshot);
     qtest_add_func("/arm-mec/migrate", test_migrate);
     qtest_add_func("/arm-mec/migrate-churn", test_migrate_churn);
+    qtest_add_func("/arm-mec/debug-walks", test_debug_walks);
 
     status = g_test_run();
     unlink(payload_file);

@@ -359,6 +359,37 @@ static void test_cache_enable_off(void)
     qct_rig_end(&r);
 }
 
+/* The device uses CXL.cache and keeps no line, whatever software says. */
+static void test_cache_off(void)
+{
+    g_autofree uint8_t *want = NULL;
+    uint64_t src, dst;
+    QCTRig r;
+
+    qct_rig_start(&r, QCXL_SHARED_RAM, ",cache=off");
+    src = qct_alloc_source(&r, PAGE);
+    dst = qct_alloc_filled(&r, PAGE, OLD);
+    want = qct_encrypt_uncached(&r, src, PAGE);
+    for (int i = 1; i <= 2; i++) {
+        QDict *info, *dev;
+
+        qtest_memset(r.qts, dst, OLD, PAGE);
+        qct_encrypt(r.t[0], src, dst, PAGE);
+        info = quiet(&r);
+        dev = qct_device(info, 0);
+        g_assert_cmpstr(qdict_get_str(dev, "mode"), ==, "once");
+        g_assert_cmpint(qct_sent(dev, "d2h-req", "RdCurr"), >, 0);
+        g_assert_cmpint(qdict_get_int(dev, "once-lines"), ==, i * PAGE_LINES);
+        g_assert_cmpint(qct_lines(dev, "I"), ==, 1 * MiB / QCT_LINE);
+        g_assert_cmpint(qct_trap(info, "held"), ==, 0);
+        qobject_unref(info);
+        qct_check_memory(&r, dst, want, PAGE);
+        qct_set_disable_caching(r.t[0], true);
+        qct_set_disable_caching(r.t[0], false);
+    }
+    qct_rig_end(&r);
+}
+
 /* A request that fails changes nothing, in the cache or behind it. */
 static void test_failed_request(void)
 {
@@ -718,6 +749,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-type1-cache/registers", test_registers);
     qtest_add_func("/cxl-type1-cache/cache-enable-off",
                    test_cache_enable_off);
+    qtest_add_func("/cxl-type1-cache/cache-off", test_cache_off);
     qtest_add_func("/cxl-type1-cache/failed-request", test_failed_request);
     qtest_add_func("/cxl-type1-cache/in-place", test_in_place);
     qtest_add_func("/cxl-type1-cache/pieces", test_pieces);

@@ -41,6 +41,11 @@ static const QCIMode no_ats = {
 static const QCIMode no_ats_enabled = {
     "no-ats-enabled", QCI_NO_ATS, QVTD_TM_LEGACY_TRANS, .ats = true,
 };
+/* It has, and tells nobody of invalidations */
+static const QCIMode snoop_control = {
+    "snoop-control", "-device intel-iommu,intremap=on,device-iotlb=on,"
+    "snoop-control=on ", QVTD_TM_LEGACY_TRANS, .ats = true,
+};
 static const QCIMode pass = {
     "pass", QCI_LEGACY, QVTD_TM_LEGACY_TRANS, .pass = true, .ats = true,
 };
@@ -120,6 +125,7 @@ static void test_no_iommu_ats(void)
 {
     run_known_answer(&no_ats, false);
     run_known_answer(&no_ats_enabled, false);
+    run_known_answer(&snoop_control, false);
 }
 
 static void test_off(void)

@@ -88,10 +88,16 @@ static void encrypt_to(Rig *r, uint32_t at, uint32_t len)
     memcpy(r->image + at, r->once, len);
 }
 
+static void prepare(Rig *r, QCTRequest *q, uint32_t at, uint32_t len)
+{
+    qct_prepare(r->t, q, qct_iv, (QCTSeg[]) { { r->src, len }, { } },
+                (QCTSeg[]) { { r->area + at, len }, { } });
+}
+
 static void post(Rig *r, QCTRequest *q, uint32_t at, uint32_t len)
 {
-    qct_post(r->t, q, qct_iv, (QCTSeg[]) { { r->src, len }, { } },
-             (QCTSeg[]) { { r->area + at, len }, { } });
+    prepare(r, q, at, len);
+    qct_submit(r->t, q);
 }
 
 static void complete(Rig *r, QCTRequest *q, uint32_t at, uint32_t len)
@@ -1002,6 +1008,41 @@ static void test_gone_in_request(void)
 }
 
 /* The device is taken out twice, or by two. */
+/*
+ * The device unplugs itself in the middle of a request, and there is another
+ * request behind it in the queue: nobody may go on with that.
+ */
+static void check_removal_inside(const char *point)
+{
+    Rig r;
+
+    rig_start(&r, QCXL_SHARED_RAM, "rescue", "");
+    encrypt_to(&r, FIRST, FIRST_LEN);
+    qct_fault(r.qts, &(QCTFault) { "removal", point });
+    prepare(&r, &r.hung, HUNG, HUNG_LEN);
+    prepare(&r, &r.next, NEXT, NEXT_LEN);
+    qvirtio_crypto_enqueue(r.t->c, r.t->c->vqs[0], &r.hung.req);
+    qct_submit(r.t, &r.next);
+    wait_removed(&r);
+    g_assert_cmphex(qtest_readb(r.qts, r.hung.status_addr), ==,
+                    QCT_NO_STATUS);
+    g_assert_cmphex(qtest_readb(r.qts, r.next.status_addr), ==,
+                    QCT_NO_STATUS);
+    qct_forget(&r.hung);
+    qct_forget(&r.next);
+    check_area(&r);
+    come_back(&r, true);
+    check_works(&r);
+    rig_end(&r);
+}
+
+static void test_removal_inside(void)
+{
+    for (int i = 1; i < ARRAY_SIZE(points); i++) {
+        check_removal_inside(points[i]);
+    }
+}
+
 static void test_removal_twice(void)
 {
     Rig r;
@@ -1286,6 +1327,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-type1-removal/link-events", test_link_events);
     qtest_add_func("/cxl-type1-removal/gone-in-request",
                    test_gone_in_request);
+    qtest_add_func("/cxl-type1-removal/removal-inside", test_removal_inside);
     qtest_add_func("/cxl-type1-removal/twice", test_removal_twice);
     qtest_add_func("/cxl-type1-removal/bad-guest", test_bad_guest);
     return g_test_run();

@@ -1036,22 +1036,22 @@ static const struct {
     {
         "pcie-root-bus",
         BACKEND "-device cxl-type1-crypto,bus=pcie.0,cryptodev=c0",
-        "needs a CXL bus, and bus 'pcie.0' is none",
+        "needs a CXL bus, but 'pcie.0' is not a CXL bus",
     }, {
         "pcie-root-port",
         BACKEND "-device pcie-root-port,id=p,slot=9 "
         "-device cxl-type1-crypto,bus=p,cryptodev=c0",
-        "needs a CXL bus, and bus 'p' is none",
+        "needs a CXL bus, but 'p' is not a CXL bus",
     }, {
         "pxb-cxl-bus",
         BACKEND "-device cxl-type1-crypto,bus=cxl.0,cryptodev=c0",
-        "must stand directly below a cxl-rp, not below a pxb-cxl",
+        "must be plugged directly into a cxl-rp, not into a pxb-cxl",
     }, {
         "switch",
         BACKEND QCXL_RP ",cxl-cache=on -device cxl-upstream,bus=rp0,id=us "
         "-device cxl-downstream,bus=us,id=ds,slot=5 "
         "-device cxl-type1-crypto,bus=ds,cryptodev=c0",
-        "needs a CXL bus, and bus 'ds' is none",
+        "needs a CXL bus, but 'ds' is not a CXL bus",
     }, {
         "no-cxl-cache",
         BACKEND QCXL_RP " " TYPE1,
@@ -1107,7 +1107,7 @@ static const struct {
     }, {
         "snoop-filter-67-units",
         BACKEND QCXL_RP ",cxl-cache=on,cxl-cache-sf-size=4288K " TYPE1,
-        "this snoop filter cannot be had",
+        "'cxl-cache-sf-size' must be 1 to 63 times a power of two",
     }, {
         "writeback",
         BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",writeback=never",
@@ -1115,7 +1115,7 @@ static const struct {
     }, {
         "modern-pio-notify",
         BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",modern-pio-notify=on",
-        "must not claim I/O space: modern-pio-notify=on is not possible",
+        "must not claim I/O space: modern-pio-notify=on is not supported",
     }, {
         "legacy",
         BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",disable-legacy=off",
@@ -1142,13 +1142,13 @@ static const struct {
         "busy-cryptodev",
         BACKEND QCXL_RP ",cxl-cache=on "
         "-device virtio-crypto-pci,bus=pcie.0,cryptodev=c0 " TYPE1,
-        "cryptodev backend 'c0' is used by another device",
+        "cryptodev backend 'c0' is already in use",
     }, {
         "busy-cryptodev-type1",
         BACKEND QCXL_RP ",cxl-cache=on " TYPE1 " "
         "-device cxl-rp,port=1,bus=cxl.0,id=rp1,chassis=0,slot=3,cxl-cache=on "
         "-device cxl-type1-crypto,bus=rp1,cryptodev=c0",
-        "cryptodev backend 'c0' is used by another device",
+        "cryptodev backend 'c0' is already in use",
     }, {
         "snoop-filter-size",
         QCXL_RP ",cxl-cache=on,cxl-cache-sf-size=65K",

@@ -1,6 +1,8 @@
 /*
  * CXL Type 1 crypto accelerator
  *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A PCI Express function with CXL.io and CXL.cache whose programming model is
@@ -23,6 +25,10 @@
  *  + "cache-size" (size, default 1 MiB): 1 to 255 times 64 KiB or 1 MiB
  *  + "cache-ways" (uint32, default 16): associativity, divides the cache's
  *    number of 64-byte lines
+ *  + "cache" (OnOffAuto, default auto): off: no line is kept, each is used
+ *    once, as if software had set Disable_Caching for good; on: the device is
+ *    refused, with the reason, where lines of guest memory cannot be kept;
+ *    auto: what cannot be kept is used once
  *  + "cache-enable" (bool, default on): Cache_Enable is set after reset, as
  *    platform firmware that knows CXL.cache would leave it; off: the register's
  *    own reset value, and CXL.io moves all data until software sets it
@@ -49,10 +55,10 @@
 
 #include "hw/virtio/virtio-pci.h"
 #include "hw/virtio/virtio-crypto.h"
-#include "hw/cxl/cache_mem_region.h"
-#include "hw/cxl/cxl_type1_fault.h"
+#include "hw/cxl/cache_mem_agent.h"
+#include "hw/cxl/cxl_type1_inject.h"
 #include "hw/cxl/cxl_type1_regs.h"
-#include "system/runstate.h"
+#include "qapi/qapi-types-cxl.h"
 #include "qom/object.h"
 
 #define TYPE_CXL_TYPE1_CRYPTO "cxl-type1-crypto"
@@ -63,18 +69,10 @@ struct CXLType1CryptoClass {
 
     DeviceRealize parent_dc_realize;
     PCIUnregisterFunc *parent_exit;
+    PCIConfigReadFunc *parent_config_read;
+    PCIConfigWriteFunc *parent_config_write;
     ResettablePhases parent_phases;
 };
-
-typedef enum CXLType1Writeback {
-    CXL_TYPE1_WRITEBACK_ON_DEMAND,
-    CXL_TYPE1_WRITEBACK_COMPLETION,
-} CXLType1Writeback;
-
-typedef enum CXLType1Unplug {
-    CXL_TYPE1_UNPLUG_RESCUE,
-    CXL_TYPE1_UNPLUG_POISON,
-} CXLType1Unplug;
 
 struct CXLType1Crypto {
     VirtIOPCIProxy parent_obj;
@@ -86,34 +84,41 @@ struct CXLType1Crypto {
 
     uint64_t cache_size;
     uint32_t cache_ways;
+    OnOffAuto cache_policy;
     bool cache_enable;
     char *guard;
-    CXLType1Writeback writeback;
-    CXLType1Unplug unplug;
+    CxlType1Writeback writeback;
+    CxlType1Unplug unplug;
     uint64_t sn;
     PCIExpLinkSpeed speed;
     PCIExpLinkWidth width;
 
-    CXLType1Faults faults;
-    VMChangeStateEntry *run_state;
+    /* Nobody can reach the device, and it can reach nobody */
+    bool link_lost;
 
-    /* virtio-pci's, which ours wrap */
-    PCIConfigReadFunc *virtio_config_read;
-    PCIConfigWriteFunc *virtio_config_write;
-
-    /* What the port's Flex Bus status was before this device */
-    uint16_t port_status;
+    CXLType1Inject inject;
 };
 
 /* How the payload of its requests moves */
 extern const VirtIOCryptoPayloadOps cxl_type1_payload_ops;
 
 /**
- * cxl_type1_crypto_strike: have a fault of the device's, not of a request's
+ * cxl_type1_link_lose: the link goes down by surprise, and the slot is empty
  *
- * May be called while a request is worked at; what takes the device away is put
- * off until then.
+ * Of what the cache holds becomes what "unplug" says.
  */
-void cxl_type1_crypto_strike(CXLType1Crypto *s, CxlType1FaultKind kind);
+void cxl_type1_link_lose(CXLType1Crypto *s);
+
+/**
+ * cxl_type1_link_regain: the link comes back
+ */
+void cxl_type1_link_regain(CXLType1Crypto *s);
+
+/**
+ * cxl_type1_link_remove: the link goes down for good, the device is unplugged
+ *
+ * @s is freed once the main loop has come round.
+ */
+void cxl_type1_link_remove(CXLType1Crypto *s);
 
 #endif

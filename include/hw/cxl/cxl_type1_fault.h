@@ -1,13 +1,13 @@
 /*
- * Fault injection for CXL Type 1 devices
+ * Fault injection for CXL Type 1 devices: orders
  *
  * Copyright (c) 2026 The qemu-cxl-type1 developers
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A device that works on requests can be told to fail: at once, or at a named
- * point inside one of its next requests. This keeps what it has been told and
- * what state that has left it in; the device does the failing.
+ * point inside one of its next requests. This keeps what it has been told; the
+ * device does the failing.
  *
  * QEMU interface:
  *  + QMP x-cxl-type1-fault and x-query-cxl-type1-fault, HMP cxl_type1_fault and
@@ -27,26 +27,22 @@
 
 /**
  * CXLType1FaultOps: what the device does
- * @strike: have this fault now, outside of any request
- * @clear: take back what is set in the flags of CXLType1Faults
- * @held: number of requests that hang
+ * @armed: a fault is to come: CXLType1Faults.armed is set
+ * @inject: have this fault now, outside of any request
+ * @clear: undo what faults have done to the device
+ * @query: fill in the device's state
  */
 typedef struct CXLType1FaultOps {
-    void (*strike)(void *opaque, CxlType1FaultKind kind);
+    void (*armed)(void *opaque);
+    void (*inject)(void *opaque, CxlType1FaultKind kind);
     void (*clear)(void *opaque);
-    unsigned (*held)(void *opaque);
+    void (*query)(void *opaque, CxlType1FaultInfo *info);
 } CXLType1FaultOps;
 
 /**
  * CXLType1Faults:
  * @start: what is to be armed at realize, as cxl_type1_fault_init() takes it
- * @taken: faults that have struck
- * @hung: requests do not complete
- * @viral: requests fail (CXL r3.1 section 12.4)
- * @link_down: nobody can reach the device and it can reach nobody
- * @not_ready: HW_READY of virtio-crypto is clear and requests fail
- *
- * The flags are the device's to set and clear.
+ * @taken: faults that have been injected
  */
 typedef struct CXLType1Faults {
     DeviceState *dev;
@@ -61,10 +57,6 @@ typedef struct CXLType1Faults {
     uint32_t count;
 
     uint64_t taken;
-    bool hung;
-    bool viral;
-    bool link_down;
-    bool not_ready;
     QLIST_ENTRY(CXLType1Faults) next;
 } CXLType1Faults;
 
@@ -82,7 +74,7 @@ bool cxl_type1_fault_init(CXLType1Faults *faults, DeviceState *dev,
 void cxl_type1_fault_exit(CXLType1Faults *faults);
 
 /**
- * cxl_type1_fault_reading: is a fault due that strikes the reading itself?
+ * cxl_type1_fault_reading: is a fault due that is of the reading itself?
  *
  * That is poison at source-read: the source comes with it. Counts as taken.
  */

@@ -1,5 +1,7 @@
 /*
- * CXL.cache side of a root port
+ * CXL.cache capability of a root port
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -12,77 +14,69 @@
  *    and the capacity of the filter that tracks the devices' lines.
  *
  * QEMU interface:
+ *  + the class of the port calls cxl_type1_port_class_init(), last of all.  The
+ *    port itself knows nothing else of this: what is kept about it is in an
+ *    object of its own, the port's child "cxl-cache-port".
  *  + "cxl-cache" (bool, default off): the port offers CXL.cache.  Off leaves
  *    every register as it was.
  *  + "cxl-cache-sf-size" (size, default 16 MiB): how much cached memory the
  *    snoop filter can track; a multiple of 64 KiB.
+ *  + a device with a cache calls cxl_type1_port_check() and
+ *    cxl_type1_port_attach() at realize, and tells when its link comes up and
+ *    goes down.
  */
 
 #ifndef CXL_TYPE1_PORT_H
 #define CXL_TYPE1_PORT_H
 
-#include "qemu/units.h"
+#include "hw/cxl/cache_mem_region.h"
 #include "hw/pci/pci_device.h"
 
-#define CXL_SNOOP_FILTER_UNIT          (64 * KiB)
-#define CXL_SNOOP_FILTER_DEFAULT_SIZE  (16 * MiB)
-
-typedef struct CXLType1Port {
-    bool cache;
-    uint64_t sf_size;
-} CXLType1Port;
+/**
+ * cxl_type1_port_class_init: let the ports of a class offer CXL.cache
+ * @oc: a class of CXL ports, after its own realize and reset have been set
+ */
+void cxl_type1_port_class_init(ObjectClass *oc);
 
 /**
- * cxl_type1_port_init: make @pdev's Flex Bus Port DVSEC offer CXL.cache
- * @port: the port's options; nothing is done unless @port->cache is set
- * @pdev: the root port; its DVSECs must have been created
- * @errp: set when @port->sf_size is no size a snoop filter can have
+ * cxl_type1_port_above: the port that @pdev is plugged into, NULL for none
+ */
+PCIDevice *cxl_type1_port_above(PCIDevice *pdev);
+
+/**
+ * cxl_type1_port_check: can @pdev use CXL.cache where it has been plugged in?
+ * @errp: set when it cannot, with a hint at what to do
  *
- * Returns: true on success
+ * Reads the Cache_Capable bit out of the port's Flex Bus Port DVSEC, as the
+ * other end of the link would.
  */
-bool cxl_type1_port_init(const CXLType1Port *port, PCIDevice *pdev,
-                         Error **errp);
+bool cxl_type1_port_check(PCIDevice *pdev, Error **errp);
 
 /**
- * cxl_type1_port_reset: fill in the Snoop Filter Capability Structure
- * @port: the port's options; nothing is done unless @port->cache is set
- * @cache_mem_registers: the port's CXL.cachemem registers, little endian
+ * cxl_type1_port_attach: give @pdev a cache
+ * @pdev: a device for which cxl_type1_port_check() holds
+ * @config: all but @config->dev and what the port says
+ * @errp: set when @config cannot be had
  *
- * To be called after the registers got their reset values.
+ * Returns: as cache_mem_dev_new()
  */
-void cxl_type1_port_reset(const CXLType1Port *port,
-                          uint32_t *cache_mem_registers);
+CacheMemDev *cxl_type1_port_attach(PCIDevice *pdev, CacheMemDevConfig *config,
+                                   Error **errp);
 
 /**
- * cxl_type1_port_offers_cache: does @pdev offer CXL.cache to what is below it?
- * @pdev: any PCI device
+ * cxl_type1_port_link_up: @pdev has trained
+ * @pdev: a device for which cxl_type1_port_check() holds
  *
- * Reads the Cache_Capable bit out of the Flex Bus Port DVSEC, as the other end
- * of the link would.
+ * Shows CXL.io and CXL.cache in 68B flit mode as what the port has negotiated.
  */
-bool cxl_type1_port_offers_cache(PCIDevice *pdev);
+void cxl_type1_port_link_up(PCIDevice *pdev);
 
 /**
- * cxl_type1_port_sf_size: bytes that @pdev's snoop filter can track
- * @pdev: a port for which cxl_type1_port_offers_cache() holds
- */
-uint64_t cxl_type1_port_sf_size(PCIDevice *pdev);
-
-/**
- * cxl_type1_port_link_up: a cache device has trained below @pdev
- * @pdev: a port for which cxl_type1_port_offers_cache() holds
+ * cxl_type1_port_link_down: the link of @pdev is gone
  *
- * Shows CXL.io and CXL.cache in 68B flit mode as the negotiated protocols.
- *
- * Returns: what the negotiated status was, for cxl_type1_port_link_down()
+ * The port shows what it showed before cxl_type1_port_link_up(); nothing
+ * happens if the link is down.
  */
-uint16_t cxl_type1_port_link_up(PCIDevice *pdev);
-
-/**
- * cxl_type1_port_link_down: the cache device below @pdev is gone
- * @pdev: the port given to cxl_type1_port_link_up()
- * @status: what that call returned
- */
-void cxl_type1_port_link_down(PCIDevice *pdev, uint16_t status);
+void cxl_type1_port_link_down(PCIDevice *pdev);
 
 #endif

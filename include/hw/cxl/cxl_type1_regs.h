@@ -1,6 +1,8 @@
 /*
  * Registers of a CXL Type 1 device (CXL.io and CXL.cache, no memory)
  *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What CXL r3.1 table 8-2 asks of a single-logical device (D2) that has a
