@@ -1,5 +1,7 @@
 /*
- * FEAT_MEC: selection of the MECID, and the memory behind it
+ * FEAT_MEC: which memory encryption context an access has
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,16 +28,19 @@
 #endif
 
 /**
- * arm_mec_output_mecid: MECID of an access by its translation
+ * arm_mec_set_output: give a translation its MECID
  * @env: CPU
  * @mmu_idx: regime and stage that gave the output address
  * @upper: true if stage 1 took the upper VA range (TTBR1)
  * @amec: AMEC field of the block or page descriptor, false with the MMU off
  * @out_space: physical address space of the output
+ * @result: translation; its attributes get the MECID
  */
-uint16_t arm_mec_output_mecid(CPUARMState *env, ARMMMUIdx mmu_idx,
-                              bool upper, bool amec,
-                              ARMSecuritySpace out_space);
+#ifndef CONFIG_USER_ONLY
+void arm_mec_set_output(CPUARMState *env, ARMMMUIdx mmu_idx, bool upper,
+                        bool amec, ARMSecuritySpace out_space,
+                        GetPhysAddrResult *result);
+#endif
 
 /**
  * arm_mec_walk_mecid: MECID of a descriptor fetch from a physical address
@@ -135,24 +140,5 @@ void arm_mec_ctrl_changed(CPUARMState *env, int el);
  * @cpu: CPU whose board has set the property "mec"
  */
 void arm_mec_cpu_realize(ARMCPU *cpu);
-
-/**
- * arm_mec_query: who has a page?
- * @s: device
- * @pa: a physical address in the page
- * @mecid: set to the resident context
- * @mixed: set to whether others have written there, too
- *
- * Returns false if the address is not in the RAM that has contexts.
- */
-#ifdef CONFIG_TCG
-bool arm_mec_query(ARMMECState *s, hwaddr pa, uint16_t *mecid, bool *mixed);
-#else
-static inline bool arm_mec_query(ARMMECState *s, hwaddr pa, uint16_t *mecid,
-                                 bool *mixed)
-{
-    g_assert_not_reached();
-}
-#endif
 
 #endif

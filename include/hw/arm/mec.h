@@ -1,27 +1,126 @@
 /*
  * FEAT_MEC: the memory encryption contexts of a machine's RAM
  *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Models what lies behind the point of encryption of a system with FEAT_MEC
  * (Arm ARM D7.5.8 and D8.12): which context each page of main RAM is stored
- * for, and how it looks to any other. The choice of the context for an access
- * is the PE's part and stands in target/arm/ptw_mec.c as well.
+ * for, and how it looks to any other. Which context an access has is the PE's
+ * part, see target/arm/ptw_mec.h. Nothing here asks the PE for anything.
  *
  * QEMU interface:
  *  + QOM property "ram": MemoryRegion of the RAM to manage (link)
  *  + QOM property "base": its physical address
- *  + QOM property "deadbeef": whether an unreadable page shows as
- *    0xdeadbeef (default) or as its bytes under the wrong key
+ *  + QOM property "mismatch": ArmMecMismatch, what a wrong context reads
  *  + CPUs take the device by their link property "mec", before realize
  */
 
 #ifndef HW_ARM_MEC_H
 #define HW_ARM_MEC_H
 
+#include "exec/hwaddr.h"
+#include "exec/vaddr.h"
 #include "qom/object.h"
 
 #define TYPE_ARM_MEC "arm-mec"
 OBJECT_DECLARE_SIMPLE_TYPE(ARMMECState, ARM_MEC)
+
+/**
+ * arm_mec_view: the RAM as it looks to an access with attrs.encrypted
+ * @s: device
+ *
+ * Returns a container, at physical addresses, whose accesses are converted
+ * from and to the context in their attributes. It is exact for all pages and
+ * contexts, and slow.
+ */
+MemoryRegion *arm_mec_view(ARMMECState *s);
+
+/**
+ * arm_mec_set_rekeyed: register what a change of a resident context calls
+ * @s: device
+ * @rekeyed: called in an exclusive section, when pages have changed
+ *
+ * When it returns, and the exclusive section is over, no CPU may access the
+ * pages by a translation that was made before.
+ */
+void arm_mec_set_rekeyed(ARMMECState *s, void (*rekeyed)(void));
+
+/**
+ * arm_mec_contains: does the RAM with contexts have this address?
+ * @s: device
+ * @pa: physical address
+ */
+bool arm_mec_contains(ARMMECState *s, hwaddr pa);
+
+/**
+ * arm_mec_is_foreign: does an access have to be converted?
+ * @s: device
+ * @pa: physical address
+ * @mecid: context of the access
+ *
+ * False if @mecid is the page's resident context, or @pa has no context. The
+ * answer to a running CPU holds until the next exclusive section.
+ */
+bool arm_mec_is_foreign(ARMMECState *s, hwaddr pa, uint16_t mecid);
+
+/**
+ * arm_mec_report_read: tell a developer of a read under the wrong MECID
+ * @s: device
+ * @va: virtual address
+ * @pa: physical address, of a page that is foreign to @mecid
+ * @mecid: context of the read
+ *
+ * Does nothing if the reader can have written the page, or one of the two
+ * contexts is 0.
+ */
+void arm_mec_report_read(ARMMECState *s, vaddr va, hwaddr pa, uint16_t mecid);
+
+/**
+ * arm_mec_convert_read: what a context sees in RAM
+ * @s: device
+ * @pa: physical address, naturally aligned
+ * @size: 1, 2, 4 or 8 bytes
+ * @mecid: context of the reader
+ * @data: the bytes in RAM as a little endian number
+ *
+ * A CPU that runs is sure of @data. To any other thread this is but a hint, as
+ * the page may be re-keyed at any time.
+ */
+uint64_t arm_mec_convert_read(ARMMECState *s, hwaddr pa, unsigned size,
+                              uint16_t mecid, uint64_t data);
+
+/**
+ * arm_mec_write_mask: prepare to write eight bytes of RAM
+ * @s: device
+ * @pa: physical address, aligned
+ * @mecid: context of the writer
+ *
+ * Returns what to XOR bytes, as a little endian number, with on their way.
+ * The page counts as one that @mecid has written.
+ */
+uint64_t arm_mec_write_mask(ARMMECState *s, hwaddr pa, uint16_t mecid);
+
+/**
+ * arm_mec_clean: maintenance by PA to the point of encryption
+ * @s: device
+ * @pa: physical address
+ *
+ * RAM holds the page as anybody without a key sees it before the CPU that
+ * calls executes its next instruction.
+ */
+void arm_mec_clean(ARMMECState *s, hwaddr pa);
+
+/**
+ * arm_mec_query: who has a page?
+ * @s: device
+ * @pa: a physical address in the page
+ * @mecid: set to the resident context
+ * @mixed: set to whether others have written there, too
+ *
+ * Returns false if the address is not in the RAM that has contexts.
+ */
+bool arm_mec_query(ARMMECState *s, hwaddr pa, uint16_t *mecid, bool *mixed);
 
 #endif

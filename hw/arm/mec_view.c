@@ -1,0 +1,247 @@
+/*
+ * FEAT_MEC: RAM as it looks to a context that is not the resident one
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * An I/O region that converts each access. It also sees who uses pages in
+ * this way, and has them re-keyed.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/lockable.h"
+#include "hw/core/cpu.h"
+#include "system/address-spaces.h"
+#include "mec-internal.h"
+#include "trace.h"
+
+/*
+ * Accesses through the view that make a page change hands without a first
+ * store: re-keying costs as much as some dozens of them.
+ */
+#define MEC_VIEW_THRESHOLD 64
+
+/* A page that is used through the view, and may be re-keyed for it. */
+typedef struct MECUse {
+    uint64_t page;
+    uint16_t mecid;             /* the (last) context that did */
+    bool queued;                /* re-keying is under way */
+    bool others;                /* another one has stored as well */
+    MECPageState before;        /* page state when it began */
+    uint64_t lines;             /* what @mecid has stored to */
+    unsigned accesses;
+} MECUse;
+
+typedef struct MECWork {
+    ARMMECState *s;
+    uint64_t page;
+    uint16_t mecid;
+} MECWork;
+
+/* Who has written the page that @use now takes over? */
+static MECPageState mec_state_after(ARMMECState *s, MECUse *use,
+                                    uint16_t owner)
+{
+    if (use->others || !use->lines || owner) {
+        return MEC_MIXED;
+    }
+    if (mec_page_is_zero(s, use->page, use->lines)) {
+        return MEC_PURE;
+    }
+    return use->before == MEC_PURE ? MEC_OVER_DEFAULT : MEC_MIXED;
+}
+
+static void mec_rekey_and_tell(ARMMECState *s, uint64_t page, uint16_t mecid,
+                               MECPageState state)
+{
+    mec_rekey_page(s, page, mecid, state);
+    s->rekeyed();
+}
+
+static void mec_rekey_work(CPUState *cs, run_on_cpu_data data)
+{
+    g_autofree MECWork *work = data.host_ptr;
+    ARMMECState *s = work->s;
+    MECUse *use;
+    uint16_t owner;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    use = g_hash_table_lookup(s->uses, &work->page);
+    if (!use || !use->queued || use->mecid != work->mecid) {
+        /* Maintenance, or a reset, or another context came first. */
+        return;
+    }
+    owner = MEC_ENTRY_OWNER(mec_entry(s, work->page));
+    if (owner != work->mecid) {
+        mec_rekey_and_tell(s, work->page, work->mecid,
+                           mec_state_after(s, use, owner));
+    }
+    g_hash_table_remove(s->uses, &work->page);
+}
+
+static void mec_canonical_work(CPUState *cs, run_on_cpu_data data)
+{
+    g_autofree MECWork *work = data.host_ptr;
+    ARMMECState *s = work->s;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    if (MEC_ENTRY_OWNER(mec_entry(s, work->page))) {
+        mec_rekey_and_tell(s, work->page, 0, MEC_SEALED);
+    } else if (mec_view_in_use(s, work->page)) {
+        mec_set_entry(s, work->page, MEC_ENTRY(0, MEC_SEALED));
+    }
+    g_hash_table_remove(s->uses, &work->page);
+}
+
+static void mec_queue(ARMMECState *s, run_on_cpu_func func, uint64_t page,
+                      uint16_t mecid)
+{
+    MECWork *work = g_new(MECWork, 1);
+
+    *work = (MECWork) { .s = s, .page = page, .mecid = mecid };
+    async_safe_run_on_cpu(current_cpu, func, RUN_ON_CPU_HOST_PTR(work));
+}
+
+void mec_queue_canonical(ARMMECState *s, uint64_t page)
+{
+    mec_queue(s, mec_canonical_work, page, 0);
+}
+
+/*
+ * A CPU accesses the page through the view in context @mecid, storing to
+ * @lines if any. The first store to a page of another context takes it over.
+ * Readers, and stores to a page that contexts share anyway, do so after a
+ * while, or it would go to and fro all the time. Lock held.
+ */
+static void mec_note_use(ARMMECState *s, uint64_t page, uint32_t entry,
+                         uint16_t mecid, uint64_t lines)
+{
+    MECUse *use = g_hash_table_lookup(s->uses, &page);
+
+    if (!use) {
+        use = g_new0(MECUse, 1);
+        use->page = page;
+        use->mecid = mecid;
+        use->before = MEC_ENTRY_STATE(entry);
+        g_hash_table_insert(s->uses, &use->page, use);
+    }
+    if (use->mecid != mecid) {
+        use->others |= use->lines || lines;
+        use->mecid = mecid;
+        use->queued = false;
+        use->accesses = 0;
+        use->lines = 0;
+    }
+    use->lines |= lines;
+    use->accesses++;
+    if (!use->queued &&
+        (use->accesses >= MEC_VIEW_THRESHOLD ||
+         (lines && use->before != MEC_MIXED))) {
+        use->queued = true;
+        mec_queue(s, mec_rekey_work, page, mecid);
+    }
+}
+
+/*
+ * A debugger's thread goes through the view even where it is the resident
+ * context, see arm_mec_debug_attrs(): that is not worth a note, or a trace.
+ */
+static void mec_trace_view(hwaddr pa, uint32_t entry, MemTxAttrs attrs,
+                           const char *rw)
+{
+    if (MEC_ENTRY_OWNER(entry) != attrs.mecid) {
+        trace_arm_mec_view(pa, MEC_ENTRY_OWNER(entry), attrs.mecid, rw);
+    }
+}
+
+/* Accesses are naturally aligned, of up to 8 bytes. */
+static MemTxResult mec_view_read(void *opaque, hwaddr offset, uint64_t *data,
+                                 unsigned size, MemTxAttrs attrs)
+{
+    ARMMECState *s = opaque;
+    uint64_t page = offset >> MEC_PAGE_BITS;
+    uint32_t entry;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    entry = mec_entry(s, page);
+    mec_trace_view(s->base + offset, entry, attrs, "read");
+    *data = mec_read_locked(s, offset, size, attrs.mecid);
+    if (current_cpu && !attrs.debug && mec_is_legible(entry, attrs.mecid)) {
+        mec_note_use(s, page, entry, attrs.mecid, 0);
+    }
+    return MEMTX_OK;
+}
+
+static MemTxResult mec_view_write(void *opaque, hwaddr offset, uint64_t data,
+                                  unsigned size, MemTxAttrs attrs)
+{
+    ARMMECState *s = opaque;
+    uint64_t page = offset >> MEC_PAGE_BITS;
+    hwaddr pa = s->base + offset;
+    uint32_t entry;
+    uint16_t owner;
+    uint8_t buf[8];
+
+    QEMU_LOCK_GUARD(&s->lock);
+    entry = mec_entry(s, page);
+    owner = MEC_ENTRY_OWNER(entry);
+    mec_trace_view(pa, entry, attrs, "write");
+    if (current_cpu && !attrs.debug) {
+        unsigned line = extract64(offset, MEC_LINE_BITS,
+                                  MEC_PAGE_BITS - MEC_LINE_BITS);
+
+        mec_note_use(s, page, entry, attrs.mecid, 1ULL << line);
+    }
+    if (owner != attrs.mecid) {
+        mec_set_entry(s, page, MEC_ENTRY(owner, MEC_MIXED));
+    }
+    stn_le_p(buf, size, data ^ mec_delta(owner, attrs.mecid, pa, size));
+    return address_space_write(&s->ram_as, pa, MEMTXATTRS_UNSPECIFIED,
+                               buf, size);
+}
+
+static const MemoryRegionOps mec_view_ops = {
+    .read_with_attrs = mec_view_read,
+    .write_with_attrs = mec_view_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .valid = {
+        .min_access_size = 1,
+        .max_access_size = 8,
+    },
+    .impl = {
+        .min_access_size = 1,
+        .max_access_size = 8,
+    },
+};
+
+MemoryRegion *arm_mec_view(ARMMECState *s)
+{
+    return &s->view;
+}
+
+bool mec_view_in_use(ARMMECState *s, uint64_t page)
+{
+    return g_hash_table_contains(s->uses, &page);
+}
+
+void mec_view_reset(ARMMECState *s)
+{
+    g_hash_table_remove_all(s->uses);
+}
+
+void mec_view_init(ARMMECState *s)
+{
+    s->uses = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+    memory_region_init(&s->view, OBJECT(s), "arm-mec-view", UINT64_MAX);
+    memory_region_init_io(&s->view_io, OBJECT(s), &mec_view_ops, s,
+                          "arm-mec-view-ram", s->size);
+    /* Devices that reach RAM by the view do not come in here twice. */
+    s->view_io.disable_reentrancy_guard = true;
+    memory_region_add_subregion(&s->view, s->base, &s->view_io);
+}
+
+void mec_view_finalize(ARMMECState *s)
+{
+    g_clear_pointer(&s->uses, g_hash_table_destroy);
+}
