@@ -1,17 +1,24 @@
 /*
- * SPDX-License-Identifier: GPL-2.0-or-later
- *
  * The arithmetic of cryptodev-backend-openssl, on libcrypto's EVP interface
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Knows virtio-crypto's numbers (algorithms, op codes, status) and libcrypto;
  * knows neither QOM nor the cryptodev framework, so that it can be tested
- * alone.  The document followed is the "Crypto Device" section of the VIRTIO
- * specification, 1.2 and later.
+ * alone.  The document followed, cited by section, is VIRTIO 1.3, section 5.9
+ * ("Crypto Device").  All lengths are in bytes.
  *
- * Every function that can fail returns a VIRTIO_CRYPTO_* status
+ * Every function that can fail returns a VIRTIO_CRYPTO_* status of 5.9.7.1
  * (VIRTIO_CRYPTO_OK is 0) and, where @why is not NULL, a one-line reason that
  * the caller releases with g_free().  @why is set exactly when the status is
- * not VIRTIO_CRYPTO_OK.  libcrypto's error queue is left empty.
+ * not VIRTIO_CRYPTO_OK.  What libcrypto reports meanwhile is taken off its
+ * error queue, so that it never explains another failure.
+ *
+ * What virtio-crypto refuses before it calls a backend is not refused again: an
+ * operation type, a hash mode, a key type that does not exist.  Lengths are
+ * checked here, whoever has checked them before.
  *
  * Threads: a session may be used on several queues at once, by one thread per
  * queue; nothing is locked for that.  Creating a session needs no care.
@@ -27,21 +34,21 @@ typedef struct CryptoDevEvpSession CryptoDevEvpSession;
  * CryptoDevEvpSymParams:
  * @cipher_alg: VIRTIO_CRYPTO_CIPHER_*
  * @direction: VIRTIO_CRYPTO_OP_ENCRYPT or VIRTIO_CRYPTO_OP_DECRYPT
- * @op_type: VIRTIO_CRYPTO_SYM_OP_CIPHER, or
- *           VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING, which alone looks at the
- *           fields that follow @cipher_key_len
+ * @op_type: VIRTIO_CRYPTO_SYM_OP_ALGORITHM_CHAINING, which alone looks at the
+ *           fields that follow @cipher_key_len, or VIRTIO_CRYPTO_SYM_OP_CIPHER
  * @cipher_key: the cipher's key; for XTS both halves
- * @cipher_key_len: its length in bytes
+ * @cipher_key_len: its length
  * @chain_order: VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_*
  * @hash_mode: VIRTIO_CRYPTO_SYM_HASH_MODE_PLAIN or _AUTH
  * @hash_alg: VIRTIO_CRYPTO_HASH_* (plain) or VIRTIO_CRYPTO_MAC_HMAC_* (auth)
- * @hash_result_len: the longest digest a request may ask for, in bytes
+ * @hash_result_len: the longest digest a request may ask for
  * @auth_key: the HMAC key (auth)
- * @auth_key_len: its length in bytes; 0 is a valid HMAC key
+ * @auth_key_len: its length; 0 is a valid HMAC key
  * @aad_len: bytes of additional data that each request puts before what is
  *           hashed
  *
- * The parameters of a symmetric session, as the driver gave them.
+ * The parameters of a symmetric session, as the driver gave them; 5.9.7.2.1
+ * ("Symmetric algorithms session").
  */
 typedef struct CryptoDevEvpSymParams {
     uint32_t cipher_alg;
@@ -63,9 +70,9 @@ typedef struct CryptoDevEvpSymParams {
  * @op_code: VIRTIO_CRYPTO_CIPHER_ENCRYPT or VIRTIO_CRYPTO_CIPHER_DECRYPT
  * @op_type: VIRTIO_CRYPTO_SYM_OP_*; must be the session's
  * @iv: initialization vector, counter or tweak
- * @iv_len: its length in bytes
+ * @iv_len: its length
  * @src: source data; may be NULL where @src_len is 0
- * @src_len: its length in bytes
+ * @src_len: its length
  * @dst: destination, @src itself or apart from it; as long as @dst_len
  * @dst_len: must be @src_len
  * @cipher_start: first byte of @src that is ciphered (chaining)
@@ -73,11 +80,12 @@ typedef struct CryptoDevEvpSymParams {
  * @hash_start: first byte that is hashed (chaining)
  * @hash_len: number of bytes that are hashed (chaining)
  * @aad: additional data, hashed before those bytes (chaining)
- * @aad_len: its length in bytes (chaining)
+ * @aad_len: its length (chaining)
  * @digest: receives the digest or MAC (chaining)
  * @digest_len: bytes wanted, from the left (chaining)
  *
- * One symmetric request.  Every number in it may be a lie.
+ * One symmetric request; 5.9.7.6 ("Symmetric algorithms Operation").  Every
+ * number in it may be a lie.
  */
 typedef struct CryptoDevEvpSymOp {
     uint32_t op_code;
@@ -100,37 +108,34 @@ typedef struct CryptoDevEvpSymOp {
 
 /**
  * CryptoDevEvpAkParams:
- * @algo: VIRTIO_CRYPTO_AKCIPHER_RSA or VIRTIO_CRYPTO_AKCIPHER_ECDSA
- * @keytype: VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_*
- * @key: RSA: PKCS#1 RSAPublicKey or RSAPrivateKey in DER.  ECDSA: the octets
- *       of a SEC 1 point (public) or an RFC 5915 ECPrivateKey in DER (private)
- * @keylen: its length in bytes
- * @rsa_padding: VIRTIO_CRYPTO_RSA_*_PADDING (RSA)
- * @rsa_hash: VIRTIO_CRYPTO_RSA_<hash>, for signatures (RSA, PKCS#1 padding)
- * @curve: VIRTIO_CRYPTO_CURVE_*; UNKNOWN takes the curve from the key (ECDSA)
+ * @keytype: VIRTIO_CRYPTO_AKCIPHER_KEY_TYPE_PRIVATE or _PUBLIC
+ * @key: RSAPrivateKey or RSAPublicKey of PKCS#1 (RFC 8017), in DER
+ * @keylen: its length
+ * @rsa_padding: VIRTIO_CRYPTO_RSA_*_PADDING
+ * @rsa_hash: VIRTIO_CRYPTO_RSA_<hash>, for signatures with PKCS#1 padding
  *
- * The parameters of an asymmetric session, as the driver gave them.
+ * The parameters of an RSA session, as the driver gave them; 5.9.7.2.1
+ * ("AKCIPHER session").  virtio-crypto has no way to ECDSA.
  */
 typedef struct CryptoDevEvpAkParams {
-    uint32_t algo;
     uint32_t keytype;
     const uint8_t *key;
     uint32_t keylen;
     uint32_t rsa_padding;
     uint32_t rsa_hash;
-    uint32_t curve;
 } CryptoDevEvpAkParams;
 
 /**
  * CryptoDevEvpAkOp:
  * @op_code: VIRTIO_CRYPTO_AKCIPHER_*
  * @src: what is ciphered or signed; for VERIFY the signature
- * @src_len: its length in bytes
+ * @src_len: its length
  * @dst: receives the result; for VERIFY the digest that was signed
- * @dst_len: in: its length in bytes; out, on success: bytes of result, which
- *           is 0 for VERIFY
+ * @dst_len: in: its length; out, on success: the result's, which is 0 for
+ *           VERIFY
  *
- * One asymmetric request.
+ * One asymmetric request; 5.9.7.8 ("AKCIPHER Service Operation").  Every number
+ * in it may be a lie.
  */
 typedef struct CryptoDevEvpAkOp {
     uint32_t op_code;
@@ -156,7 +161,10 @@ typedef struct CryptoDevEvpCaps {
     bool rsa;
 } CryptoDevEvpCaps;
 
-/** Longest cipher key (AES-256-XTS) and longest HMAC key taken, in bytes */
+/**
+ * Longest cipher key (AES-256-XTS) and longest HMAC key to advertise.  Any HMAC
+ * key works (FIPS 198-1); virtio-crypto holds its guests to what it advertises.
+ */
 #define CRYPTODEV_EVP_MAX_CIPHER_KEY  64
 #define CRYPTODEV_EVP_MAX_AUTH_KEY    512
 
@@ -164,8 +172,9 @@ typedef struct CryptoDevEvpCaps {
  * cryptodev_evp_probe:
  * @caps: receives what is available
  *
- * Ask libcrypto what it has: a distribution's policy or a FIPS configuration
- * may have taken algorithms away.
+ * Ask libcrypto what it has, to be advertised as in 5.9.5 ("Device
+ * configuration layout"): a distribution's policy or a FIPS configuration may
+ * have taken algorithms away.
  */
 void cryptodev_evp_probe(CryptoDevEvpCaps *caps);
 
@@ -181,9 +190,9 @@ void cryptodev_evp_probe(CryptoDevEvpCaps *caps);
  * The key is scheduled here, once.
  *
  * Returns: VIRTIO_CRYPTO_OK; VIRTIO_CRYPTO_NOTSUPP for an algorithm, direction
- * or mode that is unknown or that libcrypto does not offer; VIRTIO_CRYPTO_ERR
- * for parameters that contradict the algorithm, and for keys that libcrypto
- * refuses.
+ * or chain order that is unknown or that libcrypto does not offer;
+ * VIRTIO_CRYPTO_ERR for lengths that contradict the algorithm, and for keys
+ * that libcrypto refuses, such as two equal ones for XTS.
  */
 int cryptodev_evp_sym_session_new(const CryptoDevEvpSymParams *params,
                                   unsigned int queues,
@@ -196,11 +205,11 @@ int cryptodev_evp_sym_session_new(const CryptoDevEvpSymParams *params,
  *           cryptodev_evp_session_free()
  * @why: receives the reason of a failure, or NULL
  *
- * Create a session for RSA or ECDSA.
+ * Create a session for RSA.
  *
- * Returns: VIRTIO_CRYPTO_OK; VIRTIO_CRYPTO_NOTSUPP for an algorithm, padding,
- * hash or curve that is unknown or that libcrypto does not offer;
- * VIRTIO_CRYPTO_ERR for a key that is malformed or out of bounds.
+ * Returns: VIRTIO_CRYPTO_OK; VIRTIO_CRYPTO_NOTSUPP for a padding or hash that
+ * is unknown or that libcrypto does not offer; VIRTIO_CRYPTO_ERR for a key that
+ * is malformed, or whose modulus has less than 512 or more than 8192 bits.
  */
 int cryptodev_evp_ak_session_new(const CryptoDevEvpAkParams *params,
                                  CryptoDevEvpSession **session, char **why);
@@ -240,8 +249,8 @@ int cryptodev_evp_sym_op(CryptoDevEvpSession *session, unsigned int queue,
  * Run an asymmetric request to its end.
  *
  * Returns: VIRTIO_CRYPTO_OK; VIRTIO_CRYPTO_INVSESS if the session is not an
- * asymmetric one; VIRTIO_CRYPTO_NOTSUPP if the session's algorithm or padding
- * has no such operation; VIRTIO_CRYPTO_KEY_REJECTED if a signature does not
+ * asymmetric one; VIRTIO_CRYPTO_NOTSUPP if RSA, or the session's padding, has
+ * no such operation; VIRTIO_CRYPTO_KEY_REJECTED if a signature does not
  * verify; VIRTIO_CRYPTO_ERR for anything else.
  */
 int cryptodev_evp_ak_op(CryptoDevEvpSession *session, CryptoDevEvpAkOp *op,

@@ -1,24 +1,25 @@
 /*
- * SPDX-License-Identifier: GPL-2.0-or-later
- *
  * cryptodev-backend-openssl: a cryptodev backend on libcrypto
  *
- * AES in ECB, CBC, CTR and XTS mode, alone or chained with a hash or HMAC, RSA
- * and ECDSA; on 1 to 64 queues.  The arithmetic is in cryptodev-openssl-evp.c.
- * This file keeps the sessions and speaks with the cryptodev framework.
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
  *
- * What a guest is told:
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * AES in ECB, CBC, CTR and XTS mode, alone or chained with a hash or HMAC, and
+ * RSA; on 1 to 64 queues.  This file keeps the sessions and speaks with the
+ * cryptodev framework; "internal.h" says where the rest is.
+ *
+ * What a guest is told (VIRTIO 1.3, 5.9.5):
  * - The services CIPHER and, where libcrypto has RSA, AKCIPHER.  Not HASH and
  *   MAC: virtio-crypto has no way to a hash on its own.  The hash and MAC
  *   algorithm masks are set nevertheless, since a driver has to know what it
  *   can chain with a cipher.
  * - Of the asymmetric algorithms RSA alone: virtio-crypto refuses to create any
- *   other session.  Should it learn to, ECDSA works here, and its bit belongs
- *   into akcipher_algo.
+ *   other session.
  *
  * Like the rest of the framework this runs under the BQL.  What the queues
- * compute with is theirs alone (see the header of the arithmetic), so that it
- * would stay without locks if the framework served them from several threads.
+ * compute with is theirs alone, so that it would stay without locks if the
+ * framework served them from several threads.
  */
 
 #include "qemu/osdep.h"
@@ -83,8 +84,8 @@ static void cryptodev_openssl_init(CryptoDevBackend *backend, Error **errp)
     }
     cryptodev_evp_probe(&caps);
     if (!caps.cipher_algo) {
-        error_setg(errp, "libcrypto offers none of the AES modes that "
-                   "cryptodev-backend-openssl needs");
+        error_setg(errp, "OpenSSL's libcrypto offers none of the AES modes "
+                   "that cryptodev-backend-openssl needs");
         error_append_hint(errp, "Check the host's OpenSSL configuration "
                           "(providers, FIPS policy).\n");
         return;
@@ -193,16 +194,21 @@ static int cryptodev_openssl_new_asym(CryptoDevBackendAsymSessionInfo *info,
                                       char **why)
 {
     CryptoDevEvpAkParams params = {
-        .algo = info->algo,
         .keytype = info->keytype,
         .key = info->key,
         .keylen = info->keylen,
         .rsa_padding = info->u.rsa.padding_algo,
         .rsa_hash = info->u.rsa.hash_algo,
-        .curve = VIRTIO_CRYPTO_CURVE_UNKNOWN,
     };
-    int status = cryptodev_evp_ak_session_new(&params, session, why);
+    int status = VIRTIO_CRYPTO_NOTSUPP;
 
+    /* What tells that u.rsa is the member that was set */
+    if (info->algo == VIRTIO_CRYPTO_AKCIPHER_RSA) {
+        status = cryptodev_evp_ak_session_new(&params, session, why);
+    } else {
+        *why = g_strdup_printf("asymmetric algorithm %u is not supported",
+                               info->algo);
+    }
     cryptodev_openssl_wipe(info->key, info->keylen);
     return status;
 }
@@ -254,11 +260,10 @@ static int cryptodev_openssl_create_session(CryptoDevBackend *backend,
             (uint64_t)slot->generation << OPENSSL_ID_GENERATION_SHIFT;
     } else {
         qemu_log_mask(LOG_GUEST_ERROR,
-                      "cryptodev-openssl: create session: %s\n", why);
+                      "cryptodev-openssl: cannot create a session: %s\n",
+                      why);
     }
-    if (cb) {
-        cb(opaque, -status);
-    }
+    cb(opaque, -status);
     return 0;
 }
 
@@ -273,11 +278,12 @@ static int cryptodev_openssl_close_session(CryptoDevBackend *backend,
 
     if (!slot) {
         qemu_log_mask(LOG_GUEST_ERROR,
-                      "cryptodev-openssl: close session: no session 0x%" PRIx64
-                      "\n", session_id);
+                      "cryptodev-openssl: there is no session 0x%" PRIx64
+                      " to close\n", session_id);
         return -VIRTIO_CRYPTO_INVSESS;
     }
     cryptodev_openssl_clear_slot(slot);
+    /* A reset closes sessions as well, and waits for nothing */
     if (cb) {
         cb(opaque, VIRTIO_CRYPTO_OK);
     }
@@ -337,17 +343,14 @@ static int cryptodev_openssl_run(CryptoDevBackendOpenssl *openssl,
                                                     op_info->session_id);
 
     if (!slot) {
-        *why = g_strdup_printf("no session 0x%" PRIx64, op_info->session_id);
+        *why = g_strdup_printf("there is no session 0x%" PRIx64,
+                               op_info->session_id);
         return VIRTIO_CRYPTO_INVSESS;
     }
-    switch (op_info->algtype) {
-    case QCRYPTODEV_BACKEND_ALGO_TYPE_SYM:
-        return cryptodev_openssl_sym_op(slot->session, op_info, why);
-    case QCRYPTODEV_BACKEND_ALGO_TYPE_ASYM:
-        return cryptodev_openssl_asym_op(slot->session, op_info, why);
-    default:
-        g_assert_not_reached();
-    }
+    /* The framework's statistics have refused any other type */
+    return op_info->algtype == QCRYPTODEV_BACKEND_ALGO_TYPE_SYM ?
+           cryptodev_openssl_sym_op(slot->session, op_info, why) :
+           cryptodev_openssl_asym_op(slot->session, op_info, why);
 }
 
 /*
@@ -365,9 +368,7 @@ static int cryptodev_openssl_do_op(CryptoDevBackend *backend,
     if (status != VIRTIO_CRYPTO_OK) {
         qemu_log_mask(LOG_GUEST_ERROR, "cryptodev-openssl: %s\n", why);
     }
-    if (op_info->cb) {
-        op_info->cb(op_info->opaque, -status);
-    }
+    op_info->cb(op_info->opaque, -status);
     return 0;
 }
 
