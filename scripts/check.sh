@@ -15,14 +15,16 @@ OUT=$BUILD/check
 QTESTS_x86_64=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
                cxl-type1-fault-test cxl-type1-removal-test
                cxl-type1-iommu-test cxl-type1-ats-test cxl-type1-window-test
-               cxl-cache-query-test cxl-cache-test cxl-test qos-test)
+               cxl-cache-query-test cxl-cache-test cxl-cache-bypass-test
+               cxl-cache-host-test cxl-cache-accel-test cxl-test qos-test)
 QTESTS_aarch64=(cxl-test arm-mec-test)
 # cxl-type1-fault-test, -iommu-test and -ats-test start so many machines, or read
 # so much of the window, that they take many minutes with sanitizers; what the
 # first shares with the removal test is seen there.
 QTESTS_asan=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
              cxl-type1-removal-test cxl-type1-window-test
-             cxl-cache-query-test cxl-cache-test)
+             cxl-cache-query-test cxl-cache-test cxl-cache-bypass-test
+             cxl-cache-host-test)
 tally() { "$TOP/scripts/tally.py" run "$OUT" "$@" || true; }
 
 # A step without which nothing can be tested: its failure is a failed test.

@@ -4,7 +4,8 @@
 PAYLOAD = 'hw/cxl/cxl_type1_payload.c'
 CRYPTO = 'hw/cxl/cxl_type1_crypto.c'
 FAULT = 'hw/cxl/cxl_type1_fault.c'
-REGION = 'hw/cxl/cache_mem_region.c'
+INJECT = 'hw/cxl/cxl_type1_inject.c'
+LINK = 'hw/cxl/cxl_type1_link.c'
 WINDOW = 'hw/cxl/cache_mem_window.c'
 VIRTIO = 'hw/virtio/virtio-crypto.c'
 PCIE = 'hw/pci/pcie.c'
@@ -15,65 +16,50 @@ REMOVAL_TEST = 'cxl-type1-removal-test'
 # What is broken, where, the lines, what they become; tests, and which of their
 # cases (a regular expression) have to notice: one is enough
 FAULTS = [
-    ('end_with gives nothing up', PAYLOAD,
-     '        cache_mem_give_up(s->cache, r->payload->host, '
-     'r->payload->host_n);\n'
+    ('end_with gives nothing up', INJECT,
+     '        cache_mem_give_up(p->s->cache, cxl_type1_payload_host(p),\n'
+     '                          p->host->len);\n'
      '    }\n'
      '    return -status;',
      '    }\n'
      '    return -status;',
      [(FAULT_TEST, 'abort/kept'), (REMOVAL_TEST, 'only')]),
-    ('give up evicts modified lines', REGION,
-     '    if (!holds(cm, part->line, CXL_CACHE_P_DIRTY)) {\n'
-     '        send_evict',
-     '    if (true) {\n'
-     '        send_evict',
-     [(FAULT_TEST, 'abort/kept')]),
-    ('staging modifies', REGION,
-     'cxl_cache_dev_stage(cm->dev, part->line, &data);',
-     'cxl_cache_dev_write(cm->dev, part->line, &data, CXL_CACHE_BE_ALL);',
-     [(FAULT_TEST, 'abort/kept'), (REMOVAL_TEST, 'window')]),
-    ('go-err unseen is not noted', PAYLOAD,
+    ('go-err unseen is not noted', INJECT,
      '    if (!refused) {',
      '    if (!refused && 0) {',
      [(FAULT_TEST, 'abort/kept')]),
-    ('bad result line is not noted', PAYLOAD,
-     '        cxl_type1_regs_error(&s->regs, CXL_RAS_UNC_ERR_CACHE'
+    ('bad result line is not noted', INJECT,
+     '        cxl_type1_regs_error(&p->s->regs, CXL_RAS_UNC_ERR_CACHE'
      '_DATA_ECC);\n',
      '',
      [(FAULT_TEST, 'abort/kept')]),
-    ('write-back is not refused', REGION,
-     '                cm->fail = CACHE_MEM_FAIL_GO_ERR;\n'
-     '                send_evict',
-     '                send_evict',
-     [(FAULT_TEST, 'abort/kept')]),
-    ('Viral_Status not set', CRYPTO,
+    ('Viral_Status not set', INJECT,
      '        cxl_type1_regs_viral(&s->regs, true);',
      '',
      [(FAULT_TEST, 'viral')]),
-    ('viral: requests go on', PAYLOAD,
-     '    if (s->faults.viral || s->faults.not_ready) {\n'
+    ('viral: requests go on', INJECT,
+     '    if (refuses_requests(s)) {\n'
      '        return -VIRTIO_CRYPTO_ERR;\n'
      '    }\n'
-     '    if (poison)',
-     '    if (poison)',
+     '    if (!cxl_type1_fault_reading',
+     '    if (!cxl_type1_fault_reading',
      [(FAULT_TEST, 'viral'), (REMOVAL_TEST, '.')]),
-    ('viral: results are written', PAYLOAD,
-     '    if (s->faults.viral || s->faults.not_ready) {\n'
+    ('viral: results are written', INJECT,
+     '    if (refuses_requests(s)) {\n'
      '        return -VIRTIO_CRYPTO_ERR;\n'
      '    }\n'
-     '    payload_init(&p, s, elem->in_addr',
-     '    payload_init(&p, s, elem->in_addr',
+     '    if (!cxl_type1_payload_translate',
+     '    if (!cxl_type1_payload_translate',
      [(FAULT_TEST, '.')]),
     ('reset recovers nothing', CRYPTO,
-     '    recover(s);\n'
-     '    if (s->faults.link_down)',
-     '    if (s->faults.link_down)',
+     '    cxl_type1_inject_recover(s);\n'
+     '    if (s->link_lost)',
+     '    if (s->link_lost)',
      [(FAULT_TEST, 'viral$|not-ready$')]),
     ('FLR recovers', CRYPTO,
      '        trace_cxl_type1_crypto_flr(pci_dev->name);\n'
      '        return;',
-     '        recover(s);\n'
+     '        cxl_type1_inject_recover(s);\n'
      '        return;',
      [(FAULT_TEST, 'viral$|not-ready$')]),
     ('no config interrupt', VIRTIO,
@@ -113,55 +99,51 @@ FAULTS = [
      [(FAULT_TEST, 'bad|hmp')]),
     ('x-fault clear accepted', FAULT,
      '    if (order.kind == CXL_TYPE1_FAULT_KIND_CLEAR) {\n'
-     '        error_setg(errp, "there is',
+     '        error_setg(errp, "\'clear\' is not',
      '    if (false) {\n'
-     '        error_setg(errp, "there is',
+     '        error_setg(errp, "\'clear\' is not',
      [(FAULT_TEST, 'bad-start')]),
     ('found by id only', FAULT,
      '        if (!g_strcmp0(faults->dev->id, id) || !strcmp(path, id)) {',
      '        if (!g_strcmp0(faults->dev->id, id)) {',
      [(FAULT_TEST, 'path')]),
-    ('hung: the next one is served', PAYLOAD,
-     '    if (s->faults.hung) {\n'
+    ('hung: the next one is served', INJECT,
+     '    if (s->inject.unresponsive) {\n'
      '        return -EINPROGRESS;\n'
      '    }\n',
      '',
      [(REMOVAL_TEST, 'hang/clear')]),
     ('hung outlives reset', PAYLOAD,
-     '    container_of(vcrypto, CXLType1Crypto, vdev)->faults.hung = false;',
-     '',
+     '        s->inject.hooks->reset(s);',
+     '        ;',
      [(REMOVAL_TEST, 'hang/(flr|virtio)')]),
-    ('clear resumes a stopped machine', CRYPTO,
-     '    if (runstate_is_running() && !s->faults.hung) {',
-     '    if (!s->faults.hung) {',
+    ('clear resumes a stopped machine', INJECT,
+     '    if (runstate_is_running() && !s->inject.unresponsive) {',
+     '    if (!s->inject.unresponsive) {',
      [(REMOVAL_TEST, 'hang/stop')]),
-    ('cont does not resume', CRYPTO,
+    ('cont does not resume', INJECT,
      '    if (running) {\n'
-     '        go_on',
+     '        resume',
      '    if (false) {\n'
-     '        go_on',
+     '        resume',
      [(REMOVAL_TEST, 'hang/stop')]),
-    ('cont resumes what hangs', CRYPTO,
-     '    if (runstate_is_running() && !s->faults.hung) {',
+    ('cont resumes what hangs', INJECT,
+     '    if (runstate_is_running() && !s->inject.unresponsive) {',
      '    if (runstate_is_running()) {\n'
-     '        s->faults.hung = false;',
+     '        s->inject.unresponsive = false;',
      [(REMOVAL_TEST, 'hang/stop')]),
     ('resumed from the end', VIRTIO,
      '    QTAILQ_FOREACH(req, &vcrypto->requests, next) {\n'
-     '        if (req->held) {\n'
+     '        if (virtio_crypto_suspended(req)) {\n'
      '            return req;',
      '    QTAILQ_FOREACH_REVERSE(req, &vcrypto->requests, next) {\n'
-     '        if (req->held) {\n'
+     '        if (virtio_crypto_suspended(req)) {\n'
      '            return req;',
      [(REMOVAL_TEST, 'hang/clear')]),
-    ('points are one', PAYLOAD,
+    ('points are one', INJECT,
      '    return point == CXL_TYPE1_FAULT_POINT_SOURCE_READ || '
-     '!r->payload->cached ||',
-     '    return true || !r->payload->cached ||',
-     [(REMOVAL_TEST, 'window')]),
-    ('half is all', REGION,
-     '        len = QEMU_ALIGN_UP(len / 2, CXL_CACHE_LINE_SIZE);',
-     '',
+     '!p->cached ||',
+     '    return true || !p->cached ||',
      [(REMOVAL_TEST, 'window')]),
     ('staged not shown', WINDOW,
      '    word |= slot->staged ? STATE_STAGED : 0;\n',
@@ -196,116 +178,70 @@ FAULTS = [
      '    }',
      '',
      [(REMOVAL_TEST, 'registers')]),
-    ('Flex Bus status stays', CRYPTO,
-     '    cxl_type1_port_link_down(port, s->port_status);\n'
+    ('Flex Bus status stays', LINK,
+     '    cxl_type1_port_link_down(pdev);\n'
      '    pci_set',
      '    pci_set',
      [(REMOVAL_TEST, 'registers')]),
-    ('Flex Bus status not back', CRYPTO,
-     '    cxl_type1_port_link_up(port);\n',
+    ('Flex Bus status not back', LINK,
+     '    cxl_type1_port_link_up(pdev);\n',
      '',
      [(REMOVAL_TEST, 'registers')]),
     ('config is read', CRYPTO,
-     '    if (s->faults.link_down) {\n'
+     '    if (s->link_lost) {\n'
      '        return UINT32_MAX;\n'
      '    }\n',
      '',
      [(REMOVAL_TEST, 'registers')]),
     ('config is written', CRYPTO,
-     '    if (s->faults.link_down) {\n'
+     '    if (s->link_lost) {\n'
      '        return;\n'
      '    }\n'
-     '    s->virtio',
-     '    s->virtio',
+     '    CXL_TYPE1_CRYPTO_GET_CLASS(s)->parent_config_write',
+     '    CXL_TYPE1_CRYPTO_GET_CLASS(s)->parent_config_write',
      [(REMOVAL_TEST, 'registers|events')]),
-    ('BARs stay', CRYPTO,
-     '    pci_set_enabled(PCI_DEVICE(s), false);\n'
+    ('BARs stay', LINK,
+     '    pci_set_enabled(pdev, false);\n'
      '    cache_mem',
      '    cache_mem',
      [(REMOVAL_TEST, 'registers|hang/link|rescued')]),
     ('reset on link loss writes back', CRYPTO,
-     '    if (s->faults.link_down) {\n'
+     '    if (s->link_lost) {\n'
      '        cache_mem_dev_isolate(s->cache);\n'
      '    }\n'
      '    cache',
      '    cache',
      [(REMOVAL_TEST, 'rescued|poisoned|lost')]),
-    ('rescue does not', REGION,
-     '        flush_locked(cm);\n'
-     '    }\n'
-     '    cache_mem_totals.poisoned',
-     '    }\n'
-     '    cache_mem_totals.poisoned',
-     [(REMOVAL_TEST, 'rescued')]),
-    ('rescued not counted', REGION,
-     '        cache_mem_totals.rescued_lines += modified_lines(cm);\n',
-     '',
-     [(REMOVAL_TEST, 'rescued')]),
-    ('x-no-rescue ignored', REGION,
-     '    if (region->no_rescue) {',
-     '    if (false) {',
-     [(REMOVAL_TEST, 'lost')]),
-    ('lost not counted', REGION,
-     '    cache_mem_totals.lost_lines += modified_lines(cm);\n'
-     '    cxl',
-     '    cxl',
-     [(REMOVAL_TEST, 'lost')]),
-    ('pattern not written', REGION,
-     '            stl_le_p(mem + i, LOST_PATTERN);',
-     '            ;',
-     [(REMOVAL_TEST, 'poisoned')]),
-    ('lost lines read well', REGION,
-     '           (!lost || still_lost(region, line, mem));',
-     '           !lost;',
-     [(REMOVAL_TEST, 'poisoned')]),
-    ('lost for good', REGION,
-     '           (!lost || still_lost(region, line, mem));',
-     '           true;',
-     [(REMOVAL_TEST, 'poisoned')]),
-    ('lost until half is new', REGION,
-     '    for (unsigned i = 0; i < CXL_CACHE_LINE_SIZE; i += 4) {\n'
-     '        if (ldl_le_p(mem + i)',
-     '    for (unsigned i = 0; i < 32; i += 4) {\n'
-     '        if (ldl_le_p(mem + i)',
-     [(REMOVAL_TEST, 'poisoned')]),
-    ('region forgets poison', REGION,
-     ' && !g_hash_table_size(the_region->poisoned)',
-     '',
-     [(REMOVAL_TEST, 'poisoned')]),
-    ('no reset with the link', CRYPTO,
+    ('no reset with the link', LINK,
      '    /* The slot may have got its power back while the link w'
      'as down */\n'
-     '    pci_set_enabled(PCI_DEVICE(s), false);\n',
+     '    pci_set_enabled(pdev, false);\n',
      '',
      [(REMOVAL_TEST, 'events')]),
-    ('failed requests drop lines', REGION,
-     '    if (cm->failed) {\n'
-     '        for_each_part(cm, seg, n, NULL, give_up_part);\n'
-     '        return false;',
-     '    if (cm->failed) {\n'
-     '        return false;',
-     [(REMOVAL_TEST, 'only'), (FAULT_TEST, 'abort/kept')]),
-    ('no DEVICE_DELETED', CRYPTO,
-     '        dev->pending_deleted_event = true;\n',
+    ('no DEVICE_DELETED', LINK,
+     '    dev->pending_deleted_event = true;\n',
      '',
      [(REMOVAL_TEST, 'removal-reg')]),
     ('still in the list', FAULT,
      '    QLIST_SAFE_REMOVE(faults, next);',
      '',
      [(REMOVAL_TEST, 'removal-reg')]),
-    ('state handler stays', CRYPTO,
-     '    g_clear_pointer(&s->run_state, qemu_del_vm_change_state_handler);',
+    ('state handler stays', INJECT,
+     '    g_clear_pointer(&s->inject.run_state, '
+     'qemu_del_vm_change_state_handler);',
      '',
      [(REMOVAL_TEST, 'bad-guest|removal-reg|twice')]),
     ('status before the result', VIRTIO,
-     '    if (moved == -EINPROGRESS) {',
-     '    if (moved == -EINPROGRESS) {\n'
-     '        stb_p(&req->in->status, status);',
+     '        if (virtio_crypto_suspended(req)) {\n'
+     '            return;',
+     '        if (virtio_crypto_suspended(req)) {\n'
+     '            stb_p(&req->in->status, status);\n'
+     '            return;',
      [(REMOVAL_TEST, 'hang/clear')]),
-    ('abort writes anyway', PAYLOAD,
-     '        return strike(s, &r, kind, point);',
-     '        move_payload(s, r.seg, r.n, r.buf, PAYLOAD_WRITE);\n'
-     '        return strike(s, &r, kind, point);',
+    ('abort writes anyway', INJECT,
+     '    return fail_request(p, buf, kind, point);',
+     '    cxl_type1_payload_publish(p, buf);\n'
+     '    return fail_request(p, buf, kind, point);',
      [(FAULT_TEST, 'abort/kept')]),
     ('abandon gives nothing up', PAYLOAD,
      '    if (s->cache) {\n'
@@ -318,13 +254,13 @@ FAULTS = [
      '    if (false) {',
      [(FAULT_TEST, 'bad|hmp')]),
     ('poison of memory is not noted', PAYLOAD,
-     '        if (poison) {\n'
-     '            cxl_type1_regs_error(&s->regs, CXL_RAS_UNC_ERR_P'
+     '    if (poison) {\n'
+     '        cxl_type1_regs_error(&s->regs, CXL_RAS_UNC_ERR_P'
      'OISON_RECEIVED);\n'
-     '        }\n',
+     '    }\n',
      '',
      [(REMOVAL_TEST, 'poisoned')]),
-    ('injected poison of a held line is not noted', PAYLOAD,
+    ('injected poison of a held line is not noted', INJECT,
      '        /* Nothing asked the host for a line: all of it was '
      'in the cache */\n'
      '        cxl_type1_regs_error(&s->regs, CXL_RAS_UNC_ERR_POISO'

@@ -5,8 +5,8 @@
 The broken file stands in for the link in build/qemu, so this repository is
 never touched.  Prints a line for each fault and fails if one survives.
 
-usage: mutate.py [WORD]...   (only the faults with one of the words in their
-names)
+usage: mutate.py [--check] [WORD]...   (only the faults with one of the words in
+their names; --check: build nothing, only see that each finds its lines)
 """
 
 import os
@@ -17,13 +17,15 @@ from pathlib import Path
 
 import mutants_fault
 import mutants_iommu
+import mutants_region
 
 TOP = Path(__file__).resolve().parent.parent
 QEMU = TOP / 'build/qemu'
 BUILD = QEMU / 'build'
 TEST = 'cxl-type1-test'
-TESTS = (TEST, mutants_fault.FAULT_TEST, mutants_fault.REMOVAL_TEST,
-         *mutants_iommu.TESTS)
+TESTS = (TEST, 'cxl-type1-cache-test', mutants_fault.FAULT_TEST,
+         mutants_fault.REMOVAL_TEST, *mutants_iommu.TESTS,
+         *mutants_region.TESTS)
 ENV = dict(os.environ, QTEST_QEMU_BINARY='./qemu-system-x86_64')
 TIMEOUT = 300
 
@@ -57,13 +59,14 @@ FAULTS = [
     ('cache size off by one unit', REGS,
      'CXL_DEV_CAP2, CACHE_SIZE, n)', 'CXL_DEV_CAP2, CACHE_SIZE, n - 1)'),
     ('the port does not show CXL.cache', CRYPTO,
-     's->port_status = cxl_type1_port_link_up(port_above(DEVICE(s)));', ''),
+     '    cxl_type1_port_link_up(pci_dev);\n', ''),
     ('the port shows it for ever', CRYPTO,
-     'cxl_type1_port_link_down(port_above(DEVICE(s)), s->port_status);', ''),
+     '    cxl_type1_port_link_down(pci_dev);\n', ''),
     ('cxl-cache is always on', PORT,
-     'if (!port->cache) {', 'if (!port) {'),
+     'if (!*errp && state && state->cache) {',
+     'if (!*errp && (!state || state)) {'),
     ('snoop filter capacity in bytes', PORT,
-     'port->sf_size / CXL_SNOOP_FILTER_UNIT);', 'port->sf_size);'),
+     'state->sf_size / SNOOP_FILTER_UNIT);', 'state->sf_size);'),
     ('an interrupt pin', CRYPTO,
      'pci_set_byte(pci_dev->config + PCI_INTERRUPT_PIN, 0);', ''),
     ('INTx of a function without pin', PCI, 'if (intx < 0) {', 'if (0) {'),
@@ -85,6 +88,10 @@ FAULTS = [
      'slot->chassis << 16 | slot->slot', 'slot->chassis << 16'),
     ('AER needs no capability', CRYPTO, 'if (pci_dev->exp.aer_cap) {',
      'if (pci_dev) {'),
+    ('lines are kept in spite of cache=off', mutants_region.REGION,
+     'if (mode == CACHE_MEM_ON && cm->config.cache == ON_OFF_AUTO_OFF) {',
+     'if (0) {',
+     [('cxl-type1-cache-test', 'cache-off')]),
     ('a busy backend is taken', CRYPTO,
      'if (cryptodev_backend_is_used(backend)) {', 'if (0) {'),
 ]
@@ -109,7 +116,7 @@ def select(test, pattern):
 
 def run_test(test, pattern):
     """Returns: by what the fault was noticed, or None"""
-    options = select(test, pattern) if pattern else ['-k']
+    options = select(test, pattern) if pattern else []
     try:
         run = subprocess.run([f'./tests/qtest/{test}', '--tap', *options],
                              cwd=BUILD, env=ENV, capture_output=True,
@@ -163,10 +170,27 @@ def attempt(path, old, new, tests):
             path.write_text(text)
 
 
+def check(faults):
+    """Returns: how many faults do not find their lines exactly once"""
+    bad = 0
+    for name, file, old, new, *_ in faults:
+        count = (QEMU / file).read_text().count(old)
+        if count != 1 or old == new:
+            print(f'{name}: its lines are in {file} {count} times')
+            bad += 1
+    print(f'{len(faults) - bad} passed, {bad} failed')
+    return bad
+
+
 def main(words):
+    check_only = '--check' in words
+    words = [word for word in words if word != '--check']
     wanted = [fault for fault in [*FAULTS, *mutants_fault.FAULTS,
-                             *mutants_iommu.FAULTS]
+                                  *mutants_iommu.FAULTS,
+                                  *mutants_region.FAULTS]
               if not words or any(word in fault[0] for word in words)]
+    if check_only:
+        return bool(check(wanted))
     survived = 0
     for name, file, old, new, *tests in wanted:
         caught, how = attempt(QEMU / file, old, new,
