@@ -228,8 +228,17 @@ void cache_mem_host_release(CacheMemRegion *region, hwaddr addr, uint64_t len);
 
 /* cache_mem_pages.c */
 
+bool cache_mem_pages_watch(CacheMemRegion *region, CacheMemBlock *block);
+
 /* Whether lines of the section can be kept; starts what is needed for it */
-bool cache_mem_pages_usable(CacheMemRegion *region, CacheMemSection *s);
+static inline bool cache_mem_pages_usable(CacheMemRegion *region,
+                                          const CacheMemSection *s)
+{
+    CacheMemBlock *block = s->block;
+
+    return !region->obstacle && block && !block->unfit && !block->bypassed &&
+           (block->watched || cache_mem_pages_watch(region, block));
+}
 
 /* From now on the guest may do no more than @access with a line. */
 bool cache_mem_pages_limit(CacheMemRegion *region, uint64_t line,

@@ -60,7 +60,7 @@ static bool disable_discard(CacheMemRegion *region)
     return region->discard_disabled;
 }
 
-static bool watch_block(CacheMemRegion *region, CacheMemBlock *block)
+bool cache_mem_pages_watch(CacheMemRegion *region, CacheMemBlock *block)
 {
     Error *err = NULL;
 
@@ -76,16 +76,6 @@ static bool watch_block(CacheMemRegion *region, CacheMemBlock *block)
     }
     block->watched = true;
     return true;
-}
-
-bool cache_mem_pages_usable(CacheMemRegion *region, CacheMemSection *s)
-{
-    CacheMemBlock *block = s->block;
-
-    if (region->obstacle || !block || block->unfit || block->bypassed) {
-        return false;
-    }
-    return block->watched || watch_block(region, block);
 }
 
 bool cache_mem_pages_zap(CacheMemRegion *region, CacheMemBlock *block,

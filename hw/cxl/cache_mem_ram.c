@@ -230,18 +230,11 @@ void cache_mem_ram_commit(CacheMemRam *ram)
     ram->last = 0;
 }
 
-CacheMemSection *cache_mem_ram_find(CacheMemRam *ram, uint64_t addr)
+CacheMemSection *cache_mem_ram_search(CacheMemRam *ram, uint64_t addr)
 {
     GArray *a = ram->sections;
     unsigned low = 0, high = a->len;
 
-    if (ram->last < a->len) {
-        CacheMemSection *s = &g_array_index(a, CacheMemSection, ram->last);
-
-        if (addr >= s->start && addr < s->end) {
-            return s;
-        }
-    }
     while (low < high) {
         unsigned mid = (low + high) / 2;
         CacheMemSection *s = &g_array_index(a, CacheMemSection, mid);

@@ -119,8 +119,23 @@ void cache_mem_ram_add(CacheMemRam *ram, MemoryRegionSection *section);
  */
 void cache_mem_ram_commit(CacheMemRam *ram);
 
+CacheMemSection *cache_mem_ram_search(CacheMemRam *ram, uint64_t addr);
+
 /* The section that has @addr, or NULL if it is not RAM */
-CacheMemSection *cache_mem_ram_find(CacheMemRam *ram, uint64_t addr);
+static inline CacheMemSection *cache_mem_ram_find(CacheMemRam *ram,
+                                                  uint64_t addr)
+{
+    GArray *a = ram->sections;
+
+    if (ram->last < a->len) {
+        CacheMemSection *s = &g_array_index(a, CacheMemSection, ram->last);
+
+        if (addr >= s->start && addr < s->end) {
+            return s;
+        }
+    }
+    return cache_mem_ram_search(ram, addr);
+}
 
 static inline CacheMemPage *cache_mem_ram_page(const CacheMemSection *s,
                                                uint64_t addr)
