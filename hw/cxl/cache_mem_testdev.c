@@ -5,44 +5,26 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Two halves. Operations by the doorbell are done in the thread that writes
- * the register. The agent is a thread that runs a program and takes the BQL
- * never: so a vCPU may wait for it with the BQL held.
- *
- * Code that vCPUs have translated is discarded after each write, whether it
- * ends in the cache or in memory: a vCPU that runs it fetches nothing any more
- * and would not notice that its bytes have changed.
+ * Two halves: operations by the doorbell are done in the thread that writes the
+ * register, the agent is a thread of its own (cache_mem_testdev_agent.c).
  */
 
 #include "qemu/osdep.h"
 #include "qemu/bitops.h"
 #include "qemu/log.h"
 #include "qemu/module.h"
-#include "qemu/rcu.h"
-#include "qemu/thread.h"
-#include "qemu/timer.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "hw/core/qdev-properties.h"
 #include "hw/core/resettable.h"
-#include "hw/cxl/cache_mem_agent.h"
-#include "hw/cxl/cxl_cache_testdev.h"
 #include "hw/cxl/cxl_type1_port.h"
-#include "hw/cxl/cxl_type1_regs.h"
 #include "hw/pci/pci_bus.h"
-#include "hw/pci/pci_device.h"
 #include "hw/pci/pcie.h"
 #include "migration/vmstate.h"
-#include "qom/object.h"
-#include "system/address-spaces.h"
 #include "system/runstate.h"
-
-#define TYPE_CXL_CACHE_TESTDEV "cxl-cache-testdev"
-OBJECT_DECLARE_SIMPLE_TYPE(CXLCacheTestdev, CXL_CACHE_TESTDEV)
+#include "cache_mem_testdev.h"
 
 #define REGS_SIZE   CXL_CACHE_TESTDEV_REGS_SIZE
-#define DELAY_MAX   (3600ull * NANOSECONDS_PER_SECOND)
-#define OPCODE(op)  (1u << CXL_CACHE_##op)
 
 QEMU_BUILD_BUG_ON(CCT_STATE_I != CXL_CACHE_I || CCT_STATE_S != CXL_CACHE_S ||
                   CCT_STATE_E != CXL_CACHE_E || CCT_STATE_M != CXL_CACHE_M ||
@@ -52,693 +34,6 @@ QEMU_BUILD_BUG_ON(CCT_MODE_OFF != CACHE_MEM_OFF ||
                   CCT_MODE_ON != CACHE_MEM_ON);
 QEMU_BUILD_BUG_ON(CCT_STEP(CCT_NUM_STEPS) > CCT_BUF ||
                   CCT_BUF + CCT_BUF_SIZE != REGS_SIZE);
-
-/* One step, as the registers have it */
-typedef struct Step {
-    uint32_t op;
-    uint32_t stride;
-    uint64_t addr;
-    uint64_t value;
-    uint32_t wrap;
-} Step;
-
-/**
- * Agent:
- * @lock: held while a step is done; taken inside the BQL, outside the home's
- * @wake: @stop or @paused has changed
- * @paused: the machine does not run
- * @joinable: there is a thread, done or not
- * @deadline: of the DELAY that is being done, or 0
- *
- * From START on the program and @reg are the thread's. What else changes while
- * it runs is written by it alone, and read by others atomically.
- */
-typedef struct Agent {
-    QemuThread thread;
-    QemuMutex lock;
-    QemuCond wake;
-    bool stop;
-    bool paused;
-    bool joinable;
-
-    Step step[CCT_NUM_STEPS];
-    unsigned num_steps;
-    uint64_t iterations;
-    uint64_t log;
-    unsigned log_regs;
-    uint64_t reg[CCT_AGENT_NUM_REGS];
-    int64_t deadline;
-
-    uint32_t status;
-    int32_t result;
-    uint64_t iteration;
-    uint64_t retries;
-    uint64_t polls;
-    uint64_t shown_reg[CCT_AGENT_NUM_REGS];
-} Agent;
-
-struct CXLCacheTestdev {
-    PCIDevice parent_obj;
-
-    CXLType1Regs regs;
-    CacheMemDev *cm;
-    MemoryRegion bar;
-    MemoryRegion window;
-    uint8_t file[REGS_SIZE];
-    Agent agent;
-    VMChangeStateEntry *vmstate;
-    uint64_t cache_size;
-    uint32_t cache_ways;
-    char *guard;
-};
-
-/* What a write may have changed is translated anew. */
-static void written(uint64_t addr, size_t len)
-{
-    cache_mem_discard_code(&address_space_memory, addr, len);
-}
-
-static void written_line(uint64_t line)
-{
-    written(line * CXL_CACHE_LINE_SIZE, CXL_CACHE_LINE_SIZE);
-}
-
-/* ---- Steps of the agent ---- */
-
-/* What a step may return other than a negative errno */
-enum {
-    STEP_DONE,
-    STEP_RETRY,     /* a snoop came in between: from the start */
-    STEP_POLL,      /* not yet what is waited for */
-    STEP_LATER,     /* the delay is not over */
-};
-
-/**
- * Access: what a step is about, with iteration and registers put in
- * @how: D2H opcode
- */
-typedef struct Access {
-    uint64_t line;
-    uint64_t operand;
-    unsigned offset;
-    unsigned size;
-    uint8_t how;
-    uint8_t reg;
-} Access;
-
-static uint64_t access_be(const Access *a)
-{
-    return MAKE_64BIT_MASK(a->offset, a->size);
-}
-
-static uint64_t get_value(const Access *a, const CXLCacheLineData *data)
-{
-    return ldn_le_p(data->b + a->offset, a->size);
-}
-
-static void put_value(const Access *a, CXLCacheLineData *data, uint64_t value)
-{
-    stn_le_p(data->b + a->offset, a->size, value);
-}
-
-/* The operand, cut off to what fits */
-static uint64_t wanted(const Access *a)
-{
-    return a->operand & MAKE_64BIT_MASK(0, a->size * 8);
-}
-
-static bool owned(CXLCacheState state)
-{
-    return state == CXL_CACHE_E || state == CXL_CACHE_M;
-}
-
-/*
- * A D2H request to a line of which the cache should have nothing. A line that
- * it does have, and has again because the doorbell was rung, is evicted.
- */
-static int request(CXLCacheTestdev *s, const CXLCacheReq *req,
-                   CacheMemResult *result)
-{
-    int ret;
-
-    if (cache_mem_line_state(s->cm, req->line) != CXL_CACHE_I) {
-        cache_mem_line_evict(s->cm, req->line);
-    }
-    ret = cache_mem_request(s->cm, req, result);
-    if (ret == -EAGAIN || ret == -EBUSY ||
-        (ret == -EPERM &&
-         cache_mem_line_state(s->cm, req->line) != CXL_CACHE_I)) {
-        return STEP_RETRY;
-    }
-    if (ret) {
-        return ret;
-    }
-    return result->failed || result->poison ? -EIO : STEP_DONE;
-}
-
-static int load(CXLCacheTestdev *s, const Access *a, uint64_t *value)
-{
-    CXLCacheReq req = { .line = a->line, .opcode = a->how };
-    CacheMemResult result = { };
-    bool poison = false;
-    int ret = STEP_DONE;
-
-    if (!cache_mem_line_read(s->cm, a->line, &result.data, &poison)) {
-        ret = request(s, &req, &result);
-    }
-    *value = get_value(a, &result.data);
-    return poison ? -EIO : ret;
-}
-
-static int step_load(CXLCacheTestdev *s, const Access *a)
-{
-    return load(s, a, &s->agent.reg[a->reg]);
-}
-
-static int wait_done(CXLCacheTestdev *s, const Access *a, uint64_t value,
-                     bool done)
-{
-    s->agent.reg[a->reg] = value;
-    return done ? STEP_DONE : STEP_POLL;
-}
-
-static int step_wait_eq(CXLCacheTestdev *s, const Access *a)
-{
-    uint64_t value;
-    int ret = load(s, a, &value);
-
-    return ret ?: wait_done(s, a, value, value == wanted(a));
-}
-
-static int step_wait_ne(CXLCacheTestdev *s, const Access *a)
-{
-    uint64_t value;
-    int ret = load(s, a, &value);
-
-    return ret ?: wait_done(s, a, value, value != wanted(a));
-}
-
-static int step_wait_ge(CXLCacheTestdev *s, const Access *a)
-{
-    uint64_t value;
-    int ret = load(s, a, &value);
-
-    return ret ?: wait_done(s, a, value, value >= wanted(a));
-}
-
-/* A write that leaves no line behind; for a full line @be is all ones. */
-static int write_through(CXLCacheTestdev *s, uint64_t line, uint8_t opcode,
-                         const CXLCacheLineData *data, uint64_t be)
-{
-    CXLCacheReq req = {
-        .line = line,
-        .opcode = opcode,
-        .data = data,
-        .be = be,
-    };
-    CacheMemResult result;
-    int ret = request(s, &req, &result);
-
-    if (ret == STEP_DONE) {
-        written_line(line);
-    }
-    return ret;
-}
-
-static int write_owned(CXLCacheTestdev *s, uint64_t line,
-                       const CXLCacheLineData *data, uint64_t be)
-{
-    if (!cache_mem_line_write(s->cm, line, data, be)) {
-        return STEP_RETRY;
-    }
-    written_line(line);
-    return STEP_DONE;
-}
-
-/* @kept is clear if the host grants the line for one use only. */
-static int own(CXLCacheTestdev *s, uint64_t line, bool *kept)
-{
-    CXLCacheReq req = { .line = line, .opcode = CXL_CACHE_RD_OWN };
-    CacheMemResult result;
-    int ret;
-
-    *kept = true;
-    if (owned(cache_mem_line_state(s->cm, line))) {
-        return STEP_DONE;
-    }
-    ret = request(s, &req, &result);
-    *kept = ret || owned(result.state);
-    return ret;
-}
-
-static int store_owned(CXLCacheTestdev *s, const Access *a,
-                       const CXLCacheLineData *data)
-{
-    bool kept;
-    int ret = own(s, a->line, &kept);
-
-    if (ret) {
-        return ret;
-    }
-    return kept ? write_owned(s, a->line, data, access_be(a)) :
-           write_through(s, a->line, CXL_CACHE_WR_INV, data, access_be(a));
-}
-
-/* RdOwnNoData has no answer that means "once": the refusal is GO-Err. */
-static int store_owned_full(CXLCacheTestdev *s, const Access *a,
-                            const CXLCacheLineData *data)
-{
-    CXLCacheReq req = { .line = a->line, .opcode = CXL_CACHE_RD_OWN_NO_DATA };
-    CXLCacheState state = cache_mem_line_state(s->cm, a->line);
-    CacheMemResult result;
-    int ret = STEP_DONE;
-
-    if (!owned(state) && state != CXL_CACHE_EN) {
-        ret = request(s, &req, &result);
-    }
-    if (ret == -EIO) {
-        return write_through(s, a->line, CXL_CACHE_I_TO_M_WR, data,
-                             CXL_CACHE_BE_ALL);
-    }
-    return ret ?: write_owned(s, a->line, data, CXL_CACHE_BE_ALL);
-}
-
-static void fill_line(const Access *a, CXLCacheLineData *data)
-{
-    for (int i = 0; i < CXL_CACHE_LINE_SIZE; i += 8) {
-        stq_le_p(data->b + i, a->operand);
-    }
-}
-
-static int step_store(CXLCacheTestdev *s, const Access *a)
-{
-    CXLCacheLineData data = { };
-
-    put_value(a, &data, a->operand);
-    switch (a->how) {
-    case CXL_CACHE_RD_OWN:
-        return store_owned(s, a, &data);
-    case CXL_CACHE_WR_INV:
-    case CXL_CACHE_WO_WR_INV:
-        return write_through(s, a->line, a->how, &data, access_be(a));
-    case CXL_CACHE_RD_OWN_NO_DATA:
-        fill_line(a, &data);
-        return store_owned_full(s, a, &data);
-    default:
-        fill_line(a, &data);
-        return write_through(s, a->line, a->how, &data, CXL_CACHE_BE_ALL);
-    }
-}
-
-/*
- * Nobody writes between the read and the write: that would take a snoop, after
- * which the line is not owned. It cannot be owned again in between, unless the
- * doorbell is rung.
- */
-static int step_add(CXLCacheTestdev *s, const Access *a)
-{
-    CXLCacheLineData data;
-    bool kept, poison;
-    uint64_t old;
-    int ret = own(s, a->line, &kept);
-
-    if (ret) {
-        return ret;
-    }
-    if (!kept) {
-        return -EPERM;
-    }
-    if (!cache_mem_line_read(s->cm, a->line, &data, &poison)) {
-        return STEP_RETRY;
-    }
-    if (poison) {
-        return -EIO;
-    }
-    old = get_value(a, &data);
-    put_value(a, &data, old + a->operand);
-    ret = write_owned(s, a->line, &data, access_be(a));
-    if (ret == STEP_DONE) {
-        s->agent.reg[a->reg] = old;
-    }
-    return ret;
-}
-
-static int step_evict(CXLCacheTestdev *s, const Access *a)
-{
-    int ret = cache_mem_line_evict(s->cm, a->line);
-
-    return ret == -EAGAIN || ret == -EBUSY ? STEP_RETRY : ret;
-}
-
-static int step_flush(CXLCacheTestdev *s, const Access *a)
-{
-    CXLCacheReq req = { .line = a->line, .opcode = CXL_CACHE_CL_FLUSH };
-    CacheMemResult result;
-
-    return request(s, &req, &result);
-}
-
-static int step_delay(CXLCacheTestdev *s, const Access *a)
-{
-    Agent *agent = &s->agent;
-    int64_t now = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
-
-    if (!agent->deadline) {
-        agent->deadline = now + MIN(a->operand, DELAY_MAX);
-    }
-    if (now < agent->deadline) {
-        return STEP_LATER;
-    }
-    agent->deadline = 0;
-    return STEP_DONE;
-}
-
-/**
- * StepRule: what a program may say
- * @how: the opcodes it may be done by, a bit for each
- * @full: those which write whole lines
- * @memory: it has an address
- */
-typedef struct StepRule {
-    int (*fn)(CXLCacheTestdev *s, const Access *a);
-    uint32_t how;
-    uint32_t full;
-    bool memory;
-} StepRule;
-
-#define LOADS (OPCODE(RD_CURR) | OPCODE(RD_OWN) | OPCODE(RD_SHARED) | \
-               OPCODE(RD_ANY))
-#define FILLS (OPCODE(RD_OWN_NO_DATA) | OPCODE(I_TO_M_WR) | \
-               OPCODE(WR_CUR) | OPCODE(WO_WR_INV_F))
-#define STORES (OPCODE(RD_OWN) | OPCODE(WR_INV) | OPCODE(WO_WR_INV) | FILLS)
-
-static const StepRule step_rules[CCT_NUM_OPS] = {
-    [CCT_OP_LOAD] = { step_load, LOADS, 0, true },
-    [CCT_OP_STORE] = { step_store, STORES, FILLS, true },
-    [CCT_OP_ADD] = { step_add, OPCODE(RD_OWN), 0, true },
-    [CCT_OP_WAIT_EQ] = { step_wait_eq, LOADS, 0, true },
-    [CCT_OP_WAIT_NE] = { step_wait_ne, LOADS, 0, true },
-    [CCT_OP_WAIT_GE] = { step_wait_ge, LOADS, 0, true },
-    [CCT_OP_EVICT] = { step_evict, BIT(0), 0, true },
-    [CCT_OP_FLUSH] = { step_flush, OPCODE(CL_FLUSH), 0, true },
-    [CCT_OP_DELAY] = { step_delay, BIT(0), 0, false },
-};
-
-/* ---- The agent ---- */
-
-static const StepRule *step_rule(const Step *step)
-{
-    return &step_rules[CCT_STEP_GET_OP(step->op)];
-}
-
-static bool address_valid(const Step *step, uint32_t size, bool full)
-{
-    /* Overflow is defined, and ends in an address that is not decoded. */
-    return is_power_of_2(size) && size <= 8 && (!full || size == 8) &&
-           (step->addr | step->stride) % size == 0;
-}
-
-static bool step_valid(const Step *step)
-{
-    uint32_t op = CCT_STEP_GET_OP(step->op);
-    uint32_t how = CCT_STEP_GET_HOW(step->op);
-    const StepRule *rule;
-
-    if (op >= CCT_NUM_OPS || how >= CXL_CACHE_D2H_REQ_CODES ||
-        step->op & CCT_STEP_RSVD ||
-        CCT_STEP_GET_OPERAND(step->op) > CCT_REG ||
-        CCT_STEP_GET_REG(step->op) >= CCT_AGENT_NUM_REGS ||
-        CCT_STEP_GET_SRC(step->op) >= CCT_AGENT_NUM_REGS) {
-        return false;
-    }
-    rule = step_rule(step);
-    return (rule->how & BIT(how)) &&
-           (!rule->memory ||
-            address_valid(step, CCT_STEP_GET_SIZE(step->op),
-                          rule->full & BIT(how)));
-}
-
-static uint64_t step_operand(const Agent *agent, const Step *step)
-{
-    switch (CCT_STEP_GET_OPERAND(step->op)) {
-    case CCT_ITER:
-        return step->value + agent->iteration;
-    case CCT_REG:
-        return step->value + agent->reg[CCT_STEP_GET_SRC(step->op)];
-    default:
-        return step->value;
-    }
-}
-
-static Access step_access(const Agent *agent, const Step *step)
-{
-    uint64_t i = agent->iteration;
-    uint64_t addr = step->addr +
-                    (step->wrap ? i % step->wrap : i) * step->stride;
-
-    return (Access) {
-        .line = addr / CXL_CACHE_LINE_SIZE,
-        .offset = addr % CXL_CACHE_LINE_SIZE,
-        .size = CCT_STEP_GET_SIZE(step->op),
-        .operand = step_operand(agent, step),
-        .how = CCT_STEP_GET_HOW(step->op),
-        .reg = CCT_STEP_GET_REG(step->op),
-    };
-}
-
-/* Returns: false if it is time to stop. Else the lock is held. */
-static bool agent_enter(Agent *agent)
-{
-    qemu_mutex_lock(&agent->lock);
-    while (agent->paused && !agent->stop) {
-        qemu_cond_wait(&agent->wake, &agent->lock);
-    }
-    if (agent->stop) {
-        qemu_mutex_unlock(&agent->lock);
-        return false;
-    }
-    return true;
-}
-
-/* The home's lock is not fair: give others a chance to have it. */
-static void agent_leave(Agent *agent, int outcome)
-{
-    qemu_mutex_unlock(&agent->lock);
-    if (outcome == STEP_RETRY) {
-        qatomic_set(&agent->retries, agent->retries + 1);
-    } else if (outcome == STEP_POLL) {
-        qatomic_set(&agent->polls, agent->polls + 1);
-    }
-    if (outcome > 0) {
-        g_thread_yield();
-    }
-}
-
-static void agent_end(Agent *agent, uint32_t status, int result)
-{
-    qatomic_set(&agent->result, result);
-    qatomic_store_release(&agent->status, status);
-}
-
-static void agent_fail(Agent *agent, unsigned step, int result)
-{
-    agent_end(agent, CCT_AGENT_ERROR | step << 8, result);
-}
-
-/* Returns: 0, a negative errno, or -ECANCELED when stopped */
-static int run_step(CXLCacheTestdev *s, const Step *step)
-{
-    Agent *agent = &s->agent;
-    Access a = step_access(agent, step);
-    int ret;
-
-    do {
-        if (!agent_enter(agent)) {
-            return -ECANCELED;
-        }
-        ret = step_rule(step)->fn(s, &a);
-        agent_leave(agent, ret);
-    } while (ret > 0);
-    return ret;
-}
-
-/* The registers to the log, in the one or two lines where they belong */
-static int write_log(CXLCacheTestdev *s)
-{
-    Agent *agent = &s->agent;
-    unsigned len = agent->log_regs * 8;
-    uint64_t addr = agent->log + agent->iteration * len;
-    int ret = 0;
-
-    for (unsigned i = 0; i < agent->log_regs && !ret; i++) {
-        Access a = {
-            .line = (addr + i * 8) / CXL_CACHE_LINE_SIZE,
-            .offset = (addr + i * 8) % CXL_CACHE_LINE_SIZE,
-            .size = 8,
-            .operand = agent->reg[i],
-            .how = CXL_CACHE_WR_INV,
-        };
-
-        do {
-            if (!agent_enter(agent)) {
-                return -ECANCELED;
-            }
-            ret = step_store(s, &a);
-            agent_leave(agent, ret);
-        } while (ret > 0);
-    }
-    return ret;
-}
-
-static int run_iteration(CXLCacheTestdev *s, unsigned *step)
-{
-    Agent *agent = &s->agent;
-    int ret;
-
-    for (*step = 0; *step < agent->num_steps; (*step)++) {
-        ret = run_step(s, &agent->step[*step]);
-        if (ret) {
-            return ret;
-        }
-    }
-    *step = CCT_AGENT_STEP_LOG;
-    ret = write_log(s);
-    if (ret) {
-        return ret;
-    }
-    for (unsigned i = 0; i < CCT_AGENT_NUM_REGS; i++) {
-        qatomic_set(&agent->shown_reg[i], agent->reg[i]);
-    }
-    qatomic_set(&agent->iteration, agent->iteration + 1);
-    return 0;
-}
-
-static void *agent_thread(void *opaque)
-{
-    CXLCacheTestdev *s = opaque;
-    Agent *agent = &s->agent;
-    unsigned step = 0;
-    int ret = 0;
-
-    rcu_register_thread();
-    while (agent->iteration < agent->iterations && !ret) {
-        ret = run_iteration(s, &step);
-    }
-    if (!ret) {
-        agent_end(agent, CCT_AGENT_DONE, 0);
-    } else if (ret == -ECANCELED) {
-        agent_end(agent, CCT_AGENT_STOPPED, 0);
-    } else {
-        agent_fail(agent, step, ret);
-    }
-    rcu_unregister_thread();
-    return NULL;
-}
-
-static bool agent_running(Agent *agent)
-{
-    return qatomic_load_acquire(&agent->status) & CCT_AGENT_RUNNING;
-}
-
-static void agent_set(Agent *agent, bool *flag, bool value)
-{
-    QEMU_LOCK_GUARD(&agent->lock);
-    *flag = value;
-    qemu_cond_broadcast(&agent->wake);
-}
-
-static void agent_stop(Agent *agent)
-{
-    if (agent->joinable) {
-        agent_set(agent, &agent->stop, true);
-        qemu_thread_join(&agent->thread);
-        agent->joinable = false;
-        agent->stop = false;
-    }
-}
-
-/* Returns: false if the program is none */
-static bool read_program(CXLCacheTestdev *s)
-{
-    Agent *agent = &s->agent;
-    unsigned n;
-
-    for (n = 0; n < CCT_NUM_STEPS; n++) {
-        Step *step = &agent->step[n];
-
-        *step = (Step) {
-            .op = ldl_le_p(s->file + CCT_STEP_OP(n)),
-            .stride = ldl_le_p(s->file + CCT_STEP_STRIDE(n)),
-            .addr = ldq_le_p(s->file + CCT_STEP_ADDR(n)),
-            .value = ldq_le_p(s->file + CCT_STEP_VALUE(n)),
-            .wrap = ldl_le_p(s->file + CCT_STEP_WRAP(n)),
-        };
-        if (CCT_STEP_GET_OP(step->op) == CCT_OP_END) {
-            break;
-        }
-        if (!step_valid(step)) {
-            qemu_log_mask(LOG_GUEST_ERROR, "%s: step %u of the program is "
-                          "malformed\n", PCI_DEVICE(s)->name, n);
-            agent_fail(agent, n, -EINVAL);
-            return false;
-        }
-    }
-    agent->num_steps = n;
-    agent->log = ldq_le_p(s->file + CCT_AGENT_LOG);
-    agent->log_regs = ldl_le_p(s->file + CCT_AGENT_LOG_REGS);
-    if (agent->log_regs > CCT_AGENT_NUM_REGS || agent->log % 8) {
-        qemu_log_mask(LOG_GUEST_ERROR, "%s: the agent's log is malformed\n",
-                      PCI_DEVICE(s)->name);
-        agent_fail(agent, CCT_AGENT_STEP_LOG, -EINVAL);
-        return false;
-    }
-    return true;
-}
-
-static void agent_start(CXLCacheTestdev *s)
-{
-    Agent *agent = &s->agent;
-
-    agent_stop(agent);
-    agent->iteration = 0;
-    agent->retries = 0;
-    agent->polls = 0;
-    agent->deadline = 0;
-    if (!read_program(s)) {
-        return;
-    }
-    agent->iterations = ldq_le_p(s->file + CCT_AGENT_ITERATIONS);
-    for (int i = 0; i < CCT_AGENT_NUM_REGS; i++) {
-        agent->reg[i] = agent->shown_reg[i];
-    }
-    agent_end(agent, CCT_AGENT_RUNNING, 0);
-    qemu_thread_create(&agent->thread, "cxl-cache-agent", agent_thread, s,
-                       QEMU_THREAD_JOINABLE);
-    agent->joinable = true;
-}
-
-static void agent_control(CXLCacheTestdev *s, uint32_t value)
-{
-    if (value & CCT_AGENT_STOP) {
-        agent_stop(&s->agent);
-    }
-    if (value & CCT_AGENT_START) {
-        if (agent_running(&s->agent)) {
-            qemu_log_mask(LOG_GUEST_ERROR, "%s: START while the agent runs\n",
-                          PCI_DEVICE(s)->name);
-            return;
-        }
-        agent_start(s);
-    }
-}
-
-/* A machine that is stopped is stopped altogether. */
-static void vm_state_changed(void *opaque, bool running, RunState state)
-{
-    CXLCacheTestdev *s = opaque;
-
-    agent_set(&s->agent, &s->agent.paused, !running);
-}
 
 /* ---- The doorbell ---- */
 
@@ -784,7 +79,7 @@ static int do_request(CXLCacheTestdev *s, Operation *op)
     if (rule->h2d_data) {
         memcpy(&op->data, &result.data, sizeof(op->data));
     } else if (rule->d2h_data && !rule->evict) {
-        written_line(op->line);
+        cct_written_line(op->line);
     }
     return 0;
 }
@@ -805,7 +100,7 @@ static int do_line_write(CXLCacheTestdev *s, Operation *op)
     if (!cache_mem_line_write(s->cm, op->line, &op->data, op->be)) {
         return -EPERM;
     }
-    written_line(op->line);
+    cct_written_line(op->line);
     return 0;
 }
 
@@ -869,7 +164,7 @@ static int do_write(CXLCacheTestdev *s, Operation *op)
                          op->flags & CCT_FLAG_KEEP)) {
         return -EIO;
     }
-    written(op->addr, op->len);
+    cct_written(op->addr, op->len);
     return 0;
 }
 
@@ -940,7 +235,7 @@ static bool may_write(CXLCacheTestdev *s, hwaddr addr, unsigned size)
         const RegRange *r = &writable[i];
 
         if (addr >= r->start && addr + size <= r->end) {
-            return !r->agent || !agent_running(&s->agent);
+            return !r->agent || !cct_agent_running(&s->agent);
         }
     }
     return false;
@@ -959,7 +254,7 @@ static void set_mode(CXLCacheTestdev *s, uint32_t mode)
 /* What is not just the register file comes into it when it is read. */
 static void update_file(CXLCacheTestdev *s)
 {
-    Agent *agent = &s->agent;
+    CCTAgent *agent = &s->agent;
 
     stl_le_p(s->file + CCT_MODE, cache_mem_dev_mode(s->cm));
     stl_le_p(s->file + CCT_AGENT_STATUS, qatomic_load_acquire(&agent->status));
@@ -1016,7 +311,7 @@ static void testdev_write(void *opaque, hwaddr addr, uint64_t value,
                  ldl_le_p(s->file + CCT_ERRORS) & ~value);
         break;
     case CCT_AGENT_CTRL:
-        agent_control(s, value);
+        cct_agent_control(s, value);
         break;
     default:
         write_file(s, addr, value, size);
@@ -1121,7 +416,7 @@ static void testdev_realize(PCIDevice *pdev, Error **errp)
     cxl_type1_port_link_up(pdev);
     qemu_mutex_init(&s->agent.lock);
     qemu_cond_init(&s->agent.wake);
-    s->vmstate = qemu_add_vm_change_state_handler(vm_state_changed, s);
+    s->vmstate = qemu_add_vm_change_state_handler(cct_agent_vm_state, s);
     s->agent.paused = !runstate_is_running();
 }
 
@@ -1130,7 +425,7 @@ static void testdev_exit(PCIDevice *pdev)
     CXLCacheTestdev *s = CXL_CACHE_TESTDEV(pdev);
 
     qemu_del_vm_change_state_handler(s->vmstate);
-    agent_stop(&s->agent);
+    cct_agent_stop(&s->agent);
     cache_mem_dev_detach(s->cm);
     cxl_type1_port_link_down(pdev);
     cxl_type1_regs_exit(&s->regs);
@@ -1142,7 +437,7 @@ static void testdev_instance_finalize(Object *obj)
     CXLCacheTestdev *s = CXL_CACHE_TESTDEV(obj);
 
     if (s->cm) {
-        agent_stop(&s->agent);
+        cct_agent_stop(&s->agent);
         qemu_cond_destroy(&s->agent.wake);
         qemu_mutex_destroy(&s->agent.lock);
         cache_mem_dev_free(s->cm);
@@ -1152,13 +447,13 @@ static void testdev_instance_finalize(Object *obj)
 /* Before any memory is loaded anew, by whoever does that at reset */
 static void testdev_reset_enter(Object *obj, ResetType type)
 {
-    agent_stop(&CXL_CACHE_TESTDEV(obj)->agent);
+    cct_agent_stop(&CXL_CACHE_TESTDEV(obj)->agent);
 }
 
 static void testdev_reset_hold(Object *obj, ResetType type)
 {
     CXLCacheTestdev *s = CXL_CACHE_TESTDEV(obj);
-    Agent *agent = &s->agent;
+    CCTAgent *agent = &s->agent;
 
     cache_mem_dev_reset(s->cm);
     cxl_type1_regs_reset(&s->regs);

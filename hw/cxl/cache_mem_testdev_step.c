@@ -1,0 +1,316 @@
+/*
+ * CXL.cache test device: what a step of the agent does
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Code that vCPUs have translated is discarded after each write, whether it
+ * ends in the cache or in memory: a vCPU that runs it fetches nothing any more
+ * and would not notice that its bytes have changed.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/bitops.h"
+#include "qemu/timer.h"
+#include "system/address-spaces.h"
+#include "cache_mem_testdev.h"
+
+#define DELAY_MAX   (3600ull * NANOSECONDS_PER_SECOND)
+#define OPCODE(op)  (1u << CXL_CACHE_##op)
+
+void cct_written(uint64_t addr, size_t len)
+{
+    cache_mem_discard_code(&address_space_memory, addr, len);
+}
+
+void cct_written_line(uint64_t line)
+{
+    cct_written(line * CXL_CACHE_LINE_SIZE, CXL_CACHE_LINE_SIZE);
+}
+
+static uint64_t access_be(const CCTAccess *a)
+{
+    return MAKE_64BIT_MASK(a->offset, a->size);
+}
+
+static uint64_t get_value(const CCTAccess *a, const CXLCacheLineData *data)
+{
+    return ldn_le_p(data->b + a->offset, a->size);
+}
+
+static void put_value(const CCTAccess *a, CXLCacheLineData *data,
+                      uint64_t value)
+{
+    stn_le_p(data->b + a->offset, a->size, value);
+}
+
+/* The operand, cut off to what fits */
+static uint64_t wanted(const CCTAccess *a)
+{
+    return a->operand & MAKE_64BIT_MASK(0, a->size * 8);
+}
+
+static bool owned(CXLCacheState state)
+{
+    return state == CXL_CACHE_E || state == CXL_CACHE_M;
+}
+
+/*
+ * A D2H request to a line of which the cache should have nothing. A line that
+ * it does have, and has again because the doorbell was rung, is evicted.
+ */
+static int request(CXLCacheTestdev *s, const CXLCacheReq *req,
+                   CacheMemResult *result)
+{
+    int ret;
+
+    if (cache_mem_line_state(s->cm, req->line) != CXL_CACHE_I) {
+        cache_mem_line_evict(s->cm, req->line);
+    }
+    ret = cache_mem_request(s->cm, req, result);
+    if (ret == -EAGAIN || ret == -EBUSY ||
+        (ret == -EPERM &&
+         cache_mem_line_state(s->cm, req->line) != CXL_CACHE_I)) {
+        return CCT_STEP_RETRY;
+    }
+    if (ret) {
+        return ret;
+    }
+    return result->failed || result->poison ? -EIO : CCT_STEP_DONE;
+}
+
+static int load(CXLCacheTestdev *s, const CCTAccess *a, uint64_t *value)
+{
+    CXLCacheReq req = { .line = a->line, .opcode = a->how };
+    CacheMemResult result = { };
+    bool poison = false;
+    int ret = CCT_STEP_DONE;
+
+    if (!cache_mem_line_read(s->cm, a->line, &result.data, &poison)) {
+        ret = request(s, &req, &result);
+    }
+    *value = get_value(a, &result.data);
+    return poison ? -EIO : ret;
+}
+
+static int step_load(CXLCacheTestdev *s, const CCTAccess *a)
+{
+    return load(s, a, &s->agent.reg[a->reg]);
+}
+
+static int wait_done(CXLCacheTestdev *s, const CCTAccess *a, uint64_t value,
+                     bool done)
+{
+    s->agent.reg[a->reg] = value;
+    return done ? CCT_STEP_DONE : CCT_STEP_POLL;
+}
+
+static int step_wait_eq(CXLCacheTestdev *s, const CCTAccess *a)
+{
+    uint64_t value;
+    int ret = load(s, a, &value);
+
+    return ret ?: wait_done(s, a, value, value == wanted(a));
+}
+
+static int step_wait_ne(CXLCacheTestdev *s, const CCTAccess *a)
+{
+    uint64_t value;
+    int ret = load(s, a, &value);
+
+    return ret ?: wait_done(s, a, value, value != wanted(a));
+}
+
+static int step_wait_ge(CXLCacheTestdev *s, const CCTAccess *a)
+{
+    uint64_t value;
+    int ret = load(s, a, &value);
+
+    return ret ?: wait_done(s, a, value, value >= wanted(a));
+}
+
+/* A write that leaves no line behind; for a full line @be is all ones. */
+static int write_through(CXLCacheTestdev *s, uint64_t line, uint8_t opcode,
+                         const CXLCacheLineData *data, uint64_t be)
+{
+    CXLCacheReq req = {
+        .line = line,
+        .opcode = opcode,
+        .data = data,
+        .be = be,
+    };
+    CacheMemResult result;
+    int ret = request(s, &req, &result);
+
+    if (ret == CCT_STEP_DONE) {
+        cct_written_line(line);
+    }
+    return ret;
+}
+
+static int write_owned(CXLCacheTestdev *s, uint64_t line,
+                       const CXLCacheLineData *data, uint64_t be)
+{
+    if (!cache_mem_line_write(s->cm, line, data, be)) {
+        return CCT_STEP_RETRY;
+    }
+    cct_written_line(line);
+    return CCT_STEP_DONE;
+}
+
+/* @kept is clear if the host grants the line for one use only. */
+static int own(CXLCacheTestdev *s, uint64_t line, bool *kept)
+{
+    CXLCacheReq req = { .line = line, .opcode = CXL_CACHE_RD_OWN };
+    CacheMemResult result;
+    int ret;
+
+    *kept = true;
+    if (owned(cache_mem_line_state(s->cm, line))) {
+        return CCT_STEP_DONE;
+    }
+    ret = request(s, &req, &result);
+    *kept = ret || owned(result.state);
+    return ret;
+}
+
+static int store_owned(CXLCacheTestdev *s, const CCTAccess *a,
+                       const CXLCacheLineData *data)
+{
+    bool kept;
+    int ret = own(s, a->line, &kept);
+
+    if (ret) {
+        return ret;
+    }
+    return kept ? write_owned(s, a->line, data, access_be(a)) :
+           write_through(s, a->line, CXL_CACHE_WR_INV, data, access_be(a));
+}
+
+/* RdOwnNoData has no answer that means "once": the refusal is GO-Err. */
+static int store_owned_full(CXLCacheTestdev *s, const CCTAccess *a,
+                            const CXLCacheLineData *data)
+{
+    CXLCacheReq req = { .line = a->line, .opcode = CXL_CACHE_RD_OWN_NO_DATA };
+    CXLCacheState state = cache_mem_line_state(s->cm, a->line);
+    CacheMemResult result;
+    int ret = CCT_STEP_DONE;
+
+    if (!owned(state) && state != CXL_CACHE_EN) {
+        ret = request(s, &req, &result);
+    }
+    if (ret == -EIO) {
+        return write_through(s, a->line, CXL_CACHE_I_TO_M_WR, data,
+                             CXL_CACHE_BE_ALL);
+    }
+    return ret ?: write_owned(s, a->line, data, CXL_CACHE_BE_ALL);
+}
+
+static void fill_line(const CCTAccess *a, CXLCacheLineData *data)
+{
+    for (int i = 0; i < CXL_CACHE_LINE_SIZE; i += 8) {
+        stq_le_p(data->b + i, a->operand);
+    }
+}
+
+int cct_step_store(CXLCacheTestdev *s, const CCTAccess *a)
+{
+    CXLCacheLineData data = { };
+
+    put_value(a, &data, a->operand);
+    switch (a->how) {
+    case CXL_CACHE_RD_OWN:
+        return store_owned(s, a, &data);
+    case CXL_CACHE_WR_INV:
+    case CXL_CACHE_WO_WR_INV:
+        return write_through(s, a->line, a->how, &data, access_be(a));
+    case CXL_CACHE_RD_OWN_NO_DATA:
+        fill_line(a, &data);
+        return store_owned_full(s, a, &data);
+    default:
+        fill_line(a, &data);
+        return write_through(s, a->line, a->how, &data, CXL_CACHE_BE_ALL);
+    }
+}
+
+/*
+ * Nobody writes between the read and the write: that would take a snoop, after
+ * which the line is not owned. It cannot be owned again in between, unless the
+ * doorbell is rung.
+ */
+static int step_add(CXLCacheTestdev *s, const CCTAccess *a)
+{
+    CXLCacheLineData data;
+    bool kept, poison;
+    uint64_t old;
+    int ret = own(s, a->line, &kept);
+
+    if (ret) {
+        return ret;
+    }
+    if (!kept) {
+        return -EPERM;
+    }
+    if (!cache_mem_line_read(s->cm, a->line, &data, &poison)) {
+        return CCT_STEP_RETRY;
+    }
+    if (poison) {
+        return -EIO;
+    }
+    old = get_value(a, &data);
+    put_value(a, &data, old + a->operand);
+    ret = write_owned(s, a->line, &data, access_be(a));
+    if (ret == CCT_STEP_DONE) {
+        s->agent.reg[a->reg] = old;
+    }
+    return ret;
+}
+
+static int step_evict(CXLCacheTestdev *s, const CCTAccess *a)
+{
+    int ret = cache_mem_line_evict(s->cm, a->line);
+
+    return ret == -EAGAIN || ret == -EBUSY ? CCT_STEP_RETRY : ret;
+}
+
+static int step_flush(CXLCacheTestdev *s, const CCTAccess *a)
+{
+    CXLCacheReq req = { .line = a->line, .opcode = CXL_CACHE_CL_FLUSH };
+    CacheMemResult result;
+
+    return request(s, &req, &result);
+}
+
+static int step_delay(CXLCacheTestdev *s, const CCTAccess *a)
+{
+    CCTAgent *agent = &s->agent;
+    int64_t now = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+
+    if (!agent->deadline) {
+        agent->deadline = now + MIN(a->operand, DELAY_MAX);
+    }
+    if (now < agent->deadline) {
+        return CCT_STEP_LATER;
+    }
+    agent->deadline = 0;
+    return CCT_STEP_DONE;
+}
+
+#define LOADS (OPCODE(RD_CURR) | OPCODE(RD_OWN) | OPCODE(RD_SHARED) | \
+               OPCODE(RD_ANY))
+#define FILLS (OPCODE(RD_OWN_NO_DATA) | OPCODE(I_TO_M_WR) | \
+               OPCODE(WR_CUR) | OPCODE(WO_WR_INV_F))
+#define STORES (OPCODE(RD_OWN) | OPCODE(WR_INV) | OPCODE(WO_WR_INV) | FILLS)
+
+const CCTStepRule cct_step_rules[CCT_NUM_OPS] = {
+    [CCT_OP_LOAD] = { step_load, LOADS, 0, true },
+    [CCT_OP_STORE] = { cct_step_store, STORES, FILLS, true },
+    [CCT_OP_ADD] = { step_add, OPCODE(RD_OWN), 0, true },
+    [CCT_OP_WAIT_EQ] = { step_wait_eq, LOADS, 0, true },
+    [CCT_OP_WAIT_NE] = { step_wait_ne, LOADS, 0, true },
+    [CCT_OP_WAIT_GE] = { step_wait_ge, LOADS, 0, true },
+    [CCT_OP_EVICT] = { step_evict, BIT(0), 0, true },
+    [CCT_OP_FLUSH] = { step_flush, OPCODE(CL_FLUSH), 0, true },
+    [CCT_OP_DELAY] = { step_delay, BIT(0), 0, false },
+};
