@@ -43,7 +43,7 @@ FAULTS = [
      '    }\n'
      '    if (!cxl_type1_fault_reading',
      '    if (!cxl_type1_fault_reading',
-     [(FAULT_TEST, 'viral'), (REMOVAL_TEST, '.')]),
+     [(FAULT_TEST, 'abort/kept')]),
     ('viral: results are written', INJECT,
      '    if (refuses_requests(s)) {\n'
      '        return -VIRTIO_CRYPTO_ERR;\n'

@@ -274,6 +274,17 @@ static const Kind kinds[] = {
     { "hw-not-ready", VIRTIO_CRYPTO_ERR, .not_ready = true },
 };
 
+/* Lines that are owned and not modified: nobody's after a request has failed */
+static int64_t clean_lines(Rig *r)
+{
+    QDict *info = qct_query(r->qts);
+    QDict *dev = qct_device(info, 0);
+    int64_t lines = qct_lines(dev, "E") + qct_lines(dev, "EN");
+
+    qobject_unref(info);
+    return lines;
+}
+
 /* Nothing more is in the used ring. */
 static void check_used_once(Rig *r)
 {
@@ -300,11 +311,15 @@ static void check_abort(Rig *r, const Kind *kind, int point, const Place *p)
     g_assert_cmpint(qct_fault_count(r->qts, "taken"), ==, taken + 1);
     g_assert_cmpint(qct_fault_count(r->qts, "held"), ==, 0);
     g_assert_cmpint(modified_lines(r), ==, modified);
+    g_assert_cmpint(clean_lines(r), ==, 0);
     check_errors(r, kind->ras[point], kind->aer);
     check_viral(r, kind->viral);
     check_ready(r, !kind->not_ready);
     if (kind->viral || kind->not_ready) {
+        int64_t reads = sent(r, "d2h-req", "RdCurr");
+
         g_assert_cmpuint(run(r, p), ==, VIRTIO_CRYPTO_ERR);
+        g_assert_cmpint(sent(r, "d2h-req", "RdCurr"), ==, reads);
         qct_clear(r->qts);
         check_viral(r, false);
         check_ready(r, true);
