@@ -52,14 +52,14 @@ FAULTS = [
      'GOT(GONE,    0,  ', 'GOT(GONE, DO(WRITE),'),
     ('Bogus is ignored by the home', HOST,
      'GOT(GONE_BOGUS, NONE,', 'GOT(GONE_BOGUS, DO(WRITE) | NONE,'),
-    ('GO before the snoop response', HOME_TX,
+    ('GO before the snoop response', HOME_H,
      'if (!(tx->ask | tx->wait | tx->fwd)) {',
      'if (!tx->ask && !tx->fwd) {'),
     ('SnpCur makes M shared, nothing is written', TABLES,
      'CELL(M,    V_FWD_V,  M,', 'CELL(M,    V_FWD_V,  S,'),
     ("the host's access is not taken away", HOME_TX,
      """CXL_CACHE_SF_USED);
-    return tx_settle_access(home, tx);""", """CXL_CACHE_SF_USED);
+    return tx_settle_access(home, tx, e);""", """CXL_CACHE_SF_USED);
     return true;"""),
 
     # Snoops
@@ -327,7 +327,11 @@ FAULTS = [
     ('a walk goes on when nothing is left', FILTER,
      'while (home->sf_lines[dev]) {', 'while (1) {'),
     ('a device is entered without a mark', HOME_H,
-     'cxl_cache_sf_mark(home, dev, span);\n        }', '}'),
+     'cxl_cache_sf_mark(home, dev, span);\n    }', '}'),
+    ('the snoop filter loses count of lines', HOME_H,
+     'home->sf_lines[dev]--;', ';'),
+    ('the snoop filter counts free entries', HOME_H,
+     'home->sf_used -= !(word & CXL_CACHE_SF_DEVS);', ';'),
     ('sets in use have no ages', ARRAY,
      'dev->tags[i] = (uint64_t)(i % dev->ways) << CXL_CACHE_TAG_AGE_SHIFT;',
      'dev->tags[i] = 0;'),

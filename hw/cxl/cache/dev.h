@@ -102,6 +102,21 @@ int cxl_cache_dev_choose_way(const CXLCacheDev *dev, uint64_t line);
 
 /* dev_request.c */
 CXLCacheDevReq *cxl_cache_dev_request_of(CXLCacheDev *dev, int way);
-void cxl_cache_dev_close_request(CXLCacheDev *dev, unsigned cqid);
+void cxl_cache_dev_unchain(CXLCacheDev *dev, unsigned cqid);
+
+static inline void close_request(CXLCacheDev *dev, unsigned cqid)
+{
+    CXLCacheDevReq *r = &dev->req[cqid];
+
+    if (r->way >= 0) {
+        dev->cacheable_out--;
+    } else {
+        cxl_cache_dev_unchain(dev, cqid);
+    }
+    dev->outstanding--;
+    r->opcode = 0;
+    dev->cqid_free[cqid / 64] |= 1ULL << (cqid % 64);
+    dev->cqid_hint = MIN(dev->cqid_hint, cqid / 64);
+}
 
 #endif /* HW_CXL_CACHE_PRIVATE_DEV_H */

@@ -33,7 +33,7 @@ static inline void complete(CXLCacheDev *dev, unsigned cqid,
     if (done.state != CXL_CACHE_I && (dev->tags[r->way] & CXL_CACHE_TAG_NT)) {
         cxl_cache_dev_demote(dev, r->way);
     }
-    cxl_cache_dev_close_request(dev, cqid);
+    close_request(dev, cqid);
     if (!internal && dev->ops->complete) {
         dev->ops->complete(dev->opaque, &done);
     }
@@ -331,7 +331,7 @@ static bool rx_data(CXLCacheDev *dev)
     return true;
 }
 
-bool cxl_cache_dev_rx(CXLCacheDev *dev, CXLCacheChannelId channel)
+static inline bool rx(CXLCacheDev *dev, CXLCacheChannelId channel)
 {
     switch (channel) {
     case CXL_CACHE_H2D_REQ:
@@ -343,4 +343,20 @@ bool cxl_cache_dev_rx(CXLCacheDev *dev, CXLCacheChannelId channel)
     default:
         return false;
     }
+}
+
+unsigned cxl_cache_dev_take(CXLCacheDev *dev, CXLCacheChannelId channel,
+                            unsigned most)
+{
+    unsigned n = 0;
+
+    while (n < most && rx(dev, channel)) {
+        n++;
+    }
+    return n;
+}
+
+bool cxl_cache_dev_rx(CXLCacheDev *dev, CXLCacheChannelId channel)
+{
+    return cxl_cache_dev_take(dev, channel, 1);
 }

@@ -40,7 +40,7 @@ static bool uncached_out(CXLCacheDev *dev, uint64_t line)
     return false;
 }
 
-static void chain_remove(CXLCacheDev *dev, unsigned cqid)
+void cxl_cache_dev_unchain(CXLCacheDev *dev, unsigned cqid)
 {
     uint16_t *at = chain_of(dev, dev->req[cqid].line);
 
@@ -85,21 +85,6 @@ static void open_request(CXLCacheDev *dev, unsigned cqid, int way,
     if (rule->d2h_data) {
         dev->req_data[cqid] = *req->data;
     }
-}
-
-void cxl_cache_dev_close_request(CXLCacheDev *dev, unsigned cqid)
-{
-    CXLCacheDevReq *r = &dev->req[cqid];
-
-    if (r->way >= 0) {
-        dev->cacheable_out--;
-    } else {
-        chain_remove(dev, cqid);
-    }
-    dev->outstanding--;
-    r->opcode = 0;
-    dev->cqid_free[cqid / 64] |= 1ULL << (cqid % 64);
-    dev->cqid_hint = MIN(dev->cqid_hint, cqid / 64);
 }
 
 /* The request that a line in a transient state waits for */

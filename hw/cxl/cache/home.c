@@ -38,7 +38,7 @@ int cxl_cache_home_host(CXLCacheHome *home, const CXLCacheHostReq *req)
     }
     tx->e = sf_find(home, req->line);
     tx->access = sf_access(tx->e ? *tx->e : 0);
-    tx->failed = cxl_cache_home_reqs[tx->row].needs &
+    tx->failed = cxl_cache_home_reqs[CXL_CACHE_ROW_HOST + req->op].needs &
                  ~home->ops->decode(home->opaque, req->line);
     cxl_cache_tx_event(home, tx, CXL_CACHE_EV_START);
     return 0;

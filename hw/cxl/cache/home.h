@@ -82,30 +82,44 @@ static inline CXLCacheMarks sf_marks(const CXLCacheHome *home, unsigned dev)
 /* The device has entries there now. */
 void cxl_cache_sf_mark(CXLCacheHome *home, unsigned dev, size_t span);
 
-/* Devices come to an entry, or leave it: keep count. */
+/* A device comes to an entry. */
+static inline void sf_come(CXLCacheHome *home, const uint64_t *e, unsigned dev)
+{
+    size_t span = (size_t)(e - home->sf) / CXL_CACHE_SF_SPAN;
+
+    home->sf_lines[dev]++;
+    if (G_UNLIKELY(!(home->sf_mark[dev * home->sf_mark_words + span / 64] &
+                     (1ULL << (span % 64))))) {
+        cxl_cache_sf_mark(home, dev, span);
+    }
+}
+
+/* Some devices, in @changed, come to an entry or leave it: keep count. */
 static inline void sf_count(CXLCacheHome *home, const uint64_t *e,
                             uint64_t changed, uint64_t word)
 {
-    for (uint64_t m = changed & CXL_CACHE_SF_DEVS; m; m &= m - 1) {
-        unsigned dev = __builtin_ctzll(m);
-        size_t span = (size_t)(e - home->sf) / CXL_CACHE_SF_SPAN;
-        bool more = word & (1ULL << dev);
+    home->sf_used += !(*e & CXL_CACHE_SF_DEVS);
+    home->sf_used -= !(word & CXL_CACHE_SF_DEVS);
+    do {
+        unsigned dev = __builtin_ctzll(changed);
 
-        home->sf_lines[dev] += more ? 1 : -1;
-        if (more && G_UNLIKELY(!(home->sf_mark[dev * home->sf_mark_words +
-                                               span / 64] &
-                                 (1ULL << (span % 64))))) {
-            cxl_cache_sf_mark(home, dev, span);
+        if (word & (1ULL << dev)) {
+            sf_come(home, e, dev);
+        } else {
+            home->sf_lines[dev]--;
         }
-    }
+        changed &= changed - 1;
+    } while (G_UNLIKELY(changed));
 }
 
 static inline void sf_write(CXLCacheHome *home, uint64_t *e, uint64_t word)
 {
-    word = word & CXL_CACHE_SF_DEVS ? word : 0;
-    home->sf_used += !!word - !!*e;
-    sf_count(home, e, *e ^ word, word);
-    *e = word;
+    uint64_t changed = (*e ^ word) & CXL_CACHE_SF_DEVS;
+
+    if (changed) {
+        sf_count(home, e, changed, word);
+    }
+    *e = word & CXL_CACHE_SF_DEVS ? word : 0;
 }
 
 /* An entry for the line, or a victim to make room; NULL if all are busy */
@@ -129,11 +143,6 @@ static inline const CXLCacheReqRule *tx_rule(const CXLCacheTx *tx)
     return &cxl_cache_req_rules[tx->op];
 }
 
-static inline unsigned tx_id(const CXLCacheHome *home, const CXLCacheTx *tx)
-{
-    return tx - home->tx;
-}
-
 /*
  * The entry of a transaction's line, or NULL. Nobody else can make one while
  * the transaction is open, but others can free it.
@@ -144,10 +153,8 @@ static inline uint64_t *tx_entry(const CXLCacheTx *tx)
            (*tx->e >> CXL_CACHE_SF_LINE_SHIFT) == tx->line ? tx->e : NULL;
 }
 
-static inline bool owned_by(const CXLCacheTx *tx, unsigned dev)
+static inline bool owned_by(const uint64_t *e, unsigned dev)
 {
-    const uint64_t *e = tx_entry(tx);
-
     return e && (*e & CXL_CACHE_SF_EXCL) && (*e & (1ULL << dev));
 }
 
@@ -207,7 +214,7 @@ static inline bool can_send(CXLCacheHome *home, unsigned dev,
 static inline void set_stalled(CXLCacheHome *home, CXLCacheTx *tx, bool stalled)
 {
     if (tx->stalled != stalled) {
-        unsigned id = tx_id(home, tx);
+        unsigned id = tx->id;
 
         tx->stalled = stalled;
         home->tx_stalled[id / 64] ^= 1ULL << (id % 64);
@@ -215,17 +222,22 @@ static inline void set_stalled(CXLCacheHome *home, CXLCacheTx *tx, bool stalled)
     }
 }
 
+/* No transaction is open. */
+void cxl_cache_tx_init(CXLCacheHome *home);
+/* Nobody comes across the transaction any more. */
+void cxl_cache_tx_leave(CXLCacheHome *home, CXLCacheTx *tx);
+
 /**
  * tx_new: the lowest free tracker, made ready
  *
- * It stays free until cxl_cache_tx_enter(): what is answered at once, as most
- * is, need not be found by anybody.
+ * It stays free until tx_enter(): what is answered at once, as most is, need
+ * not be found by anybody.
  */
 static inline CXLCacheTx *tx_new(CXLCacheHome *home, uint64_t line,
                                  CXLCacheTxKind kind, unsigned row)
 {
     unsigned words = DIV_ROUND_UP(home->num_tx, 64);
-    unsigned word = home->tx_hint;
+    unsigned word = home->tx_hint, id;
     CXLCacheTx *tx;
 
     while (word < words && !home->tx_free[word]) {
@@ -235,9 +247,11 @@ static inline CXLCacheTx *tx_new(CXLCacheHome *home, uint64_t line,
     if (word == words) {
         return NULL;
     }
-    tx = &home->tx[word * 64 + __builtin_ctzll(home->tx_free[word])];
+    id = word * 64 + __builtin_ctzll(home->tx_free[word]);
+    tx = &home->tx[id];
     /* All but the data, which have their own "have". */
     memset(tx, 0, offsetof(CXLCacheTx, data));
+    tx->id = id;
     tx->line = line;
     tx->kind = kind;
     tx->row = row;
@@ -246,21 +260,76 @@ static inline CXLCacheTx *tx_new(CXLCacheHome *home, uint64_t line,
 }
 
 /* From now on others can come across the transaction. */
-void cxl_cache_tx_enter(CXLCacheHome *home, CXLCacheTx *tx);
-void cxl_cache_tx_close(CXLCacheHome *home, CXLCacheTx *tx);
-/* No transaction is open. */
-void cxl_cache_tx_init(CXLCacheHome *home);
+static inline void tx_enter(CXLCacheHome *home, CXLCacheTx *tx)
+{
+    unsigned id = tx->id;
+    uint16_t *chain;
+
+    if (tx->open) {
+        return;
+    }
+    chain = tx_chain(home, tx->line);
+    tx->open = true;
+    tx->next = *chain;
+    *chain = id;
+    home->tx_free[id / 64] &= ~(1ULL << (id % 64));
+    home->tx_open++;
+    if (tx->kind == CXL_CACHE_TX_DEV) {
+        home->dev[tx->dev].open++;
+        cqid_set(home, tx, true);
+    }
+}
+
+static inline void tx_close(CXLCacheHome *home, CXLCacheTx *tx)
+{
+    if (tx->open) {
+        cxl_cache_tx_leave(home, tx);
+    }
+    tx->phase = CXL_CACHE_TX_FREE;
+}
 
 /* ... and their course: home_tx.c */
+
+/* Nothing, until a message comes or a credit */
+#define CXL_CACHE_EV_NONE CXL_CACHE_NUM_TX_EVENTS
 
 /* Something happens to the transaction: what the tables say is done. */
 void cxl_cache_tx_event(CXLCacheHome *home, CXLCacheTx *tx,
                         CXLCacheTxEvent event);
+/* Send the snoops that credits allow. */
+void cxl_cache_tx_send_snoops(CXLCacheHome *home, CXLCacheTx *tx);
+
 /* Snoop who is still to be snooped; go on when all have answered. */
-void cxl_cache_tx_snoop(CXLCacheHome *home, CXLCacheTx *tx);
-/* Take devices, or EXCL, from the line's entry. */
-void cxl_cache_tx_clear(CXLCacheHome *home, const CXLCacheTx *tx, uint64_t *e,
-                        uint64_t bits);
+static inline void tx_snoop(CXLCacheHome *home, CXLCacheTx *tx)
+{
+    if (G_UNLIKELY(tx->ask || tx->stalled)) {
+        cxl_cache_tx_send_snoops(home, tx);
+    }
+    if (!(tx->ask | tx->wait | tx->fwd)) {
+        cxl_cache_tx_event(home, tx, CXL_CACHE_EV_SNOOPED);
+    }
+}
+
+/*
+ * Take devices, or EXCL, from the line's entry. The entry of a
+ * back-invalidation goes to the transaction that waits for it at once, or
+ * another one would take it.
+ */
+static inline void tx_clear(CXLCacheHome *home, const CXLCacheTx *tx,
+                            uint64_t *e, uint64_t bits)
+{
+    uint64_t word = *e & ~bits;
+
+    if (tx && G_UNLIKELY(tx->kind == CXL_CACHE_TX_BACK_INV) &&
+        !(word & CXL_CACHE_SF_DEVS)) {
+        CXLCacheTx *then = &home->tx[tx->then];
+
+        word = (then->line << CXL_CACHE_SF_LINE_SHIFT) | (1ULL << then->dev);
+        then->e = e;
+    }
+    sf_write(home, e, word);
+}
+
 /* The data that were pulled have come. */
 void cxl_cache_tx_data(CXLCacheHome *home, CXLCacheTx *tx,
                        const CXLCacheMsg *msg, const CXLCacheLineData *data);
@@ -270,8 +339,18 @@ const CXLCacheHomeCell *cxl_cache_tx_pulled(CXLCacheHome *home,
                                             uint64_t be);
 /* The device gets no line, or gives it up: the filter, and the host, know. */
 void cxl_cache_tx_remove(CXLCacheHome *home, CXLCacheTx *tx);
-void cxl_cache_tx_send_rsp(CXLCacheLink *link, uint8_t opcode,
-                           uint16_t rsp_data, uint16_t cqid,
-                           CXLCacheRspPre pre);
+
+static inline void send_rsp(CXLCacheLink *link, uint8_t opcode,
+                            uint16_t rsp_data, uint16_t cqid,
+                            CXLCacheRspPre pre)
+{
+    CXLCacheMsg *msg = cxl_cache_link_send(link, CXL_CACHE_H2D_RSP, NULL);
+
+    msg->opcode = opcode;
+    msg->rsp_data = rsp_data;
+    msg->cqid = cqid;
+    msg->rsp_pre = pre;
+    cxl_cache_link_sent(link, CXL_CACHE_H2D_RSP, msg);
+}
 
 #endif /* HW_CXL_CACHE_PRIVATE_HOME_H */

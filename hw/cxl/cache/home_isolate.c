@@ -35,7 +35,7 @@ static unsigned isolate_snooped(CXLCacheHome *home, CXLCacheTx *tx,
     uint64_t *e = tx_entry(tx), bit = 1 << dev;
     bool lost = (tx->fwd & bit) ||
                 (((tx->ask | tx->wait) & bit) &&
-                 owned_by(tx, dev));
+                 owned_by(e, dev));
 
     if (!((tx->ask | tx->wait | tx->fwd) & bit)) {
         return 0;
@@ -45,7 +45,7 @@ static unsigned isolate_snooped(CXLCacheHome *home, CXLCacheTx *tx,
         poison_line(home, tx->line);
     }
     if (e) {
-        cxl_cache_tx_clear(home, tx, e, bit | (lost ? CXL_CACHE_SF_EXCL : 0));
+        tx_clear(home, tx, e, bit | (lost ? CXL_CACHE_SF_EXCL : 0));
     }
     tx->ask &= ~bit;
     tx->wait &= ~bit;
@@ -71,7 +71,7 @@ static unsigned isolate_own(CXLCacheHome *home, CXLCacheTx *tx, unsigned dev)
         cxl_cache_tx_remove(home, tx);
     }
     if (rule->act != CXL_CACHE_TX_ORPHAN) {
-        cxl_cache_tx_close(home, tx);
+        tx_close(home, tx);
         return lost;
     }
     home->dev[dev].open--;
@@ -112,7 +112,7 @@ static bool isolate_entry(CXLCacheHome *home, uint64_t *e, unsigned dev)
     if (lost) {
         poison_line(home, line);
     }
-    cxl_cache_tx_clear(home, tx, e, bit);
+    tx_clear(home, tx, e, bit);
     /* While snoops are out, the transaction's end tells the host. */
     if (sf_access(*e) != before && (!tx || tx->phase > CXL_CACHE_TX_SNOOP)) {
         home->ops->host_access(home->opaque, line, sf_access(*e));
@@ -138,7 +138,7 @@ unsigned cxl_cache_home_isolate(CXLCacheHome *home, unsigned dev)
     d->open = d->snoops = 0;
     for (unsigned i = 0; i < home->num_tx; i++) {
         if (home->tx[i].phase == CXL_CACHE_TX_SNOOP) {
-            cxl_cache_tx_snoop(home, &home->tx[i]);
+            tx_snoop(home, &home->tx[i]);
         }
     }
     return lost;

@@ -12,17 +12,18 @@
 /* Starting a transaction */
 
 /* Whether the device may keep the line: what it owns must be writable. */
-static bool may_keep(const CXLCacheTx *tx, unsigned mem)
+static bool may_keep(const CXLCacheTx *tx, const CXLCacheReqRule *rule,
+                     unsigned mem)
 {
     unsigned need = CXL_CACHE_MEM_CACHEABLE | CXL_CACHE_MEM_WRITE;
 
-    return tx_rule(tx)->cacheable && !tx->failed && (mem & need) == need;
+    return rule->cacheable && !tx->failed && (mem & need) == need;
 }
 
 /*
  * A request that ends with the device holding the line needs an entry of the
  * snoop filter. Returns what happens to it: EV_START, or EV_FULL with a
- * transaction in @tx->then that makes room; NUM_TX_EVENTS if neither can be.
+ * transaction in @tx->then that makes room; EV_NONE if neither can be.
  */
 static CXLCacheTxEvent reserve_entry(CXLCacheHome *home, CXLCacheTx *tx)
 {
@@ -34,7 +35,7 @@ static CXLCacheTxEvent reserve_entry(CXLCacheHome *home, CXLCacheTx *tx)
     }
     e = cxl_cache_sf_room(home, tx->line);
     if (!e) {
-        return CXL_CACHE_NUM_TX_EVENTS;
+        return CXL_CACHE_EV_NONE;
     }
     if (!*e) {
         tx->e = e;
@@ -42,14 +43,14 @@ static CXLCacheTxEvent reserve_entry(CXLCacheHome *home, CXLCacheTx *tx)
                  (1ULL << tx->dev));
         return CXL_CACHE_EV_START;
     }
-    cxl_cache_tx_enter(home, tx);
+    tx_enter(home, tx);
     victim = tx_new(home, *e >> CXL_CACHE_SF_LINE_SHIFT,
                     CXL_CACHE_TX_BACK_INV, CXL_CACHE_ROW_BACK_INVALIDATION);
     if (!victim) {
-        return CXL_CACHE_NUM_TX_EVENTS;
+        return CXL_CACHE_EV_NONE;
     }
     victim->e = e;
-    tx->then = tx_id(home, victim);
+    tx->then = victim->id;
     return CXL_CACHE_EV_FULL;
 }
 
@@ -57,6 +58,7 @@ static CXLCacheTxEvent reserve_entry(CXLCacheHome *home, CXLCacheTx *tx)
 static bool start_request(CXLCacheHome *home, unsigned dev,
                           const CXLCacheMsg *msg)
 {
+    const CXLCacheReqRule *rule = &cxl_cache_req_rules[msg->opcode];
     CXLCacheTxEvent event;
     CXLCacheTx *tx;
     unsigned mem;
@@ -75,16 +77,16 @@ static bool start_request(CXLCacheHome *home, unsigned dev,
     /* Before an entry is reserved for it, which grants nothing yet */
     tx->access = sf_access(tx->e ? *tx->e : 0);
     mem = home->ops->decode(home->opaque, tx->line);
-    tx->failed = cxl_cache_home_reqs[tx->row].needs & ~mem;
-    tx->keep = may_keep(tx, mem);
+    tx->failed = cxl_cache_home_reqs[msg->opcode].needs & ~mem;
+    tx->keep = may_keep(tx, rule, mem);
     event = reserve_entry(home, tx);
-    if (event == CXL_CACHE_NUM_TX_EVENTS) {
+    if (event == CXL_CACHE_EV_NONE) {
         cqid_set(home, tx, false);
-        cxl_cache_tx_close(home, tx);
+        tx_close(home, tx);
         return false;
     }
-    if (tx_rule(tx)->d2h_data) {
-        cxl_cache_tx_enter(home, tx);
+    if (rule->d2h_data) {
+        tx_enter(home, tx);
     }
     cxl_cache_tx_event(home, tx, event);
     return true;
@@ -117,8 +119,8 @@ static bool cache_flushed(CXLCacheHome *home, unsigned dev,
     if (cell->act & CXL_CACHE_DO_FORGET) {
         cxl_cache_sf_each(home, dev, forget);
     }
-    cxl_cache_tx_send_rsp(d->link, cell->rsp, cell->go, msg->cqid,
-                          CXL_CACHE_PRE_MISS_LOCAL);
+    send_rsp(d->link, cell->rsp, cell->go, msg->cqid,
+             CXL_CACHE_PRE_MISS_LOCAL);
     return true;
 }
 
@@ -151,30 +153,28 @@ static bool rx_req(CXLCacheHome *home, unsigned dev, const CXLCacheMsg *msg)
 }
 
 /* Only an owner has data that nobody else has. */
-static bool may_forward(const CXLCacheTx *tx, unsigned dev)
+static inline bool may_forward(const CXLCacheTx *tx, const uint64_t *e,
+                               unsigned dev)
 {
-    return (tx->wait & (1 << dev)) && owned_by(tx, dev);
+    return (tx->wait & (1 << dev)) && owned_by(e, dev);
 }
 
-static CXLCacheError rsp_error(const CXLCacheHome *home, unsigned dev,
-                               const CXLCacheMsg *msg)
+static inline CXLCacheError rsp_error(const CXLCacheTx *tx, const uint64_t *e,
+                                      unsigned dev, const CXLCacheRspRule *rule)
 {
-    const CXLCacheTx *tx = &home->tx[msg->uqid];
-    const CXLCacheRspRule *rule = &cxl_cache_rsp_rules[msg->opcode];
     bool early = tx->early & (1 << dev);
 
     if (!(rule->snoops & (1 << tx->snoop)) ||
-        (rule->data && !may_forward(tx, dev)) || (early && !rule->data)) {
+        (rule->data && !may_forward(tx, e, dev)) || (early && !rule->data)) {
         return CXL_CACHE_ERR_UNEXPECTED;
     }
     return CXL_CACHE_ERR_NONE;
 }
 
-/* Device @dev has answered, by @rule. */
-static inline void tx_answered(CXLCacheHome *home, CXLCacheTx *tx, unsigned dev,
-                               const CXLCacheRspRule *rule)
+/* Device @dev has answered, by @rule, about the line of entry @e. */
+static inline void tx_answered(CXLCacheHome *home, CXLCacheTx *tx, uint64_t *e,
+                               unsigned dev, const CXLCacheRspRule *rule)
 {
-    uint64_t *e = tx_entry(tx);
     uint64_t bit = 1 << dev;
 
     tx->wait &= ~bit;
@@ -184,16 +184,18 @@ static inline void tx_answered(CXLCacheHome *home, CXLCacheTx *tx, unsigned dev,
     }
     home->dev[dev].snoops -= !(tx->fwd & bit);
     tx->early &= ~bit;
-    cxl_cache_tx_clear(home, tx, e, (rule->keeps ? 0 : bit) |
-                                    (rule->excl ? 0 : CXL_CACHE_SF_EXCL));
-    cxl_cache_tx_snoop(home, tx);
+    tx_clear(home, tx, e, (rule->keeps ? 0 : bit) |
+                          (rule->excl ? 0 : CXL_CACHE_SF_EXCL));
+    tx_snoop(home, tx);
 }
 
 static void rx_snoop_rsp(CXLCacheHome *home, unsigned dev,
                          const CXLCacheMsg *msg)
 {
     CXLCacheTx *tx = msg->uqid < home->num_tx ? &home->tx[msg->uqid] : NULL;
+    const CXLCacheRspRule *rule;
     CXLCacheError err;
+    uint64_t *e;
 
     if (!cxl_cache_opcode_valid(CXL_CACHE_D2H_RSP, msg->opcode)) {
         report(home, dev, CXL_CACHE_ERR_RSVD_ENCODING, CXL_CACHE_D2H_RSP, msg);
@@ -203,14 +205,15 @@ static void rx_snoop_rsp(CXLCacheHome *home, unsigned dev,
         report(home, dev, CXL_CACHE_ERR_ID_UNKNOWN, CXL_CACHE_D2H_RSP, msg);
         return;
     }
-    err = rsp_error(home, dev, msg);
+    e = tx_entry(tx);
+    rule = &cxl_cache_rsp_rules[msg->opcode];
+    err = rsp_error(tx, e, dev, rule);
     if (err) {
         report(home, dev, err, CXL_CACHE_D2H_RSP, msg);
         tx->have &= !(tx->early & (1 << dev));
-        tx_answered(home, tx, dev, &cxl_cache_rsp_rules[CXL_CACHE_RSP_I_HIT_I]);
-    } else {
-        tx_answered(home, tx, dev, &cxl_cache_rsp_rules[msg->opcode]);
+        rule = &cxl_cache_rsp_rules[CXL_CACHE_RSP_I_HIT_I];
     }
+    tx_answered(home, tx, e, dev, rule);
 }
 
 /* What a snoop has brought out */
@@ -228,7 +231,7 @@ static void tx_forwarded(CXLCacheHome *home, CXLCacheTx *tx, unsigned dev,
     if (tx->fwd & bit) {
         tx->fwd &= ~bit;
         home->dev[dev].snoops--;
-        cxl_cache_tx_snoop(home, tx);
+        tx_snoop(home, tx);
     } else {
         tx->early |= bit;
     }
@@ -243,37 +246,48 @@ static void rx_dev_data(CXLCacheHome *home, unsigned dev,
     if (tx && tx->phase == CXL_CACHE_TX_PULL && tx->dev == dev) {
         cxl_cache_tx_data(home, tx, msg, data);
     } else if (tx && tx->phase == CXL_CACHE_TX_SNOOP && !(tx->early & bit) &&
-               ((tx->fwd & bit) || may_forward(tx, dev))) {
+               ((tx->fwd & bit) || may_forward(tx, tx_entry(tx), dev))) {
         tx_forwarded(home, tx, dev, msg, data);
     } else {
         report(home, dev, CXL_CACHE_ERR_ID_UNKNOWN, CXL_CACHE_D2H_DATA, msg);
     }
 }
 
-bool cxl_cache_home_rx(CXLCacheHome *home, unsigned dev,
-                       CXLCacheChannelId channel)
+/* Returns false if the message has to stay where it is. */
+static inline bool rx(CXLCacheHome *home, unsigned dev, CXLCacheLink *link,
+                      CXLCacheChannelId channel, const CXLCacheMsg *msg)
 {
-    CXLCacheLink *link = dev < home->num_devs ? home->dev[dev].link : NULL;
-    const CXLCacheMsg *msg = link ? cxl_cache_link_peek(link, channel) : NULL;
-
-    if (!msg) {
-        return false;
-    }
     switch (channel) {
     case CXL_CACHE_D2H_REQ:
-        if (!rx_req(home, dev, msg)) {
-            return false;
-        }
-        break;
+        return rx_req(home, dev, msg);
     case CXL_CACHE_D2H_RSP:
         rx_snoop_rsp(home, dev, msg);
-        break;
+        return true;
     case CXL_CACHE_D2H_DATA:
         rx_dev_data(home, dev, msg, cxl_cache_link_peek_data(link, channel));
-        break;
+        return true;
     default:
         return false;
     }
-    cxl_cache_link_pop(link, channel);
-    return true;
+}
+
+unsigned cxl_cache_home_take(CXLCacheHome *home, unsigned dev,
+                             CXLCacheChannelId channel, unsigned most)
+{
+    CXLCacheLink *link = dev < home->num_devs ? home->dev[dev].link : NULL;
+    const CXLCacheMsg *msg;
+    unsigned n = 0;
+
+    while (link && n < most && (msg = cxl_cache_link_peek(link, channel)) &&
+           rx(home, dev, link, channel, msg)) {
+        cxl_cache_link_pop(link, channel);
+        n++;
+    }
+    return n;
+}
+
+bool cxl_cache_home_rx(CXLCacheHome *home, unsigned dev,
+                       CXLCacheChannelId channel)
+{
+    return cxl_cache_home_take(home, dev, channel, 1);
 }

@@ -9,38 +9,19 @@
 #include "qemu/osdep.h"
 #include "home.h"
 
-void cxl_cache_tx_enter(CXLCacheHome *home, CXLCacheTx *tx)
-{
-    unsigned id = tx_id(home, tx);
-    uint16_t *chain = tx_chain(home, tx->line);
-
-    if (tx->open) {
-        return;
-    }
-    tx->open = true;
-    tx->next = *chain;
-    *chain = id;
-    home->tx_free[id / 64] &= ~(1ULL << (id % 64));
-    home->tx_open++;
-    if (tx->kind == CXL_CACHE_TX_DEV) {
-        home->dev[tx->dev].open++;
-        cqid_set(home, tx, true);
-    }
-}
-
 static void tx_unlink(CXLCacheHome *home, CXLCacheTx *tx)
 {
     uint16_t *at = tx_chain(home, tx->line);
 
-    while (*at != tx_id(home, tx)) {
+    while (*at != tx->id) {
         at = &home->tx[*at].next;
     }
     *at = tx->next;
 }
 
-static void tx_leave(CXLCacheHome *home, CXLCacheTx *tx)
+void cxl_cache_tx_leave(CXLCacheHome *home, CXLCacheTx *tx)
 {
-    unsigned id = tx_id(home, tx);
+    unsigned id = tx->id;
 
     set_stalled(home, tx, false);
     tx_unlink(home, tx);
@@ -50,14 +31,6 @@ static void tx_leave(CXLCacheHome *home, CXLCacheTx *tx)
     home->tx_free[id / 64] |= 1ULL << (id % 64);
     home->tx_hint = MIN(home->tx_hint, id / 64);
     home->tx_open--;
-}
-
-void cxl_cache_tx_close(CXLCacheHome *home, CXLCacheTx *tx)
-{
-    if (tx->open) {
-        tx_leave(home, tx);
-    }
-    tx->phase = CXL_CACHE_TX_FREE;
 }
 
 void cxl_cache_tx_init(CXLCacheHome *home)

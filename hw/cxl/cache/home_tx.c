@@ -21,53 +21,6 @@ static const uint8_t ask_snoop[] = {
     [CXL_CACHE_ASK_INV]  = CXL_CACHE_SNP_INV,
 };
 
-/* The engine, which what it calls calls again */
-
-static void tx_start(CXLCacheHome *home, CXLCacheTx *tx);
-static void tx_back_invalidate(CXLCacheHome *home, CXLCacheTx *tx);
-static void tx_settle(CXLCacheHome *home, CXLCacheTx *tx);
-static void host_done(CXLCacheHome *home, CXLCacheTx *tx);
-
-/* Free the tracker; then whoever waits for this transaction is told. */
-static inline void tx_end(CXLCacheHome *home, CXLCacheTx *tx)
-{
-    if (tx->open) {
-        cxl_cache_tx_close(home, tx);
-    }
-    if (tx->kind == CXL_CACHE_TX_HOST) {
-        host_done(home, tx);
-    } else if (tx->kind == CXL_CACHE_TX_BACK_INV) {
-        cxl_cache_tx_event(home, &home->tx[tx->then], CXL_CACHE_EV_ROOM);
-    }
-}
-
-static inline void tx_event(CXLCacheHome *home, CXLCacheTx *tx,
-                            CXLCacheTxEvent event)
-{
-    const CXLCacheHomeRule *rule = tx_cell(home, tx, event);
-
-    if (rule->act == CXL_CACHE_TX_NEVER) {
-        return;
-    }
-    tx->phase = rule->next;
-    switch (rule->act) {
-    case CXL_CACHE_TX_ASK:
-        tx_start(home, tx);
-        break;
-    case CXL_CACHE_TX_EVICT:
-        tx_back_invalidate(home, tx);
-        break;
-    case CXL_CACHE_TX_SETTLE:
-        tx_settle(home, tx);
-        break;
-    case CXL_CACHE_TX_CLOSE:
-        tx_end(home, tx);
-        break;
-    default:
-        break;
-    }
-}
-
 /* Memory */
 
 /* Have the line's data in the transaction. Returns false on an error. */
@@ -110,9 +63,9 @@ static bool tx_write_host(CXLCacheHome *home, CXLCacheTx *tx)
  * The snoop filter's entry is final: tell what the host may do now. Returns
  * false if the host insists on more.
  */
-static inline bool tx_settle_access(CXLCacheHome *home, CXLCacheTx *tx)
+static inline bool tx_settle_access(CXLCacheHome *home, CXLCacheTx *tx,
+                                    const uint64_t *e)
 {
-    const uint64_t *e = tx_entry(tx);
     CXLCacheHostAccess access = sf_access(e ? *e : 0);
 
     if (access != tx->access) {
@@ -126,30 +79,10 @@ static inline bool tx_settle_access(CXLCacheHome *home, CXLCacheTx *tx)
 
 /* Snoop filter */
 
-/*
- * Take bits from the line's entry. The entry of a back-invalidation goes to the
- * transaction that waits for it at once, or another one would take it.
- */
-void cxl_cache_tx_clear(CXLCacheHome *home, const CXLCacheTx *tx, uint64_t *e,
-                        uint64_t bits)
-{
-    uint64_t word = *e & ~bits;
-
-    if (tx && tx->kind == CXL_CACHE_TX_BACK_INV &&
-        !(word & CXL_CACHE_SF_DEVS)) {
-        CXLCacheTx *then = &home->tx[tx->then];
-
-        word = (then->line << CXL_CACHE_SF_LINE_SHIFT) | (1ULL << then->dev);
-        then->e = e;
-    }
-    sf_write(home, e, word);
-}
-
 /* The device that asked for the line does not get it, or gives it up. */
-static void sf_remove_self(CXLCacheHome *home, const CXLCacheTx *tx)
+static void sf_remove_self(CXLCacheHome *home, const CXLCacheTx *tx,
+                           uint64_t *e)
 {
-    uint64_t *e = tx_entry(tx);
-
     if (e) {
         sf_write(home, e, *e & ~(1ULL << tx->dev));
     }
@@ -157,52 +90,40 @@ static void sf_remove_self(CXLCacheHome *home, const CXLCacheTx *tx)
 
 void cxl_cache_tx_remove(CXLCacheHome *home, CXLCacheTx *tx)
 {
-    sf_remove_self(home, tx);
-    tx_settle_access(home, tx);
+    uint64_t *e = tx_entry(tx);
+
+    sf_remove_self(home, tx, e);
+    tx_settle_access(home, tx, e);
 }
 
 /* Enter the grant in the snoop filter, if the host lets go of the line. */
-static bool grant_line(CXLCacheHome *home, CXLCacheTx *tx, bool owner)
+static bool grant_line(CXLCacheHome *home, CXLCacheTx *tx, uint64_t *e,
+                       bool owner)
 {
-    uint64_t *e = tx_entry(tx);
     uint64_t word = *e & ~CXL_CACHE_SF_EXCL;
 
     if (owner) {
         word = (word & ~CXL_CACHE_SF_DEVS) | CXL_CACHE_SF_EXCL;
     }
     sf_write(home, e, word | (1ULL << tx->dev) | CXL_CACHE_SF_USED);
-    return tx_settle_access(home, tx);
+    return tx_settle_access(home, tx, e);
 }
 
 /* Messages to a device */
 
-static void send_snoop(CXLCacheHome *home, CXLCacheTx *tx, unsigned dev)
+static inline void send_snoop(CXLCacheLink *link, const CXLCacheTx *tx)
 {
-    CXLCacheLink *link = home->dev[dev].link;
     CXLCacheMsg *msg = cxl_cache_link_send(link, CXL_CACHE_H2D_REQ, NULL);
 
     msg->opcode = tx->snoop;
     msg->line = tx->line;
-    msg->uqid = tx_id(home, tx);
+    msg->uqid = tx->id;
     cxl_cache_link_sent(link, CXL_CACHE_H2D_REQ, msg);
 }
 
-void cxl_cache_tx_send_rsp(CXLCacheLink *link, uint8_t opcode,
-                           uint16_t rsp_data, uint16_t cqid,
-                           CXLCacheRspPre pre)
+static inline QEMU_ALWAYS_INLINE
+void send_data(CXLCacheLink *link, const CXLCacheTx *tx)
 {
-    CXLCacheMsg *msg = cxl_cache_link_send(link, CXL_CACHE_H2D_RSP, NULL);
-
-    msg->opcode = opcode;
-    msg->rsp_data = rsp_data;
-    msg->cqid = cqid;
-    msg->rsp_pre = pre;
-    cxl_cache_link_sent(link, CXL_CACHE_H2D_RSP, msg);
-}
-
-static void send_data(CXLCacheHome *home, CXLCacheTx *tx)
-{
-    CXLCacheLink *link = home->dev[tx->dev].link;
     CXLCacheLineData *data;
     CXLCacheMsg *msg = cxl_cache_link_send(link, CXL_CACHE_H2D_DATA, &data);
 
@@ -216,34 +137,33 @@ static void send_data(CXLCacheHome *home, CXLCacheTx *tx)
 /* Asking */
 
 /* Send the snoops that credits allow. */
-static void tx_send_snoops(CXLCacheHome *home, CXLCacheTx *tx)
+static inline QEMU_ALWAYS_INLINE
+void tx_send_snoops(CXLCacheHome *home, CXLCacheTx *tx)
 {
     for (unsigned m = tx->ask; m; m &= m - 1) {
         unsigned dev = __builtin_ctz(m);
 
-        if (can_send(home, dev, CXL_CACHE_H2D_REQ)) {
+        CXLCacheLink *link = home->dev[dev].link;
+
+        if (cxl_cache_link_can_send(link, CXL_CACHE_H2D_REQ)) {
             tx->ask &= ~(1 << dev);
             tx->wait |= 1 << dev;
-            send_snoop(home, tx, dev);
+            send_snoop(link, tx);
         }
     }
     set_stalled(home, tx, tx->ask);
 }
 
-void cxl_cache_tx_snoop(CXLCacheHome *home, CXLCacheTx *tx)
+void cxl_cache_tx_send_snoops(CXLCacheHome *home, CXLCacheTx *tx)
 {
-    if (tx->ask || tx->stalled) {
-        tx_send_snoops(home, tx);
-    }
-    if (!(tx->ask | tx->wait | tx->fwd)) {
-        tx_event(home, tx, CXL_CACHE_EV_SNOOPED);
-    }
+    tx_send_snoops(home, tx);
 }
 
-static void tx_ask(CXLCacheHome *home, CXLCacheTx *tx, CXLCacheAsk ask,
-                   uint16_t others)
+/* Each returns what happens next, EV_NONE if that is up to somebody else. */
+static inline CXLCacheTxEvent tx_ask(CXLCacheHome *home, CXLCacheTx *tx,
+                                     const uint64_t *e, CXLCacheAsk ask,
+                                     uint16_t others)
 {
-    const uint64_t *e = tx_entry(tx);
     bool owned = e && (*e & CXL_CACHE_SF_EXCL);
 
     if (ask == CXL_CACHE_ASK_NONE || (ask != CXL_CACHE_ASK_INV && !owned)) {
@@ -252,10 +172,9 @@ static void tx_ask(CXLCacheHome *home, CXLCacheTx *tx, CXLCacheAsk ask,
     tx->ask = others;
     tx->snooped = others;
     if (!others) {
-        tx_event(home, tx, CXL_CACHE_EV_SNOOPED);
-        return;
+        return CXL_CACHE_EV_SNOOPED;
     }
-    cxl_cache_tx_enter(home, tx);
+    tx_enter(home, tx);
     tx->snoop = ask_snoop[ask];
     for (unsigned m = others; m; m &= m - 1) {
         home->dev[__builtin_ctz(m)].snoops++;
@@ -263,61 +182,55 @@ static void tx_ask(CXLCacheHome *home, CXLCacheTx *tx, CXLCacheAsk ask,
             home->stats->host_snoops[tx->op]++;
         }
     }
-    cxl_cache_tx_snoop(home, tx);
+    tx_send_snoops(home, tx);
+    return CXL_CACHE_EV_NONE;
 }
 
 /*
  * For a device. It has the line in no other state than its request's rule says,
  * whatever the snoop filter still thinks: it may have dropped it silently.
  */
-static void tx_ask_others(CXLCacheHome *home, CXLCacheTx *tx, CXLCacheAsk ask)
+static inline CXLCacheTxEvent tx_ask_others(CXLCacheHome *home, CXLCacheTx *tx,
+                                            CXLCacheAsk ask)
 {
+    const CXLCacheReqRule *rule = tx_rule(tx);
     uint64_t *e = tx_entry(tx);
     uint64_t self = 1ULL << tx->dev;
     uint16_t others = e ? *e & CXL_CACHE_SF_DEVS & ~self : 0;
 
-    if (tx_rule(tx)->evict) {
-        tx_event(home, tx, CXL_CACHE_EV_SNOOPED);
-        return;
+    /* A stale entry of its own is settled with the request. */
+    if (!others || rule->evict || (tx->failed && !rule->d2h_data)) {
+        return CXL_CACHE_EV_SNOOPED;
     }
-    if (e && !others) {
-        /* Only a stale entry of its own: not owned by anybody. */
-        sf_write(home, e, *e & ~(CXL_CACHE_SF_EXCL |
-                                 (tx->keep ? 0 : self)));
-    }
-    if (tx->failed && !tx_rule(tx)->d2h_data) {
-        tx_event(home, tx, CXL_CACHE_EV_SNOOPED);
-        return;
-    }
-    if (tx->keep && e && others) {
+    if (tx->keep) {
         sf_write(home, e, *e | self);
     }
-    tx_ask(home, tx, ask, others);
+    return tx_ask(home, tx, e, ask, others);
 }
 
-static void tx_start(CXLCacheHome *home, CXLCacheTx *tx)
+static inline CXLCacheTxEvent tx_start(CXLCacheHome *home, CXLCacheTx *tx)
 {
-    const CXLCacheHomeReq *row = &cxl_cache_home_reqs[tx->row];
+    CXLCacheAsk ask = cxl_cache_home_reqs[tx->row].ask;
 
-    if (tx->kind == CXL_CACHE_TX_DEV) {
-        tx_ask_others(home, tx, row->ask);
-    } else {
-        tx_ask(home, tx, row->ask, tx->e ? *tx->e & CXL_CACHE_SF_DEVS : 0);
-    }
+    /* The others have found their entry just now. */
+    return tx->kind == CXL_CACHE_TX_DEV ? tx_ask_others(home, tx, ask) :
+           tx_ask(home, tx, tx->e, ask, tx->e ? *tx->e & CXL_CACHE_SF_DEVS : 0);
 }
 
-/* The transaction that is to make room for @tx stands in its "then". */
-static void G_GNUC_NO_INLINE tx_back_invalidate(CXLCacheHome *home,
-                                                CXLCacheTx *tx)
+/*
+ * The transaction that is to make room for @tx stands in its "then". Returns
+ * it, to be started.
+ */
+static CXLCacheTx *tx_back_invalidate(CXLCacheHome *home, CXLCacheTx *tx)
 {
     CXLCacheTx *victim = &home->tx[tx->then];
 
     home->stats->back_invalidations++;
     tx->then = CXL_CACHE_NO_ID;
-    victim->then = tx_id(home, tx);
+    victim->then = tx->id;
     victim->access = sf_access(*victim->e);
     victim->dev = tx->dev;
-    tx_event(home, victim, CXL_CACHE_EV_START);
+    return victim;
 }
 
 /* Answering */
@@ -339,66 +252,70 @@ static bool is_pull(uint8_t rsp)
 }
 
 /* Send GO, data or a pull, as far as credits go. */
-static void tx_answer(CXLCacheHome *home, CXLCacheTx *tx)
+static inline QEMU_ALWAYS_INLINE
+CXLCacheTxEvent tx_answer(CXLCacheHome *home, CXLCacheTx *tx)
 {
     CXLCacheLink *link = home->dev[tx->dev].link;
 
-    if (tx->rsp && can_send(home, tx->dev, CXL_CACHE_H2D_RSP)) {
-        bool pull = is_pull(tx->rsp), last = tx_last_rsp(tx);
+    if (tx->rsp && cxl_cache_link_can_send(link, CXL_CACHE_H2D_RSP)) {
+        bool pull = is_pull(tx->rsp);
 
-        cxl_cache_tx_send_rsp(link, tx->rsp, tx->rsp_data, tx->cqid,
-                              tx->snooped ? CXL_CACHE_PRE_MISS_REMOTE
-                                          : CXL_CACHE_PRE_MISS_LOCAL);
-        tx->rsp = 0;
-        if (tx->open && last && !tx->send_data) {
+        send_rsp(link, tx->rsp, tx->rsp_data, tx->cqid,
+                 tx->snooped ? CXL_CACHE_PRE_MISS_REMOTE
+                             : CXL_CACHE_PRE_MISS_LOCAL);
+        if (tx->open && !tx->send_data && tx_last_rsp(tx)) {
             cqid_set(home, tx, false);
         }
+        tx->rsp = 0;
         if (pull) {
             set_stalled(home, tx, false);
-            tx_event(home, tx, CXL_CACHE_EV_PULLING);
-            return;
+            return CXL_CACHE_EV_PULLING;
         }
     }
-    if (tx->send_data && can_send(home, tx->dev, CXL_CACHE_H2D_DATA)) {
-        send_data(home, tx);
+    if (tx->send_data && cxl_cache_link_can_send(link, CXL_CACHE_H2D_DATA)) {
+        send_data(link, tx);
         tx->send_data = false;
         if (tx->open && !tx->rsp) {
             cqid_set(home, tx, false);
         }
     }
     if (tx->rsp || tx->send_data) {
-        cxl_cache_tx_enter(home, tx);
+        tx_enter(home, tx);
         set_stalled(home, tx, true);
-    } else {
-        tx_event(home, tx, CXL_CACHE_EV_SENT);
+        return CXL_CACHE_EV_NONE;
     }
+    return CXL_CACHE_EV_SENT;
+}
+
+/* Out of line, for where it is rare */
+static CXLCacheTxEvent tx_answer_late(CXLCacheHome *home, CXLCacheTx *tx)
+{
+    return tx_answer(home, tx);
 }
 
 /* What the cell's response says: the granted state, or where data are to go */
-static void set_rsp(CXLCacheHome *home, CXLCacheTx *tx,
-                    const CXLCacheHomeCell *cell)
+static inline void set_rsp(CXLCacheTx *tx, const CXLCacheHomeCell *cell)
 {
     tx->rsp = cell->rsp;
     tx->rsp_data = cell->go || cell->rsp == CXL_CACHE_EXT_CMP ?
-                   cell->go : tx_id(home, tx);
+                   cell->go : tx->id;
 }
 
 /* Settling: all snoops are answered, all data forwarded */
 
-static CXLCacheHomeCase settle_case(const CXLCacheHome *home,
-                                    const CXLCacheTx *tx)
+static inline CXLCacheHomeCase settle_case(const CXLCacheHome *home,
+                                           const CXLCacheTx *tx,
+                                           const CXLCacheHomeReq *row,
+                                           const uint64_t *e)
 {
-    const uint64_t *e;
-
     if (tx->failed) {
         return CXL_CACHE_CASE_ERROR;
     }
     if (!tx->keep) {
-        return home->pull_clean && cxl_cache_home_reqs[tx->row].
-               settle[CXL_CACHE_CASE_PULL_CLEAN].used ?
+        return home->pull_clean &&
+               row->settle[CXL_CACHE_CASE_PULL_CLEAN].used ?
                CXL_CACHE_CASE_PULL_CLEAN : CXL_CACHE_CASE_NOT_KEPT;
     }
-    e = tx_entry(tx);
     if (e && (*e & CXL_CACHE_SF_DEVS & ~(1ULL << tx->dev))) {
         return CXL_CACHE_CASE_SHARED;
     }
@@ -410,8 +327,9 @@ static CXLCacheHomeCase settle_case(const CXLCacheHome *home,
  * The actions of one cell, in their order. Returns the case that applies: this
  * one, unless an action failed.
  */
-static CXLCacheHomeCase settle_act(CXLCacheHome *home, CXLCacheTx *tx,
-                                   CXLCacheHomeCase now, unsigned act)
+static inline CXLCacheHomeCase settle_act(CXLCacheHome *home, CXLCacheTx *tx,
+                                          uint64_t *e, CXLCacheHomeCase now,
+                                          unsigned act)
 {
     if ((act & CXL_CACHE_DO_WRITE_BACK) && tx->dirty) {
         tx_write_back(home, tx);
@@ -420,46 +338,48 @@ static CXLCacheHomeCase settle_act(CXLCacheHome *home, CXLCacheTx *tx,
         return CXL_CACHE_CASE_ERROR;
     }
     if ((act & (CXL_CACHE_DO_SHARER | CXL_CACHE_DO_OWNER)) &&
-        !grant_line(home, tx, act & CXL_CACHE_DO_OWNER)) {
+        !grant_line(home, tx, e, act & CXL_CACHE_DO_OWNER)) {
         tx->keep = false;
         return CXL_CACHE_CASE_NOT_KEPT;
     }
     if (act & CXL_CACHE_DO_REMOVE) {
-        sf_remove_self(home, tx);
+        sf_remove_self(home, tx, e);
     }
     if (act & CXL_CACHE_DO_ACCESS) {
-        tx_settle_access(home, tx);
+        tx_settle_access(home, tx, e);
     }
     if (act & CXL_CACHE_DO_FAIL) {
         tx->failed = true;
     }
-    home->stats->use_once += !!(act & CXL_CACHE_DO_COUNT);
+    if (act & CXL_CACHE_DO_COUNT) {
+        home->stats->use_once++;
+    }
     return (act & CXL_CACHE_DO_READ) && !tx_read(home, tx) ?
            CXL_CACHE_CASE_ERROR : now;
 }
 
-static void G_GNUC_NO_INLINE tx_settle(CXLCacheHome *home, CXLCacheTx *tx)
+static inline CXLCacheTxEvent tx_settle(CXLCacheHome *home, CXLCacheTx *tx)
 {
     const CXLCacheHomeReq *row = &cxl_cache_home_reqs[tx->row];
-    CXLCacheHomeCase next = settle_case(home, tx), now;
+    uint64_t *e = tx_entry(tx);
+    CXLCacheHomeCase next = settle_case(home, tx, row, e), now;
     const CXLCacheHomeCell *cell;
 
     do {
         now = next;
         cell = &row->settle[now];
         seen(home, CXL_CACHE_TABLE_SETTLE, tx->row, now);
-        next = settle_act(home, tx, now, cell->act);
+        next = settle_act(home, tx, e, now, cell->act);
     } while (next != now);
-    set_rsp(home, tx, cell);
-    tx->send_data = cell->act & CXL_CACHE_DO_SEND;
-    if (cell->error) {
+    if (tx->kind != CXL_CACHE_TX_DEV) {
+        return CXL_CACHE_EV_SENT;
+    }
+    if (G_UNLIKELY(cell->error)) {
         report(home, tx->dev, cell->error, CXL_CACHE_D2H_REQ, NULL);
     }
-    if (tx->kind == CXL_CACHE_TX_DEV) {
-        tx_answer(home, tx);
-    } else {
-        tx_event(home, tx, CXL_CACHE_EV_SENT);
-    }
+    set_rsp(tx, cell);
+    tx->send_data = cell->act & CXL_CACHE_DO_SEND;
+    return tx_answer(home, tx);
 }
 
 /* The data of a pull */
@@ -469,7 +389,7 @@ const CXLCacheHomeCell *cxl_cache_tx_pulled(CXLCacheHome *home,
                                             uint64_t be)
 {
     const CXLCacheReqRule *rule = tx_rule(tx);
-    bool owned = owned_by(tx, tx->dev);
+    bool owned = owned_by(tx_entry(tx), tx->dev);
     CXLCachePullCase now;
 
     if (rule->evict) {
@@ -485,9 +405,11 @@ const CXLCacheHomeCell *cxl_cache_tx_pulled(CXLCacheHome *home,
     return &cxl_cache_home_reqs[tx->row].pulled[now];
 }
 
-static void tx_take(CXLCacheHome *home, CXLCacheTx *tx, const CXLCacheMsg *msg,
-                    const CXLCacheLineData *data)
+static CXLCacheTxEvent tx_take(CXLCacheHome *home, CXLCacheTx *tx,
+                               const CXLCacheMsg *msg,
+                               const CXLCacheLineData *data)
 {
+    uint64_t *e = tx_entry(tx);
     const CXLCacheHomeReq *row = &cxl_cache_home_reqs[tx->row];
     const CXLCacheHomeCell *cell = cxl_cache_tx_pulled(home, tx, msg->bogus,
                                                        msg->be);
@@ -503,21 +425,21 @@ static void tx_take(CXLCacheHome *home, CXLCacheTx *tx, const CXLCacheMsg *msg,
         cell = &row->pulled[CXL_CACHE_PULL_DROPPED];
     }
     if (cell->act & CXL_CACHE_DO_REMOVE) {
-        sf_remove_self(home, tx);
+        sf_remove_self(home, tx, e);
     }
     if (cell->act & CXL_CACHE_DO_ACCESS) {
-        tx_settle_access(home, tx);
+        tx_settle_access(home, tx, e);
     }
     if (cell->act & CXL_CACHE_DO_FAIL) {
         tx->failed = true;
     }
-    set_rsp(home, tx, cell);
-    tx_answer(home, tx);
+    set_rsp(tx, cell);
+    return tx_answer_late(home, tx);
 }
 
 /* The end */
 
-static void host_done(CXLCacheHome *home, CXLCacheTx *tx)
+static inline void host_done(CXLCacheHome *home, CXLCacheTx *tx)
 {
     bool read = cxl_cache_home_reqs[tx->row].needs == CXL_CACHE_MEM_READ;
     CXLCacheHostDone done = {
@@ -537,10 +459,59 @@ static void host_done(CXLCacheHome *home, CXLCacheTx *tx)
     }
 }
 
+/*
+ * Free the tracker. Returns who waits for this transaction and is told, or NULL
+ */
+static inline CXLCacheTx *tx_end(CXLCacheHome *home, CXLCacheTx *tx)
+{
+    tx_close(home, tx);
+    if (tx->kind == CXL_CACHE_TX_HOST) {
+        host_done(home, tx);
+    }
+    return tx->kind == CXL_CACHE_TX_BACK_INV ? &home->tx[tx->then] : NULL;
+}
+
+/* The engine: each action tells what happens next, until one of them waits. */
+
 void cxl_cache_tx_event(CXLCacheHome *home, CXLCacheTx *tx,
                         CXLCacheTxEvent event)
 {
-    tx_event(home, tx, event);
+    do {
+        const CXLCacheHomeRule *rule = tx_cell(home, tx, event);
+
+        if (rule->act == CXL_CACHE_TX_NEVER) {
+            return;
+        }
+        tx->phase = rule->next;
+        switch (rule->act) {
+        case CXL_CACHE_TX_ASK:
+            event = tx_start(home, tx);
+            break;
+        case CXL_CACHE_TX_EVICT:
+            tx = tx_back_invalidate(home, tx);
+            event = CXL_CACHE_EV_START;
+            break;
+        case CXL_CACHE_TX_SETTLE:
+            event = tx_settle(home, tx);
+            break;
+        case CXL_CACHE_TX_CLOSE:
+            tx = tx_end(home, tx);
+            if (!tx) {
+                return;
+            }
+            event = CXL_CACHE_EV_ROOM;
+            break;
+        default:
+            return;
+        }
+    } while (event != CXL_CACHE_EV_NONE);
+}
+
+static void tx_go_on(CXLCacheHome *home, CXLCacheTx *tx, CXLCacheTxEvent event)
+{
+    if (event != CXL_CACHE_EV_NONE) {
+        cxl_cache_tx_event(home, tx, event);
+    }
 }
 
 void cxl_cache_tx_data(CXLCacheHome *home, CXLCacheTx *tx,
@@ -550,7 +521,7 @@ void cxl_cache_tx_data(CXLCacheHome *home, CXLCacheTx *tx,
 
     if (rule->act == CXL_CACHE_TX_TAKE) {
         tx->phase = rule->next;
-        tx_take(home, tx, msg, data);
+        tx_go_on(home, tx, tx_take(home, tx, msg, data));
     }
 }
 
@@ -562,9 +533,9 @@ static bool tx_retry(CXLCacheHome *home, CXLCacheTx *tx)
     bool data = tx->send_data;
 
     if (tx->phase == CXL_CACHE_TX_SNOOP) {
-        cxl_cache_tx_snoop(home, tx);
+        tx_snoop(home, tx);
     } else {
-        tx_answer(home, tx);
+        tx_go_on(home, tx, tx_answer_late(home, tx));
     }
     return tx->ask != ask || tx->rsp != rsp || tx->send_data != data;
 }

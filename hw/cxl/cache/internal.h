@@ -158,6 +158,7 @@ typedef enum CXLCacheTxKind {
 /**
  * CXLCacheTx: an open transaction; its index is the UQID
  * @e: the line's entry of the snoop filter; see tx_entry()
+ * @id: the index
  * @next: next one of the same hash chain
  * @then: the transaction that waits for the entry this one frees
  * @ask: devices still to be snooped
@@ -171,6 +172,7 @@ typedef struct CXLCacheTx {
     uint64_t *e;
     uint64_t be;
     uint64_t tag;
+    uint16_t id;
     uint16_t next;
     uint16_t then;
     uint16_t cqid;
@@ -289,6 +291,18 @@ static inline unsigned cxl_cache_find_line(const uint64_t *word, unsigned n,
 }
 
 QEMU_BUILD_BUG_ON(CXL_CACHE_TAG_LINE_SHIFT != CXL_CACHE_SF_LINE_SHIFT);
+
+/**
+ * cxl_cache_home_take, cxl_cache_dev_take: the messages of a channel
+ *
+ * What cxl_cache_home_rx() and cxl_cache_dev_rx() do, up to @most times.
+ *
+ * Returns: how many were taken.
+ */
+unsigned cxl_cache_home_take(CXLCacheHome *home, unsigned dev,
+                             CXLCacheChannelId channel, unsigned most);
+unsigned cxl_cache_dev_take(CXLCacheDev *dev, CXLCacheChannelId channel,
+                            unsigned most);
 
 /**
  * cxl_cache_block_new: zeroes, at the start of a cache line

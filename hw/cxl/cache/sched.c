@@ -17,25 +17,20 @@ static bool pending(const CXLCacheLink *link, CXLCacheChannelId channel)
     return cxl_cache_link_used(&link->ch[channel]);
 }
 
+/* All that can be taken of a channel */
 static inline unsigned to_device(CXLCacheLink *link, CXLCacheChannelId channel)
 {
-    unsigned n = 0;
-
-    while (pending(link, channel) && cxl_cache_dev_rx(link->dev, channel)) {
-        n++;
-    }
-    return n;
+    return pending(link, channel) ?
+           cxl_cache_dev_take(link->dev, channel, UINT_MAX) : 0;
 }
 
+/* Likewise, at most @most messages */
 static inline unsigned to_home(CXLCacheHome *home, const CXLCacheLink *link,
-                               unsigned dev, CXLCacheChannelId channel)
+                               unsigned dev, CXLCacheChannelId channel,
+                               unsigned most)
 {
-    unsigned n = 0;
-
-    while (pending(link, channel) && cxl_cache_home_rx(home, dev, channel)) {
-        n++;
-    }
-    return n;
+    return pending(link, channel) ?
+           cxl_cache_home_take(home, dev, channel, most) : 0;
 }
 
 /* What one device and the home have for each other, and one request */
@@ -52,12 +47,9 @@ static unsigned serve(CXLCacheHome *home, unsigned dev)
         n += to_device(link, CXL_CACHE_H2D_DATA);
         n += to_device(link, CXL_CACHE_H2D_REQ);
     }
-    n += to_home(home, link, dev, CXL_CACHE_D2H_RSP);
-    n += to_home(home, link, dev, CXL_CACHE_D2H_DATA);
-    if (pending(link, CXL_CACHE_D2H_REQ)) {
-        n += cxl_cache_home_rx(home, dev, CXL_CACHE_D2H_REQ);
-    }
-    return n;
+    n += to_home(home, link, dev, CXL_CACHE_D2H_RSP, UINT_MAX);
+    n += to_home(home, link, dev, CXL_CACHE_D2H_DATA, UINT_MAX);
+    return n + to_home(home, link, dev, CXL_CACHE_D2H_REQ, 1);
 }
 
 unsigned cxl_cache_run(CXLCacheHome *home)

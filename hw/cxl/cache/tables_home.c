@@ -221,5 +221,7 @@ const CXLCacheHomeReq cxl_cache_home_reqs[CXL_CACHE_NUM_ROWS] = {
     END,
 };
 
+/* All that most requests need of a row is in one cache line. */
+QEMU_BUILD_BUG_ON(offsetof(CXLCacheHomeReq, pulled) > 64);
 QEMU_BUILD_BUG_ON(CXL_CACHE_ROW_HOST + CXL_CACHE_NUM_HOST_OPS !=
                   CXL_CACHE_ROW_BACK_INVALIDATION);

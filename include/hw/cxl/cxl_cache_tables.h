@@ -346,7 +346,7 @@ typedef struct CXLCacheHomeReq {
     uint8_t ask;
     CXLCacheHomeCell settle[CXL_CACHE_NUM_CASES];
     CXLCacheHomeCell pulled[CXL_CACHE_NUM_PULLS];
-} CXLCacheHomeReq;
+} QEMU_ALIGNED(64) CXLCacheHomeReq;
 
 extern const CXLCacheHomeReq cxl_cache_home_reqs[CXL_CACHE_NUM_ROWS];
 

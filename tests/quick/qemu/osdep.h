@@ -44,6 +44,7 @@
 #define QEMU_BUILD_BUG_MSG(x, msg) _Static_assert(!(x), msg)
 #define QEMU_PACKED __attribute__((packed))
 #define QEMU_ALIGNED(n) __attribute__((aligned(n)))
+#define QEMU_ALWAYS_INLINE __attribute__((always_inline))
 
 #define container_of(ptr, type, member) \
     ((type *)((char *)(ptr) - offsetof(type, member)))
