@@ -76,9 +76,7 @@ static bool usable(CacheMemDev *cm, hwaddr addr, uint64_t len, unsigned need)
 {
     uint64_t part;
 
-    if (len && addr + len - 1 < addr) {
-        return false;
-    }
+    /* By what is left, not up to an end: that may be 0. */
     for (; len; addr += part, len -= part) {
         part = MIN(len, CACHE_MEM_PAGE_SIZE - addr % CACHE_MEM_PAGE_SIZE);
         if (need & ~cache_mem_host_decode(cm->region,
