@@ -10,6 +10,7 @@
 #include "qemu/madvise.h"
 #include "qemu/rcu.h"
 #include "qemu/units.h"
+#include "exec/translation-block.h"
 #include "hw/cxl/cache_mem_agent.h"
 #include "system/hostmem.h"
 #include "system/memory_cached.h"
@@ -17,6 +18,7 @@
 #include "system/ramblock.h"
 #include "system/ramlist.h"
 #include "system/system.h"
+#include "system/tcg.h"
 #include "cache_mem_ram.h"
 
 QEMU_BUILD_BUG_ON(CACHE_MEM_PAGE_LINES != 64);
@@ -269,6 +271,21 @@ bool cache_mem_ram_is_main(const CacheMemSection *s)
            object_dynamic_cast(s->mr->owner, TYPE_MEMORY_BACKEND);
 }
 
+/*
+ * Also what a vCPU is translating now, from bytes that it read before they
+ * changed. Only a page that has translated code counts as not dirty, and this
+ * one has none yet: so the page's lock is waited for, whatever it counts as.
+ */
+static void discard_coming_code(const MemoryRegionCache *cache, uint64_t len)
+{
+    ram_addr_t at;
+
+    if (tcg_enabled() && cache->ptr) {
+        at = memory_region_get_ram_addr(cache->mrs.mr) + cache->xlat;
+        tb_invalidate_phys_range(NULL, at, at + len - 1);
+    }
+}
+
 void cache_mem_discard_code(AddressSpace *as, hwaddr addr, size_t len)
 {
     RCU_READ_LOCK_GUARD();
@@ -280,6 +297,7 @@ void cache_mem_discard_code(AddressSpace *as, hwaddr addr, size_t len)
             break;
         }
         address_space_cache_invalidate(&cache, 0, n);
+        discard_coming_code(&cache, n);
         address_space_cache_destroy(&cache);
         addr += n;
         len -= n;
