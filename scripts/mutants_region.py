@@ -215,11 +215,11 @@ FAULTS = [
      '}\n\nstatic void *touch_thread',
      WHERE),
     ('who touches a page finds old data', HOST,
-     'static void release_block(CacheMemRegion *region, CacheMemBlock *block, '
-     'int ret)\n{\n'
-     '    recall_block(region, block);\n',
-     'static void release_block(CacheMemRegion *region, CacheMemBlock *block, '
-     'int ret)\n{\n',
+     '    unwatch_block(region, block);\n'
+     '    cache_mem_pages_refuse',
+     '    cache_mem_trap_unwatch(region->trap, block->host, block->size);\n'
+     '    block->watched = false;\n'
+     '    cache_mem_pages_refuse',
      WHERE),
     ('the alias is in core dumps', RAM,
      '    qemu_madvise(alias, size, QEMU_MADV_DONTDUMP);\n', '',

@@ -177,6 +177,16 @@ static void recall_block(CacheMemRegion *region, CacheMemBlock *block)
     }
 }
 
+/* All lines come home, and who sleeps there goes on. */
+static void unwatch_block(CacheMemRegion *region, CacheMemBlock *block)
+{
+    if (block->watched) {
+        recall_block(region, block);
+        cache_mem_trap_unwatch(region->trap, block->host, block->size);
+        block->watched = false;
+    }
+}
+
 /* Of the pages that devices know by these addresses, all in one section */
 static void recall_section(CacheMemRegion *region, const CacheMemSection *s,
                            uint64_t addr, uint64_t end)
@@ -230,13 +240,10 @@ static void clear_way(CacheMemRegion *region, const CacheMemPage *p, bool write)
  */
 static void release_block(CacheMemRegion *region, CacheMemBlock *block, int ret)
 {
-    recall_block(region, block);
-    cache_mem_trap_unwatch(region->trap, block->host, block->size);
-    block->watched = false;
-    g_free(block->unfit);
-    block->unfit = g_strdup_printf("userfaultfd cannot give it back: %s",
-                                   strerror(-ret));
-    cache_mem_pages_note(region, block->unfit);
+    unwatch_block(region, block);
+    cache_mem_pages_refuse(region, block,
+        g_strdup_printf("userfaultfd cannot give it back: %s",
+                        strerror(-ret)));
 }
 
 static void touched(CacheMemRegion *region, const CacheMemTouch *t)
@@ -392,15 +399,6 @@ static void block_added(RAMBlockNotifier *n, void *host, size_t size,
     block->bypassed = cache_mem_bypass_why(block->rb);
     QEMU_LOCK_GUARD(&region->lock);
     QLIST_INSERT_HEAD(&region->ram->blocks, block, next);
-}
-
-static void unwatch_block(CacheMemRegion *region, CacheMemBlock *block)
-{
-    if (block->watched) {
-        recall_block(region, block);
-        cache_mem_trap_unwatch(region->trap, block->host, block->size);
-        block->watched = false;
-    }
 }
 
 static void block_removed(RAMBlockNotifier *n, void *host, size_t size,

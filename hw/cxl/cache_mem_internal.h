@@ -262,6 +262,15 @@ uint64_t cache_mem_page_lines(const CacheMemPage *p, bool write);
 /* Say once that lines of some memory are not kept */
 void cache_mem_pages_note(CacheMemRegion *region, const char *why);
 
+/**
+ * cache_mem_pages_refuse: from now on no line of the block is kept
+ * @why: becomes the block's
+ *
+ * What is held stays until it is asked for.
+ */
+void cache_mem_pages_refuse(CacheMemRegion *region, CacheMemBlock *block,
+                            char *why);
+
 /* Something of what @obstacle depends on has changed. */
 void cache_mem_pages_update(CacheMemRegion *region);
 

@@ -43,9 +43,8 @@ void cache_mem_pages_update(CacheMemRegion *region)
                        NULL;
 }
 
-/* From now on no line is kept; what is held stays until it is asked for. */
-static void refuse_block(CacheMemRegion *region, CacheMemBlock *block,
-                         char *why)
+void cache_mem_pages_refuse(CacheMemRegion *region, CacheMemBlock *block,
+                            char *why)
 {
     g_free(block->unfit);
     block->unfit = why;
@@ -70,7 +69,8 @@ bool cache_mem_pages_watch(CacheMemRegion *region, CacheMemBlock *block)
         return false;
     }
     if (!cache_mem_trap_watch(region->trap, block->host, block->size, &err)) {
-        refuse_block(region, block, g_strdup(error_get_pretty(err)));
+        cache_mem_pages_refuse(region, block,
+                               g_strdup(error_get_pretty(err)));
         error_free(err);
         return false;
     }
@@ -86,9 +86,9 @@ bool cache_mem_pages_zap(CacheMemRegion *region, CacheMemBlock *block,
     int ret = cache_mem_trap_zap(block->host + at, block->alias + at, size);
 
     if (ret) {
-        refuse_block(region, block,
-                     g_strdup_printf("it cannot be taken from the guest: %s",
-                                     strerror(-ret)));
+        cache_mem_pages_refuse(region, block,
+            g_strdup_printf("it cannot be taken from the guest: %s",
+                            strerror(-ret)));
         return false;
     }
     for (uint64_t i = page; i < page + n; i++) {
