@@ -11,7 +11,7 @@ export BUILD_VARIANT := $(or $(BUILD),default)
 override MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help deps prepare build build-asan check check-quick check-unit \
+.PHONY: help deps prepare build build-asan check check-quick check-field check-unit \
 	check-qtest check-asan check-series check-guest check-mec \
 	check-firmware check-fuzz check-explore check-cache-mutants \
 	check-litmus check-fault check-fault-long check-iommu check-smmu \
@@ -27,6 +27,7 @@ help:
 	@echo 'Test it:'
 	@echo '  make check         all tests'
 	@echo '  make check-quick   what needs no QEMU, under a minute'
+	@echo '  make check-field   the scripts where they meet other machines, such as mirrors'
 	@echo '  make check-unit | check-qtest | check-asan | check-series | check-guest'
 	@echo '  make check-iommu   the device behind an intel-iommu or a virtio-iommu'
 	@echo '  make check-smmu    the device behind an SMMUv3, in an arm64 guest'
@@ -67,6 +68,9 @@ deps-guest deps-arm64 deps-mec deps-quick deps-fuzz deps-check:
 
 check-quick:
 	@scripts/check.sh quick
+
+check-field:
+	@scripts/check.sh field
 
 check-explore:
 	@scripts/check.sh explore
@@ -111,7 +115,7 @@ check-firmware: build deps-mec
 	@scripts/check.sh firmware
 
 check: deps-check prepare
-	@scripts/check.sh quick fuzz build unit qtest mec series firmware asan guest iommu smmu litmus fault
+	@scripts/check.sh quick field fuzz build unit qtest mec series firmware asan guest iommu smmu litmus fault
 
 demo: build deps-guest
 	@scripts/guest/demo.sh

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Run test suites and end with "N passed, N failed":
-#   check.sh [quick|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|guest|
-#             iommu|smmu|litmus|fault]...
+#   check.sh [quick|field|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|
+#             guest|iommu|smmu|litmus|fault]...
 # Logs and counts are left in build/check.
 
 . "$(dirname "$0")/lib.sh"
@@ -45,6 +45,14 @@ for t in json.load(sys.stdin):
     done
 }
 
+# What broke in the field and is the scripts' own; tests/field/README.md has the rest.
+check_field() {
+    local t
+    for t in "$TOP"/tests/field/*.sh; do
+        tally "field-$(basename "$t" .sh)" "$t"
+    done
+}
+
 # The larger configurations of the state space search
 check_explore() {
     must quick-build build_quick || return 0
@@ -71,15 +79,22 @@ check_unit() {
     done
 }
 
-# run_qtests DIR ARCH LABEL TEST...
+# run_qtests DIR ARCH LABEL TEST...: as many at a time as there are processors,
+# for each mostly waits for the other side of its socket. What a test prints
+# stays together.
 run_qtests() {
-    local dir=$1 arch=$2 label=$3 t
+    local dir=$1 arch=$2 label=$3 t out
     shift 3
     for t in "$@"; do
-        (cd "$dir" && QTEST_REQUIRE_ALL=1 \
-            QTEST_QEMU_BINARY=./qemu-system-$arch \
-            tally "$label-$t" "./tests/qtest/$t" --tap -k)
+        while (($(jobs -rp | wc -l) >= $(nproc))); do
+            wait -n || true
+        done
+        (out=$(cd "$dir" && QTEST_REQUIRE_ALL=1 \
+             QTEST_QEMU_BINARY=./qemu-system-$arch \
+             tally "$label-$t" "./tests/qtest/$t" --tap -k)
+         printf '%s\n' "$out") &
     done
+    wait
 }
 
 check_qtest() {

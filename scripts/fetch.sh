@@ -13,7 +13,8 @@
 
 . "$(dirname "$0")/lib.sh"
 
-# Any 11.1.x will do, in this order (path below the mirror's base, sha256).
+# Any 11.1.x will do: these in this order (path below the mirror's base, sha256),
+# then whatever the mirror's own indices name.
 SOURCES=(
 "pool/main/q/qemu/qemu_11.1.1+ds.orig.tar.xz 0b1376e75dbe3e2fea4e408f8669f88a723f419f36a5b7d74cc6a4cfe07e4f5e"
 "pool/main/q/qemu/qemu_11.1.2+ds.orig.tar.xz 4f41c3df35a86d2497f842a585b014fe5aef45ceec6450e61615f0164ca39761"
@@ -27,6 +28,7 @@ MODULES=(
 "qemu.qmp 0.0.5 python3-qemu-qmp pool/main/p/python-qemu-qmp/python3-qemu-qmp_0.0.6-1.1_all.deb 584fdc71673c328ea08a99e01ad2a8c7456adb96f753aa1854ece91bcd279b32"
 )
 SUITES=(bookworm-backports trixie sid)
+SOURCE_SUITES=(sid forky trixie-backports experimental)
 
 sum_is() { [[ $(sha256sum < "$1" | cut -c1-64) == "$2" ]]; }
 
@@ -100,26 +102,77 @@ wrong_sum() {
 }
 
 source_archive() {
-    local s path sum
-    for s in "${SOURCES[@]}"; do
-        read -r path sum <<< "$s"
-        if fetch_pool "$path" "$sum"; then
-            echo "$DL/${path##*/}"
-            return
-        fi
+    local suite path sum i
+    local -a asked=() tried=() rows
+    for ((i = 0; i < ${#SOURCES[@]}; i++)); do
+        try_source "${SOURCES[i]}" pinned && return
+    done
+    for suite in "${SOURCE_SUITES[@]}"; do
+        mapfile -t rows < <(index_sources "$suite")
+        ((${#rows[@]})) || tried+=("no 11.1.x in the index of $suite")
+        for ((i = 0; i < ${#rows[@]}; i++)); do
+            try_source "${rows[i]}" "named by the index of $suite" && return
+        done
     done
     die "no QEMU 11.1 source archive could be fetched from: $(mirrors | xargs)
+    What was tried:
+$(printf '        %s\n' "${tried[@]}")
     Put one of these files into $DL by hand and run again:
-$(printf '        %s\n' "${SOURCES[@]##*/}")
+$(printf '        %s\n' "${SOURCES[@]}" | sed 's,[^ ]*/,,; s, \([0-9a-f]*\)$, (sha256 \1),')
     or build on a QEMU 11.1 tree that you have: QEMU_SRC=/path"
 }
 
-# apt with sources and lists of its own, the machine's are left alone.
+# Fetch the archive of row $1, "path sum", and print where it is; or note in
+# tried[] that it, known from $2, cannot be had. What was asked for is not again.
+try_source() {
+    local path sum
+    read -r path sum <<< "$1"
+    if [[ " ${asked[*]-} " == *" $path $sum "* ]]; then
+        return 1
+    fi
+    asked+=("$1")
+    if fetch_pool "$path" "$sum"; then
+        echo "$DL/${path##*/}"
+        return 0
+    fi
+    tried+=("${path##*/} ($2)")
+    return 1
+}
+
+# Print "path sum" of each QEMU 11.1.x archive that the source index of suite $1
+# names, the newest first.
+index_sources() {
+    local list
+    say "reading the source index of $1"
+    private_apt "$1" deb-src update >&2 || return 0
+    for list in "$BUILD/apt/$1"/state/lists/*_Sources*; do
+        [[ -e $list ]] || continue
+        /usr/lib/apt/apt-helper cat-file "$list" | awk '
+            /^[^ ]/ { field = $1 }
+            $1 == "Package:" { qemu = $2 == "qemu"; dir = "" }
+            $1 == "Directory:" { dir = $2 }
+            qemu && field == "Checksums-Sha256:" &&
+                $3 ~ /^qemu_11\.1\.[0-9]+\+ds\.orig\.tar\.xz$/ {
+                sum[$3] = $1
+            }
+            /^$/ { leave() }
+            END { leave() }
+            function leave() {
+                for (f in sum) {
+                    print dir "/" f, sum[f]
+                }
+                delete sum
+            }'
+    done | sort -u | sort -rV
+}
+
+# apt with sources and lists of its own, of suite $1 and of type $2 (deb or
+# deb-src); the machine's are left alone.
 private_apt() {
-    local suite=$1 dir=$BUILD/apt/$1
-    shift
+    local suite=$1 type=$2 dir=$BUILD/apt/$1
+    shift 2
     mkdir -p "$dir"/{state/lists/partial,cache/archives/partial}
-    mirrors | sed "s,.*,deb & $suite main," > "$dir/sources.list"
+    mirrors | sed "s,.*,$type & $suite main," > "$dir/sources.list"
     apt-get -qq -o Dir::Etc::SourceList="$dir/sources.list" \
         -o Dir::Etc::SourceParts=/dev/null -o Dir::State="$dir/state" \
         -o Dir::Cache="$dir/cache" -o APT::Sandbox::User=root "$@"
@@ -130,9 +183,9 @@ fetch_deb() {
     local suite=$1 package=$2 uri sum
     if ! compgen -G "$BUILD/apt/$suite/state/lists/*_Packages*" >/dev/null; then
         say "reading the package index of $suite"
-        private_apt "$suite" update >&2 || return 1
+        private_apt "$suite" deb update >&2 || return 1
     fi
-    uri=$(private_apt "$suite" --print-uris download "$package") || return 1
+    uri=$(private_apt "$suite" deb --print-uris download "$package") || return 1
     read -r uri _ _ sum <<< "$uri"
     uri=${uri//\'/} sum=${sum#SHA256:}
     printf -v uri '%b' "${uri//%/\\x}"
