@@ -231,8 +231,8 @@ FAULTS = [
      '    if (should_mlock(mlock_state)) {', '    if (0) {',
      WHERE),
     ('translated code is kept', RAM,
-     '        address_space_cache_invalidate(&cache, 0, n);\n', '',
-     [('cxl-cache-accel-test', None), ('cxl-type1-cache-test', None)]),
+     '        if (cache.ptr) {\n', '        if (!cache.ptr) {\n',
+     [('cxl-cache-accel-test', 'code')]),
     # Life
     ('userfaultfd stays open', TRAP,
      '        uffd_close_fd(trap->uffd);\n'

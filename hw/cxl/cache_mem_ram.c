@@ -273,31 +273,28 @@ bool cache_mem_ram_is_main(const CacheMemSection *s)
 
 /*
  * Also what a vCPU is translating now, from bytes that it read before they
- * changed. Only a page that has translated code counts as not dirty, and this
- * one has none yet: so the page's lock is waited for, whatever it counts as.
+ * changed: with address_space_cache_invalidate() only a page that has translated
+ * code is looked at, and that one has none yet. So the page's lock is waited for,
+ * whatever the page counts as.
  */
-static void discard_coming_code(const MemoryRegionCache *cache, uint64_t len)
-{
-    ram_addr_t at;
-
-    if (tcg_enabled() && cache->ptr) {
-        at = memory_region_get_ram_addr(cache->mrs.mr) + cache->xlat;
-        tb_invalidate_phys_range(NULL, at, at + len - 1);
-    }
-}
-
 void cache_mem_discard_code(AddressSpace *as, hwaddr addr, size_t len)
 {
+    if (!tcg_enabled()) {
+        return;
+    }
     RCU_READ_LOCK_GUARD();
     while (len) {
         MemoryRegionCache cache;
         int64_t n = address_space_cache_init(&cache, as, addr, len, true);
+        ram_addr_t at;
 
         if (n <= 0) {
             break;
         }
-        address_space_cache_invalidate(&cache, 0, n);
-        discard_coming_code(&cache, n);
+        if (cache.ptr) {
+            at = memory_region_get_ram_addr(cache.mrs.mr) + cache.xlat;
+            tb_invalidate_phys_range(NULL, at, at + n - 1);
+        }
         address_space_cache_destroy(&cache);
         addr += n;
         len -= n;

@@ -51,7 +51,6 @@ void cxl_type1_link_remove(CXLType1Crypto *s)
     DeviceState *dev = DEVICE(s);
 
     cxl_type1_link_lose(s);
-    dev->pending_deleted_event = true;
     hotplug_handler_unplug(qdev_get_hotplug_handler(dev), dev, &error_abort);
     object_unparent(OBJECT(s));
 }

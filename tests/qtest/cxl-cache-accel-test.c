@@ -42,7 +42,7 @@
 #define BOX_ALIVE       0x10
 #define BOX_LINE        0x40
 
-enum { LOAD_LINE = 1, STORE_WORD, LOCK_ADD, LOCK_COMPARE, COUNT };
+enum { LOAD_LINE = 1, STORE_WORD, LOCK_ADD, LOCK_COMPARE, COUNT, CALL };
 
 /* Of CPU and device in a contest */
 #define CPU_ROUND       5000
@@ -51,6 +51,8 @@ enum { LOAD_LINE = 1, STORE_WORD, LOCK_ADD, LOCK_COMPARE, COUNT };
 #define DEV_PAUSE_NS    50000
 /* So many of the CPUs' accesses have to meet a line of the device */
 #define CONTESTED       50
+/* So often a function is called, for its translation to be found again */
+#define CALLS           100
 #define PAUSE           CCT_STEP_MAKE(CCT_OP_DELAY, 0, 0, CCT_CONST, 0, 0)
 
 #define TIMEOUT_US      (60 * G_USEC_PER_SEC)
@@ -105,6 +107,12 @@ static void cpu_store(Machine *m, int cpu, uint64_t addr, uint32_t value)
 {
     cpu_start(m, cpu, STORE_WORD, addr, value, 0);
     cpu_wait(m, cpu);
+}
+
+static uint32_t cpu_call(Machine *m, int cpu, uint64_t addr)
+{
+    cpu_start(m, cpu, CALL, addr, 0, CALLS);
+    return cpu_wait(m, cpu);
 }
 
 #define assert_cpu_sees(m, cpu, addr, v)                        \
@@ -349,6 +357,54 @@ static void test_neighbours(const void *accel)
     machine_end(&m);
 }
 
+/* A line of code: a function that returns @v */
+static void fill_code(uint8_t *line, uint32_t v)
+{
+    memset(line, 0x90, LINE);       /* nop */
+    line[0] = 0xb8;                 /* mov $v, %eax */
+    stl_le_p(line + 1, v);
+    line[LINE - 1] = 0xc3;          /* ret */
+}
+
+/*
+ * What a vCPU has run, and has translated, is what the device changes in its
+ * cache: the vCPU runs the new code, though it fetches no byte of what it has
+ * translated. The other vCPU runs it as well, from memory then.
+ */
+static void test_code(const void *accel)
+{
+    uint8_t line[LINE];
+    Machine m;
+
+    if (!machine_start(&m, accel, "")) {
+        return;
+    }
+    fill_code(line, 1);
+    qtest_memwrite(m.qts, A, line, LINE);
+    for (int cpu = 0; cpu < NUM_CPUS; cpu++) {
+        g_assert_cmpuint(cpu_call(&m, cpu, A), ==, 1);
+    }
+    for (uint32_t v = 2; v < 6; v++) {
+        uint8_t old[LINE];
+
+        fill_code(line, v);
+        fill_code(old, v - 1);
+        request(&m.dev, CXL_CACHE_RD_OWN, A);
+        g_assert_cmpint(operate(&m.dev, CCT_DO_LINE_WRITE, 0, 0, A, ALL,
+                                line).ret, ==, OK);
+        g_assert_cmpuint(line_state(&m.dev, A), ==, CCT_STATE_M);
+        g_assert_cmpmem(m.ram + A, LINE, old, LINE);
+
+        g_assert_cmpuint(cpu_call(&m, v % 2, A), ==, v);
+        g_assert_cmpmem(m.ram + A, LINE, line, LINE);
+        g_assert_cmpuint(cpu_call(&m, !(v % 2), A), ==, v);
+        if (line_state(&m.dev, A) != CCT_STATE_I) {
+            evict(&m.dev, A);
+        }
+    }
+    machine_end(&m);
+}
+
 /* ---- */
 
 static void make_bios(void)
@@ -374,6 +430,7 @@ int main(int argc, char **argv)
         { "no-snoop", test_no_snoop },
         { "atomics", test_atomics },
         { "neighbours", test_neighbours },
+        { "code", test_code },
     };
     static const char *const accels[] = { "tcg", "kvm" };
     int ret;

@@ -22,6 +22,7 @@
 #define BOX_COUNT       0x0c
 #define BOX_ALIVE       0x10
 #define BOX_LINE        0x40            /* what LOAD_LINE has loaded */
+#define BOX_STACK       0x1000          /* grows down to it from here */
 
 #define LINE_WORDS      16
 
@@ -53,6 +54,7 @@ flat:
         movl    %eax, %ebx
         shll    $12, %ebx
         addl    $BOX, %ebx
+        leal    BOX_STACK(%ebx), %esp
         movl    $1, BOX_ALIVE(%ebx)
         testl   %eax, %eax
         jnz     next
@@ -82,7 +84,7 @@ done:
 
         .balign 4
 commands:
-        .long   load_line, store, add, compare_and_exchange, count
+        .long   load_line, store, add, compare_and_exchange, count, call
 commands_end:
 
 load_line:
@@ -122,6 +124,12 @@ count:
 2:      incl    %eax
         movl    %eax, (%edi)
         loop    1b
+        jmp     done
+
+/* VALUE: what the function at ADDRESS returns, the COUNTth time */
+call:   call    *%edi
+        loop    call
+        movl    %eax, %edx
         jmp     done
 
         .balign 8

@@ -876,6 +876,31 @@ static void test_removal_registers(void)
     rig_end(&r);
 }
 
+/*
+ * Nobody knows a device that has gone: neither the monitor, by its name, nor
+ * who is told that the machine stops and goes on. (The emulator's heap is
+ * filled with a pattern where it is freed, see main().)
+ */
+static void test_nothing_left(void)
+{
+    Rig r;
+
+    rig_start(&r, QCXL_SHARED_RAM, "rescue", "");
+    encrypt_to(&r, PAGE, PAGE);
+    go_away(&r, true);
+    for (int i = 0; i < 2; i++) {
+        QDict *rsp = qtest_qmp(r.qts, "{'execute': 'x-query-cxl-type1-fault', "
+                               "'arguments': {'id': 't0'}}");
+
+        qmp_assert_error_class(rsp, "DeviceNotFound");
+        qtest_qmp_assert_success(r.qts, "{'execute': 'stop'}");
+        qtest_qmp_assert_success(r.qts, "{'execute': 'cont'}");
+    }
+    plug_again(&r);
+    check_works(&r);
+    rig_end(&r);
+}
+
 /* What may happen to a slot while its link is down */
 
 static void slot_power(Rig *r, bool on)
@@ -1007,7 +1032,6 @@ static void test_gone_in_request(void)
     }
 }
 
-/* The device is taken out twice, or by two. */
 /*
  * The device unplugs itself in the middle of a request, and there is another
  * request behind it in the queue: nobody may go on with that.
@@ -1043,6 +1067,7 @@ static void test_removal_inside(void)
     }
 }
 
+/* The device is taken out twice, or by two. */
 static void test_removal_twice(void)
 {
     Rig r;
@@ -1311,6 +1336,8 @@ static void add_lines(void)
 
 int main(int argc, char **argv)
 {
+    /* Who looks at what has been freed is to notice */
+    g_setenv("MALLOC_PERTURB_", "165", false);
     g_test_init(&argc, &argv, NULL);
     add_hangs("hang", test_hang);
     add_hangs("hang-unplug-poison", test_hang_poison);
@@ -1322,6 +1349,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-type1-removal/poison-only-modified",
                    test_poison_only_modified);
     qtest_add_func("/cxl-type1-removal/link-registers", test_link_registers);
+    qtest_add_func("/cxl-type1-removal/nothing-left", test_nothing_left);
     qtest_add_func("/cxl-type1-removal/removal-registers",
                    test_removal_registers);
     qtest_add_func("/cxl-type1-removal/link-events", test_link_events);

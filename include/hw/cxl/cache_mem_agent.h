@@ -103,8 +103,7 @@ bool cache_mem_read(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
  *
  * When this returns, every GO is in: the result may be published (CXL r3.1
  * section 3.2.5.1). Code that a vCPU has translated from these bytes is not
- * discarded: cache_mem_discard_code(), or virtqueue_push(), which does the
- * same.
+ * discarded: cache_mem_discard_code().
  *
  * Returns: false, and memory is as it was, if the host answered with an error
  * or some of it is not on the device's allow-list
@@ -151,7 +150,7 @@ void cache_mem_give_up(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n);
 void cache_mem_give_up_clean(CacheMemDev *cm);
 
 /**
- * cache_mem_discard_code: forget what was translated from memory, mark it dirty
+ * cache_mem_discard_code: forget what vCPUs have translated from memory
  * @as: address space that has the memory at @addr
  *
  * After a device has written and before it tells. Not to be called with the
