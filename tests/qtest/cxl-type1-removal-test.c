@@ -16,6 +16,7 @@
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "qemu/units.h"
+#include "libqmp.h"
 #include "libqtest.h"
 #include "libqos/cxl-type1.h"
 #include "hw/pci/pci_regs.h"
@@ -892,7 +893,7 @@ static void test_nothing_left(void)
         QDict *rsp = qtest_qmp(r.qts, "{'execute': 'x-query-cxl-type1-fault', "
                                "'arguments': {'id': 't0'}}");
 
-        qmp_assert_error_class(rsp, "DeviceNotFound");
+        qmp_expect_error_and_unref(rsp, "DeviceNotFound");
         qtest_qmp_assert_success(r.qts, "{'execute': 'stop'}");
         qtest_qmp_assert_success(r.qts, "{'execute': 'cont'}");
     }
