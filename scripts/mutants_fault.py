@@ -257,5 +257,5 @@ FAULTS = [
      '        cxl_type1_regs_error(&s->regs, CXL_RAS_UNC_ERR_POISO'
      'N_RECEIVED);',
      '',
-     [(FAULT_TEST, 'abort/kept')]),
+     [(FAULT_TEST, 'poison-held')]),
 ]

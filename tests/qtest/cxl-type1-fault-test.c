@@ -380,6 +380,42 @@ static void test_abort(const void *opaque)
     rig_end(&r);
 }
 
+/*
+ * All that is read, IV and source, is in the cache from an earlier request: the
+ * host is not asked, and the poison is noted all the same. The lines are good.
+ */
+static void test_poison_held(void)
+{
+    static const Place *p = &places[0];
+    g_autofree uint8_t *once = NULL, *image = g_malloc(AREA);
+    int64_t reads;
+    QCTRequest q;
+    Rig r;
+
+    rig_start(&r, QCXL_SHARED_RAM, "");
+    qtest_memset(r.qts, r.area, OLD, AREA);
+    memset(image, OLD, AREA);
+    once = qct_encrypt_uncached(&r.rig, r.src, PAGE);
+    memcpy(image, once, PAGE);
+    qct_encrypt(r.t, r.src, r.area, PAGE);
+    g_assert_cmpint(modified_lines(&r), ==, PAGE / QCT_LINE);
+
+    qct_fault(r.qts, &(QCTFault) { "poison", "source-read" });
+    qct_prepare(r.t, &q, qct_iv, (QCTSeg[]) { { r.area, PAGE / 2 }, { } },
+                (QCTSeg[]) { { r.area + 2 * PAGE, PAGE / 2 }, { } });
+    g_array_index(q.req.descs, struct vring_desc, 1).addr =
+        r.area + PAGE / 2 + r.t->c->iova_offset;
+    reads = sent(&r, "d2h-req", "RdCurr");
+    qct_submit(r.t, &q);
+    g_assert_cmpuint(qct_wait(r.t, &q), ==, VIRTIO_CRYPTO_ERR);
+    g_assert_cmpint(sent(&r, "d2h-req", "RdCurr"), ==, reads);
+    check_errors(&r, RAS_POISON, true);
+    g_assert_cmpint(modified_lines(&r), ==, PAGE / QCT_LINE);
+    qct_check_memory(&r.rig, r.area, image, AREA);
+    g_assert_cmpuint(run(&r, p), ==, VIRTIO_CRYPTO_OK);
+    rig_end(&r);
+}
+
 /* The faults hit the requests that they are told to. */
 static void test_after_count(void)
 {
@@ -818,6 +854,7 @@ int main(int argc, char **argv)
 
         qtest_add_data_func(path, GUINT_TO_POINTER(i), test_abort);
     }
+    qtest_add_func("/cxl-type1-fault/poison-held", test_poison_held);
     qtest_add_func("/cxl-type1-fault/after-count", test_after_count);
     qtest_add_func("/cxl-type1-fault/start", test_start);
     qtest_add_func("/cxl-type1-fault/bad-start", test_bad_start);
