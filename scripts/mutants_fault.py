@@ -192,7 +192,7 @@ FAULTS = [
      '        return UINT32_MAX;\n'
      '    }\n',
      '',
-     [(REMOVAL_TEST, 'registers')]),
+     [(REMOVAL_TEST, 'registers|events')]),
     ('config is written', CRYPTO,
      '    if (s->link_lost) {\n'
      '        return;\n'
