@@ -90,7 +90,7 @@ void cxl_cache_dev_reset(CXLCacheDev *dev)
     dev->cqid_hint = 0;
     dev->outstanding = dev->cacheable_out = 0;
     dev->flush = CXL_CACHE_FLUSH_IDLE;
-    dev->flush_at = 0;
+    dev->flush_at = dev->flush_cqid = 0;
     dev->caching = true;
     dev->viral = false;
 }

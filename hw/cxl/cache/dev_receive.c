@@ -27,7 +27,7 @@ static inline void complete(CXLCacheDev *dev, unsigned cqid,
     bool internal = r->internal;
 
     if (r->opcode == CXL_CACHE_CACHE_FLUSHED &&
-        dev->flush == CXL_CACHE_FLUSH_TELL) {
+        dev->flush == CXL_CACHE_FLUSH_TELL && cqid == dev->flush_cqid) {
         dev->flush = CXL_CACHE_FLUSH_DONE;
     }
     if (done.state != CXL_CACHE_I && (dev->tags[r->way] & CXL_CACHE_TAG_NT)) {

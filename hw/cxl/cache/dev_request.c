@@ -159,6 +159,16 @@ static void send_request(CXLCacheDev *dev, unsigned cqid,
     cxl_cache_link_sent(dev->link, CXL_CACHE_D2H_REQ, msg);
 }
 
+/*
+ * A line comes in during a flush, which is to find it: if CacheFlushed is sent
+ * already, or acknowledged, that says nothing about this line.
+ */
+static void again(CXLCacheDev *dev)
+{
+    dev->flush = CXL_CACHE_FLUSH_LINES;
+    dev->flush_at = 0;
+}
+
 /* Send a request for a line in @way, -1 if it has none and needs none. */
 static inline int send_for_way(CXLCacheDev *dev, int way,
                                const CXLCacheReq *req, bool internal)
@@ -179,6 +189,9 @@ static inline int send_for_way(CXLCacheDev *dev, int way,
             touch(dev, way);
         }
         set_state(dev, way, rule->pending[state]);
+        if (rule->cacheable && G_UNLIKELY(dev->flush)) {
+            again(dev);
+        }
     }
     open_request(dev, cqid, way, req, internal);
     send_request(dev, cqid, req);
@@ -322,20 +335,25 @@ static bool flush_lines(CXLCacheDev *dev)
 int cxl_cache_dev_flush(CXLCacheDev *dev)
 {
     CXLCacheReq req = { .opcode = CXL_CACHE_CACHE_FLUSHED };
+    int cqid;
 
     switch (dev->flush) {
     case CXL_CACHE_FLUSH_IDLE:
-        dev->flush = CXL_CACHE_FLUSH_LINES;
-        dev->flush_at = 0;
+        again(dev);
         /* fall through */
     case CXL_CACHE_FLUSH_LINES:
-        if (flush_lines(dev) && !no_lines(dev) && !dev->cacheable_out) {
-            /* Something came in behind us. */
-            dev->flush_at = 0;
+        if (!flush_lines(dev) || dev->cacheable_out) {
+            return -EAGAIN;
         }
-        if (dev->flush_at && no_lines(dev) && !dev->cacheable_out &&
-            send_for_way(dev, -1, &req, true) >= 0) {
-            dev->flush = CXL_CACHE_FLUSH_TELL;
+        if (!no_lines(dev)) {
+            /* Something that was on its way has come in behind us. */
+            dev->flush_at = 0;
+        } else {
+            cqid = send_for_way(dev, -1, &req, true);
+            if (cqid >= 0) {
+                dev->flush = CXL_CACHE_FLUSH_TELL;
+                dev->flush_cqid = cqid;
+            }
         }
         return -EAGAIN;
     case CXL_CACHE_FLUSH_DONE:

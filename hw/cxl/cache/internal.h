@@ -138,6 +138,7 @@ struct CXLCacheDev {
     unsigned outstanding;
     unsigned cacheable_out;             /* ... of them with a way */
     unsigned flush_at;                  /* next way that a flush looks at */
+    unsigned flush_cqid;                /* of its CacheFlushed */
     CXLCacheFlushPhase flush;
     CXLCacheCleanEvict clean_evict;
     bool caching;
