@@ -169,6 +169,90 @@ static void test_flush_whose_ack(void)
     world_free(w);
 }
 
+/* 15: a grant whose data are marked as no data (GO-Err) */
+
+static const struct {
+    unsigned opcode;
+    unsigned grant;
+    CXLCacheError err;
+} grants[] = {
+    { CXL_CACHE_RD_OWN, CXL_CACHE_GO_E, CXL_CACHE_ERR_UNEXPECTED },
+    { CXL_CACHE_RD_OWN, CXL_CACHE_GO_M, CXL_CACHE_ERR_DIRTY_LOST },
+    { CXL_CACHE_RD_SHARED, CXL_CACHE_GO_S, CXL_CACHE_ERR_UNEXPECTED },
+    { CXL_CACHE_RD_ANY, CXL_CACHE_GO_S, CXL_CACHE_ERR_UNEXPECTED },
+    { CXL_CACHE_RD_ANY, CXL_CACHE_GO_E, CXL_CACHE_ERR_UNEXPECTED },
+    { CXL_CACHE_RD_ANY, CXL_CACHE_GO_M, CXL_CACHE_ERR_DIRTY_LOST },
+    { CXL_CACHE_RD_OWN, CXL_CACHE_GO_I, CXL_CACHE_ERR_NONE },
+    { CXL_CACHE_RD_SHARED, CXL_CACHE_GO_ERR, CXL_CACHE_ERR_NONE },
+};
+
+static void no_line(World *w, CXLCacheError err)
+{
+    CXLCacheLineData data;
+
+    g_assert_cmpuint(w->num_done, ==, 1);
+    g_assert_true(w->done[0].d.failed);
+    g_assert_cmpint(w->done[0].d.state, ==, CXL_CACHE_I);
+    g_assert_cmpint(world_state(w, 0, 0), ==, CXL_CACHE_I);
+    g_assert_false(cxl_cache_dev_read(w->dev[0], world_line(0), &data, NULL));
+    g_assert_cmpuint(cxl_cache_dev_outstanding(w->dev[0]), ==, 0);
+    if (err) {
+        world_expect_error(w, 0, err);
+    }
+    world_clear(w);
+}
+
+static void test_go_err_data(void)
+{
+    for (unsigned i = 0; i < 2 * ARRAY_SIZE(grants); i++) {
+        World *w = world_of_peers(1);
+        unsigned grant = grants[i / 2].grant;
+        uint16_t cqid;
+
+        g_assert_cmpint(world_ask(w, 0, grants[i / 2].opcode, 0, 0, ALL), >=,
+                        0);
+        cqid = take_request(w, grants[i / 2].opcode);
+        if (i % 2) {
+            send_rsp(w, CXL_CACHE_GO, cqid, grant);
+        }
+        send_data(w, cqid, WORLD_ONES, true);
+        if (!(i % 2)) {
+            send_rsp(w, CXL_CACHE_GO, cqid, grant);
+        }
+        no_line(w, grants[i / 2].err);
+        world_free(w);
+    }
+}
+
+/* Data that were promised to a snoop, and come marked as none, are poison. */
+static void test_go_err_forward(void)
+{
+    static const unsigned snoops[] = {
+        CXL_CACHE_SNP_DATA, CXL_CACHE_SNP_INV, CXL_CACHE_SNP_CUR,
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(snoops); i++) {
+        World *w = world_of_peers(1);
+        const CXLCacheMsg *msg;
+        uint16_t cqid;
+
+        g_assert_cmpint(world_ask(w, 0, CXL_CACHE_RD_OWN, 0, 0, ALL), >=, 0);
+        cqid = take_request(w, CXL_CACHE_RD_OWN);
+        send_rsp(w, CXL_CACHE_GO, cqid, CXL_CACHE_GO_M);
+        g_assert_true(cxl_cache_link_inject(w->link[0], CXL_CACHE_H2D_REQ,
+            &(CXLCacheMsg) { .opcode = snoops[i], .line = world_line(0) },
+            NULL));
+        world_must(w, 0, CXL_CACHE_H2D_REQ);
+        g_assert_null(cxl_cache_link_peek(w->link[0], CXL_CACHE_D2H_DATA));
+        send_data(w, cqid, WORLD_ONES, true);
+        msg = cxl_cache_link_peek(w->link[0], CXL_CACHE_D2H_DATA);
+        g_assert_nonnull(msg);
+        g_assert_true(msg->poison);
+        no_line(w, CXL_CACHE_ERR_DIRTY_LOST);
+        world_free(w);
+    }
+}
+
 static const struct {
     const char *name;
     void (*fn)(void);
@@ -176,6 +260,8 @@ static const struct {
     { "14-flush-between-calls", test_flush_between_calls },
     { "14-flush-abandoned", test_flush_abandoned },
     { "14-flush-whose-ack", test_flush_whose_ack },
+    { "15-go-err-data", test_go_err_data },
+    { "15-go-err-forward", test_go_err_forward },
 };
 
 int main(int argc, char **argv)

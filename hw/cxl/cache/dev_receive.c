@@ -184,8 +184,27 @@ static void pull(CXLCacheDev *dev, unsigned cqid, uint16_t uqid)
     r->pulled = true;
 }
 
-static void take_go(CXLCacheDev *dev, unsigned cqid, uint8_t grant)
+/*
+ * The host grants a line, and marks its data as no data (GO-Err, all ones). They
+ * are for nobody: the line is not kept. If it was modified, it is lost.
+ */
+static CXLCacheState G_GNUC_NO_INLINE refuse_line(CXLCacheDev *dev,
+                                                  CXLCacheState granted,
+                                                  CXLCacheChannelId channel,
+                                                  const CXLCacheMsg *msg)
 {
+    bool dirty = granted == CXL_CACHE_M || cxl_cache_may(granted,
+                                                         CXL_CACHE_P_OWES);
+
+    report(dev, dirty ? CXL_CACHE_ERR_DIRTY_LOST : CXL_CACHE_ERR_UNEXPECTED,
+           channel, msg);
+    return CXL_CACHE_I;
+}
+
+static void take_go(CXLCacheDev *dev, const CXLCacheMsg *msg)
+{
+    unsigned cqid = msg->cqid;
+    uint8_t grant = msg->rsp_data;
     CXLCacheDevReq *r = &dev->req[cqid];
     const CXLCacheReqRule *rule = &cxl_cache_req_rules[r->opcode];
     CXLCacheState next;
@@ -198,6 +217,9 @@ static void take_go(CXLCacheDev *dev, unsigned cqid, uint8_t grant)
     }
     next = cxl_cache_go_rules[way_state(dev, r->way)][grant];
     g_assert(next < CXL_CACHE_NUM_STATES);
+    if (G_UNLIKELY(r->failed) && next != CXL_CACHE_I && r->got_data) {
+        next = refuse_line(dev, next, CXL_CACHE_H2D_RSP, msg);
+    }
     set_state(dev, r->way, next);
     if (cxl_cache_may(next, CXL_CACHE_P_STABLE)) {
         complete(dev, cqid, rule->h2d_data ? &dev->data[r->way] : NULL);
@@ -264,7 +286,7 @@ static bool rx_rsp(CXLCacheDev *dev)
     if (err) {
         report(dev, err, CXL_CACHE_H2D_RSP, msg);
     } else if (msg->opcode == CXL_CACHE_GO) {
-        take_go(dev, msg->cqid, msg->rsp_data);
+        take_go(dev, msg);
     } else if (rsp_effect[msg->opcode].pull &&
                !cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_DATA)) {
         return false;
@@ -293,10 +315,18 @@ static bool take_line(CXLCacheDev *dev, const CXLCacheMsg *msg,
     dev->data[r->way] = *data;
     set_poison(dev, r->way, msg->poison);
     if (owes) {
-        send_data(dev, r->uqid, data, CXL_CACHE_BE_ALL, msg->poison, false);
+        send_data(dev, r->uqid, data, CXL_CACHE_BE_ALL,
+                  msg->poison || msg->go_err, false);
     }
     r->got_data = true;
     r->poison = msg->poison;
+    if (G_UNLIKELY(msg->go_err)) {
+        r->failed = true;
+        if (owes || cxl_cache_may(state, CXL_CACHE_P_TRACKED)) {
+            next = refuse_line(dev, owes ? state : next, CXL_CACHE_H2D_DATA,
+                               msg);
+        }
+    }
     set_state(dev, r->way, next);
     if (cxl_cache_may(next, CXL_CACHE_P_STABLE)) {
         complete(dev, msg->cqid, data);
