@@ -253,7 +253,7 @@ static const char *const pulls[] = {
     [CXL_CACHE_PULL_OWNED] = "data: the owner's",
     [CXL_CACHE_PULL_GONE_BOGUS] = "data: bogus, the line was snooped",
     [CXL_CACHE_PULL_GONE] = "data: not an owner's",
-    [CXL_CACHE_PULL_OWNED_BOGUS] = "data: bogus, the line was not snooped",
+    [CXL_CACHE_PULL_OWNED_BAD] = "data: the owner's, bogus or not whole",
     [CXL_CACHE_PULL_BAD] = "data: bogus or not whole",
     [CXL_CACHE_PULL_DROPPED] = "data: of what has failed",
 };
@@ -261,6 +261,7 @@ static const char *const pulls[] = {
 static const char *const acts[] = {
     "write back", "write", "enter as sharer", "enter as owner", "remove",
     "tell the host", "forget all lines", "fail", "count", "read", "send",
+    "poison",
 };
 
 static void home_rules(GString *out)

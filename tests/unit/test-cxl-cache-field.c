@@ -15,6 +15,7 @@
 
 #define V1 0x77001
 #define V2 0x77002
+#define V3 0x77003
 #define ALL CXL_CACHE_BE_ALL
 
 static World *world(unsigned devs)
@@ -253,6 +254,152 @@ static void test_go_err_forward(void)
     }
 }
 
+/* 16: data of a device that break the rules */
+
+/* The device is the test: what a snoop brings out is bad. */
+static void answer_badly(World *w, unsigned rsp, bool data_first, bool bogus,
+                         uint64_t be)
+{
+    const CXLCacheMsg *snoop = cxl_cache_link_peek(w->link[0],
+                                                   CXL_CACHE_H2D_REQ);
+    CXLCacheLineData data = world_data(V3);
+    CXLCacheMsg up, answer;
+
+    g_assert_nonnull(snoop);
+    up = (CXLCacheMsg) { .uqid = snoop->uqid, .bogus = bogus, .be = be };
+    answer = (CXLCacheMsg) { .opcode = rsp, .uqid = snoop->uqid };
+    cxl_cache_link_pop(w->link[0], CXL_CACHE_H2D_REQ);
+    cxl_cache_link_inject(w->link[0], CXL_CACHE_D2H_RSP, &answer, NULL);
+    cxl_cache_link_inject(w->link[0], CXL_CACHE_D2H_DATA, &up, &data);
+    world_must(w, 0, data_first ? CXL_CACHE_D2H_DATA : CXL_CACHE_D2H_RSP);
+    world_must(w, 0, data_first ? CXL_CACHE_D2H_RSP : CXL_CACHE_D2H_DATA);
+    world_expect_error(w, WORLD_HOST, CXL_CACHE_ERR_UNEXPECTED);
+    cxl_cache_run(w->home);
+    g_assert_cmpuint(w->num_done, ==, 1);
+    g_assert_cmpuint(cxl_cache_home_open(w->home), ==, 0);
+}
+
+typedef struct BadForward {
+    unsigned opcode;            /* device 1's; or 0 */
+    CXLCacheHostOp op;          /* else the host's */
+    unsigned rsp;
+    bool kept;                  /* by its owner: memory is not to be touched */
+} BadForward;
+
+static const BadForward bad_forwards[] = {
+    { CXL_CACHE_RD_OWN, 0, CXL_CACHE_RSP_I_FWD_M },
+    { CXL_CACHE_RD_SHARED, 0, CXL_CACHE_RSP_S_FWD_M },
+    { CXL_CACHE_RD_ANY, 0, CXL_CACHE_RSP_I_FWD_M },
+    { CXL_CACHE_RD_CURR, 0, CXL_CACHE_RSP_V_FWD_V, true },
+    { 0, CXL_CACHE_HOST_READ, CXL_CACHE_RSP_S_FWD_M },
+    { 0, CXL_CACHE_HOST_READ, CXL_CACHE_RSP_I_FWD_M },
+    { 0, CXL_CACHE_HOST_PEEK, CXL_CACHE_RSP_V_FWD_V, true },
+};
+
+static void bad_forward(const BadForward *c, bool forward_dirty,
+                        bool data_first, bool bogus)
+{
+    WorldConfig cfg = world_config(2);
+    WorldDone *done;
+    World *w;
+
+    cfg.no_monitor = true;
+    cfg.home.forward_dirty = forward_dirty;
+    w = world_new(&cfg);
+    world_make(w, 0, 0, CXL_CACHE_M, V1);
+    if (c->opcode) {
+        g_assert_cmpint(world_ask(w, 1, c->opcode, 0, 0, ALL), >=, 0);
+        world_must(w, 1, CXL_CACHE_D2H_REQ);
+    } else {
+        g_assert_cmpint(world_host_ask(w, c->op, 0, 0, 0), ==, 0);
+    }
+    answer_badly(w, c->rsp, data_first, bogus, bogus ? ALL : 0xff);
+    done = &w->done[0];
+    g_assert_true(done->host ? done->h.poison : done->d.poison);
+    g_assert_cmpint(w->ram[0].poison, ==, !c->kept);
+    g_assert_cmphex(world_ram(w, 0), ==, WORLD_V0);
+    if (c->kept) {
+        /* Its owner has it still, and what it writes back is good. */
+        w->num_errors = 0;
+        world_clear(w);
+        world_do(w, 0, CXL_CACHE_DIRTY_EVICT, 0, 0);
+        g_assert_cmphex(world_ram(w, 0), ==, V1);
+        g_assert_false(w->ram[0].poison);
+    }
+    world_free(w);
+}
+
+static void test_bad_forward(void)
+{
+    for (unsigned i = 0; i < 8 * ARRAY_SIZE(bad_forwards); i++) {
+        bad_forward(&bad_forwards[i / 8], i & 1, i & 2, i & 4);
+    }
+}
+
+/* The host writes: only what it writes itself is good. */
+static void test_bad_forward_written(void)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        bool whole = i & 1;
+        World *w = world_of_peers(1);
+
+        world_make(w, 0, 0, CXL_CACHE_M, V1);
+        g_assert_cmpint(world_host_ask(w, CXL_CACHE_HOST_WRITE, 0, V2,
+                                       whole ? ALL : 0xff), ==, 0);
+        answer_badly(w, CXL_CACHE_RSP_I_FWD_M, i & 2, true, ALL);
+        g_assert_cmpint(w->ram[0].poison, ==, !whole);
+        if (whole) {
+            g_assert_cmphex(world_ram(w, 0), ==, V2);
+        }
+        world_free(w);
+    }
+}
+
+/* The data of an evict: torn or bogus, of an owner and of another one */
+static void bad_evict(unsigned opcode, bool owner, bool bogus, uint64_t be)
+{
+    WorldConfig cfg = world_config(1);
+    CXLCacheLineData data = world_data(V3);
+    bool dirty = opcode == CXL_CACHE_DIRTY_EVICT;
+    World *w;
+
+    cfg.no_monitor = true;
+    cfg.home.pull_clean = true;
+    w = world_new(&cfg);
+    world_make(w, 0, 0, dirty ? CXL_CACHE_M : CXL_CACHE_E, V1);
+    if (!owner) {
+        world_host(w, CXL_CACHE_HOST_FLUSH, 0, 0);
+        world_clear(w);
+    }
+    cxl_cache_link_inject(w->link[0], CXL_CACHE_D2H_REQ, &(CXLCacheMsg) {
+        .opcode = opcode, .line = world_line(0), .cqid = 7 }, NULL);
+    world_must(w, 0, CXL_CACHE_D2H_REQ);
+    cxl_cache_link_inject(w->link[0], CXL_CACHE_D2H_DATA, &(CXLCacheMsg) {
+        .be = be, .bogus = bogus }, &data);
+    world_must(w, 0, CXL_CACHE_D2H_DATA);
+    world_expect_error(w, WORLD_HOST, dirty && owner ?
+                       CXL_CACHE_ERR_DIRTY_LOST : CXL_CACHE_ERR_UNEXPECTED);
+    g_assert_cmphex(world_ram(w, 0), ==, dirty && !owner ? V1 : WORLD_V0);
+    g_assert_cmpint(w->ram[0].poison, ==, dirty && owner);
+    g_assert_cmpuint(cxl_cache_home_open(w->home), ==, 0);
+    world_clear(w);
+    world_free(w);
+}
+
+static void test_bad_evict(void)
+{
+    static const uint64_t enables[] = { 0, 1, 0xff, ALL >> 1, ALL << 1 };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(enables); i++) {
+        for (unsigned k = 0; k < 4; k++) {
+            bad_evict(CXL_CACHE_DIRTY_EVICT, k & 1, k & 2, enables[i]);
+            bad_evict(CXL_CACHE_CLEAN_EVICT, k & 1, k & 2, enables[i]);
+        }
+    }
+    /* Nobody took the line, and what its owner sends is said to be old. */
+    bad_evict(CXL_CACHE_DIRTY_EVICT, true, true, ALL);
+}
+
 static const struct {
     const char *name;
     void (*fn)(void);
@@ -262,6 +409,9 @@ static const struct {
     { "14-flush-whose-ack", test_flush_whose_ack },
     { "15-go-err-data", test_go_err_data },
     { "15-go-err-forward", test_go_err_forward },
+    { "16-bad-forward", test_bad_forward },
+    { "16-bad-forward-written", test_bad_forward_written },
+    { "16-bad-evict", test_bad_evict },
 };
 
 int main(int argc, char **argv)

@@ -38,6 +38,9 @@ static inline void seen(CXLCacheHome *home, CXLCacheHomeTable table,
     }
 }
 
+/* Nobody has the line's data any more: who reads it is to know. */
+void cxl_cache_poison_line(CXLCacheHome *home, uint64_t line);
+
 /* Snoop filter: snoop_filter.c */
 
 static inline uint64_t *sf_set(const CXLCacheHome *home, uint64_t line)

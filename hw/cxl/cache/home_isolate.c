@@ -9,7 +9,6 @@
 #include "qemu/osdep.h"
 #include "home.h"
 
-static const CXLCacheLineData no_data;
 int cxl_cache_home_attach(CXLCacheHome *home, CXLCacheLink *link)
 {
     for (unsigned i = 0; i < CXL_CACHE_DEV_MAX; i++) {
@@ -20,12 +19,6 @@ int cxl_cache_home_attach(CXLCacheHome *home, CXLCacheLink *link)
         }
     }
     return -ENOSPC;
-}
-
-static void poison_line(CXLCacheHome *home, uint64_t line)
-{
-    home->ops->write_line(home->opaque, line, &no_data, 0, true,
-                          CXL_CACHE_WRITE_POISON);
 }
 
 /* The host answers a snoop in the place of a dead device. */
@@ -41,8 +34,8 @@ static unsigned isolate_snooped(CXLCacheHome *home, CXLCacheTx *tx,
         return 0;
     }
     if (lost) {
-        tx->have = tx->dirty = false;
-        poison_line(home, tx->line);
+        tx->have = tx->dirty = tx->spoilt = false;
+        cxl_cache_poison_line(home, tx->line);
     }
     if (e) {
         tx_clear(home, tx, e, bit | (lost ? CXL_CACHE_SF_EXCL : 0));
@@ -67,7 +60,7 @@ static unsigned isolate_own(CXLCacheHome *home, CXLCacheTx *tx, unsigned dev)
                  CXL_CACHE_DO_WRITE);
 
     if (lost) {
-        poison_line(home, tx->line);
+        cxl_cache_poison_line(home, tx->line);
         cxl_cache_tx_remove(home, tx);
     }
     if (rule->act != CXL_CACHE_TX_ORPHAN) {
@@ -110,7 +103,7 @@ static bool isolate_entry(CXLCacheHome *home, uint64_t *e, unsigned dev)
                 (*e & CXL_CACHE_SF_DEVS) == bit;
 
     if (lost) {
-        poison_line(home, line);
+        cxl_cache_poison_line(home, line);
     }
     tx_clear(home, tx, e, bit);
     /* While snoops are out, the transaction's end tells the host. */

@@ -171,6 +171,22 @@ static inline CXLCacheError rsp_error(const CXLCacheTx *tx, const uint64_t *e,
     return CXL_CACHE_ERR_NONE;
 }
 
+/*
+ * Data that a snoop has brought out break the rules: nobody is to use them. The
+ * only copy of a modified line is lost by it; a line that its owner keeps
+ * (RspVFwdV) is not, and who asked for it gets poison.
+ */
+static void G_GNUC_NO_INLINE tx_spoil(CXLCacheHome *home, CXLCacheTx *tx)
+{
+    tx->spoilt = false;
+    if (!tx->dirty) {
+        tx->poison = true;
+        return;
+    }
+    tx->have = tx->dirty = false;
+    cxl_cache_poison_line(home, tx->line);
+}
+
 /* Device @dev has answered, by @rule, about the line of entry @e. */
 static inline void tx_answered(CXLCacheHome *home, CXLCacheTx *tx, uint64_t *e,
                                unsigned dev, const CXLCacheRspRule *rule)
@@ -181,6 +197,9 @@ static inline void tx_answered(CXLCacheHome *home, CXLCacheTx *tx, uint64_t *e,
     if (rule->data) {
         tx->fwd |= bit & ~tx->early;
         tx->dirty = tx->was_dirty = rule->dirty;
+        if (G_UNLIKELY(tx->spoilt)) {
+            tx_spoil(home, tx);
+        }
     }
     home->dev[dev].snoops -= !(tx->fwd & bit);
     tx->early &= ~bit;
@@ -210,7 +229,9 @@ static void rx_snoop_rsp(CXLCacheHome *home, unsigned dev,
     err = rsp_error(tx, e, dev, rule);
     if (err) {
         report(home, dev, err, CXL_CACHE_D2H_RSP, msg);
-        tx->have &= !(tx->early & (1 << dev));
+        if (tx->early & (1 << dev)) {
+            tx->have = tx->spoilt = false;
+        }
         rule = &cxl_cache_rsp_rules[CXL_CACHE_RSP_I_HIT_I];
     }
     tx_answered(home, tx, e, dev, rule);
@@ -221,20 +242,25 @@ static void tx_forwarded(CXLCacheHome *home, CXLCacheTx *tx, unsigned dev,
                          const CXLCacheMsg *msg, const CXLCacheLineData *data)
 {
     uint16_t bit = 1 << dev;
+    bool bad = msg->bogus || msg->be != CXL_CACHE_BE_ALL;
 
     tx->data = *data;
     tx->poison = msg->poison;
     tx->have = true;
-    if (msg->bogus || msg->be != CXL_CACHE_BE_ALL) {
+    if (G_UNLIKELY(bad)) {
         report(home, dev, CXL_CACHE_ERR_UNEXPECTED, CXL_CACHE_D2H_DATA, msg);
     }
-    if (tx->fwd & bit) {
-        tx->fwd &= ~bit;
-        home->dev[dev].snoops--;
-        tx_snoop(home, tx);
-    } else {
+    if (!(tx->fwd & bit)) {
         tx->early |= bit;
+        tx->spoilt = bad;
+        return;
     }
+    tx->fwd &= ~bit;
+    home->dev[dev].snoops--;
+    if (G_UNLIKELY(bad)) {
+        tx_spoil(home, tx);
+    }
+    tx_snoop(home, tx);
 }
 
 static void rx_dev_data(CXLCacheHome *home, unsigned dev,

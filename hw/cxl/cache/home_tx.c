@@ -43,6 +43,14 @@ static bool tx_write(CXLCacheHome *home, CXLCacheTx *tx,
     return home->ops->write_line(home->opaque, tx->line, data, be, poison, why);
 }
 
+void cxl_cache_poison_line(CXLCacheHome *home, uint64_t line)
+{
+    static const CXLCacheLineData none;
+
+    home->ops->write_line(home->opaque, line, &none, 0, true,
+                          CXL_CACHE_WRITE_POISON);
+}
+
 /* What a device held modified goes to memory. */
 static void G_GNUC_NO_INLINE tx_write_back(CXLCacheHome *home, CXLCacheTx *tx)
 {
@@ -390,13 +398,16 @@ const CXLCacheHomeCell *cxl_cache_tx_pulled(CXLCacheHome *home,
 {
     const CXLCacheReqRule *rule = tx_rule(tx);
     bool owned = owned_by(tx_entry(tx), tx->dev);
+    bool torn = !rule->partial && be != CXL_CACHE_BE_ALL;
     CXLCachePullCase now;
 
-    if (rule->evict) {
+    if (rule->evict && torn) {
+        now = owned ? CXL_CACHE_PULL_OWNED_BAD : CXL_CACHE_PULL_BAD;
+    } else if (rule->evict) {
         now = !owned ? bogus ? CXL_CACHE_PULL_GONE_BOGUS : CXL_CACHE_PULL_GONE :
-              bogus ? CXL_CACHE_PULL_OWNED_BOGUS :
+              bogus ? CXL_CACHE_PULL_OWNED_BAD :
               tx->failed ? CXL_CACHE_PULL_DROPPED : CXL_CACHE_PULL_OWNED;
-    } else if (bogus || (!rule->partial && be != CXL_CACHE_BE_ALL)) {
+    } else if (bogus || torn) {
         now = CXL_CACHE_PULL_BAD;
     } else {
         now = tx->failed ? CXL_CACHE_PULL_DROPPED : CXL_CACHE_PULL_NEW;
@@ -423,6 +434,9 @@ static CXLCacheTxEvent tx_take(CXLCacheHome *home, CXLCacheTx *tx,
                                      : CXL_CACHE_WRITE_NEW)) {
         report(home, tx->dev, CXL_CACHE_ERR_DECODE, CXL_CACHE_D2H_DATA, msg);
         cell = &row->pulled[CXL_CACHE_PULL_DROPPED];
+    }
+    if (cell->act & CXL_CACHE_DO_POISON) {
+        cxl_cache_poison_line(home, tx->line);
     }
     if (cell->act & CXL_CACHE_DO_REMOVE) {
         sf_remove_self(home, tx, e);

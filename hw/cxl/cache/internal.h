@@ -198,6 +198,7 @@ typedef struct CXLCacheTx {
     bool have;                  /* @data are the line's */
     bool poison;
     bool failed;
+    bool spoilt;                /* what came early is bad */
     bool snooped;
     bool was_dirty;
     bool host_poison;

@@ -143,7 +143,9 @@ const CXLCacheHomeReq cxl_cache_home_reqs[CXL_CACHE_NUM_ROWS] = {
                IF(PULL_CLEAN, NONE,                  GO_WRITE_PULL, NO))
         /* Memory has them. */
         PULLED(GOT(GONE,    0,                       NO_RSP, NO),
-               GOT(GONE_BOGUS, 0,                    NO_RSP, NO))
+               GOT(GONE_BOGUS, 0,                    NO_RSP, NO),
+               GOT(BAD,     0,                       NO_RSP, NO,
+                   BAD(UNEXPECTED)))
     END,
     ROW(DIRTY_EVICT, "DirtyEvict", WRITE, NONE)
         SETTLE(IF(NOT_KEPT, 0,                       GO_WRITE_PULL, NO),
@@ -153,8 +155,10 @@ const CXLCacheHomeReq cxl_cache_home_reqs[CXL_CACHE_NUM_ROWS] = {
                GOT(GONE_BOGUS, NONE,                 NO_RSP, NO),
                GOT(GONE,    NONE,                    NO_RSP, NO,
                    BAD(NOT_OWNER)),
-               GOT(OWNED_BOGUS, NONE,                NO_RSP, NO,
+               GOT(OWNED_BAD, DO(POISON) | NONE,     NO_RSP, NO,
                    BAD(DIRTY_LOST)),
+               GOT(BAD,     NONE,                    NO_RSP, NO,
+                   BAD(UNEXPECTED)),
                GOT(DROPPED, FAIL,                    NO_RSP, NO, NEVER))
     END,
     ROW(CLEAN_EVICT_NO_DATA, "CleanEvictNoData", ANY, NONE)

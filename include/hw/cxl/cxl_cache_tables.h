@@ -275,8 +275,8 @@ typedef enum CXLCachePullCase {
     CXL_CACHE_PULL_OWNED,       /* an evict's, of the line's owner */
     CXL_CACHE_PULL_GONE_BOGUS,  /* bogus; a snoop took the line before */
     CXL_CACHE_PULL_GONE,        /* not bogus, but the device is no owner */
-    CXL_CACHE_PULL_OWNED_BOGUS, /* bogus, but nobody took the line */
-    CXL_CACHE_PULL_BAD,         /* of a write, bogus or not whole */
+    CXL_CACHE_PULL_OWNED_BAD,   /* ... bogus, but nobody took it, or torn */
+    CXL_CACHE_PULL_BAD,         /* bogus or not whole, and not an owner's */
     CXL_CACHE_PULL_DROPPED,     /* of what has failed before */
     CXL_CACHE_NUM_PULLS
 } CXLCachePullCase;
@@ -298,6 +298,7 @@ enum {
     CXL_CACHE_DO_COUNT      = 1 << 8,   /* count a read that is used once */
     CXL_CACHE_DO_READ       = 1 << 9,   /* have the data, of snoops or memory */
     CXL_CACHE_DO_SEND       = 1 << 10,  /* send them; all ones if failed */
+    CXL_CACHE_DO_POISON     = 1 << 11,  /* the data are lost: poison memory */
 };
 
 /**
