@@ -88,7 +88,7 @@ int cxl_cache_dev_choose_way(const CXLCacheDev *dev, uint64_t line)
 
 CXLCacheState cxl_cache_dev_state(const CXLCacheDev *dev, uint64_t line)
 {
-    return way_state(dev, find_way(dev, line));
+    return way_state(dev, find_named_way(dev, line));
 }
 
 static bool may(const CXLCacheDev *dev, int way, unsigned perm)
@@ -102,7 +102,7 @@ static bool may(const CXLCacheDev *dev, int way, unsigned perm)
 bool cxl_cache_dev_read(CXLCacheDev *dev, uint64_t line,
                         CXLCacheLineData *data, bool *poison)
 {
-    int way = find_way(dev, line);
+    int way = find_named_way(dev, line);
 
     if (!may(dev, way, CXL_CACHE_P_READ)) {
         return false;
@@ -139,7 +139,7 @@ static void merge(CXLCacheLineData *to, const CXLCacheLineData *from,
 bool cxl_cache_dev_write(CXLCacheDev *dev, uint64_t line,
                          const CXLCacheLineData *data, uint64_t be)
 {
-    int way = find_way(dev, line);
+    int way = find_named_way(dev, line);
     bool full = be == CXL_CACHE_BE_ALL;
 
     if (!may(dev, way, full ? CXL_CACHE_P_FILL : CXL_CACHE_P_WRITE)) {
@@ -157,7 +157,7 @@ bool cxl_cache_dev_write(CXLCacheDev *dev, uint64_t line,
 bool cxl_cache_dev_stage(CXLCacheDev *dev, uint64_t line,
                          const CXLCacheLineData *data)
 {
-    int way = find_way(dev, line);
+    int way = find_named_way(dev, line);
 
     if (way_state(dev, way) != CXL_CACHE_EN) {
         return false;
@@ -169,7 +169,7 @@ bool cxl_cache_dev_stage(CXLCacheDev *dev, uint64_t line,
 
 bool cxl_cache_dev_drop(CXLCacheDev *dev, uint64_t line)
 {
-    int way = find_way(dev, line);
+    int way = find_named_way(dev, line);
     CXLCacheState state = way_state(dev, way);
 
     if (way < 0 || !cxl_cache_may(state, CXL_CACHE_P_STABLE) ||

@@ -21,7 +21,7 @@ static inline unsigned set_of(const CXLCacheDev *dev, uint64_t line)
     return (line & (dev->sets - 1)) * dev->ways;
 }
 
-/* Index of the line's way, or -1 */
+/* Index of the line's way, or -1. The line has 46 bits, or it is another's. */
 static inline int find_way(const CXLCacheDev *dev, uint64_t line)
 {
     unsigned first = set_of(dev, line);
@@ -29,6 +29,12 @@ static inline int find_way(const CXLCacheDev *dev, uint64_t line)
                                      (1 << CXL_CACHE_TAG_STATE_BITS) - 1);
 
     return i < dev->ways ? first + i : -1;
+}
+
+/* Likewise of a line that somebody names: there is none beyond 46 bits. */
+static inline int find_named_way(const CXLCacheDev *dev, uint64_t line)
+{
+    return line < CXL_CACHE_LINE_MAX ? find_way(dev, line) : -1;
 }
 
 static inline CXLCacheState way_state(const CXLCacheDev *dev, int way)

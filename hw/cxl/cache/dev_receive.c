@@ -133,6 +133,10 @@ static bool rx_snoop(CXLCacheDev *dev)
         report(dev, CXL_CACHE_ERR_RSVD_ENCODING, CXL_CACHE_H2D_REQ, msg);
         goto done;
     }
+    if (msg->line >= CXL_CACHE_LINE_MAX) {
+        report(dev, CXL_CACHE_ERR_ADDRESS, CXL_CACHE_H2D_REQ, msg);
+        goto done;
+    }
     if (behind_go(dev, msg)) {
         return false;
     }

@@ -278,9 +278,12 @@ int cxl_cache_dev_request(CXLCacheDev *dev, const CXLCacheReq *req)
 
 int cxl_cache_dev_evict(CXLCacheDev *dev, uint64_t line)
 {
-    int way = find_way(dev, line);
+    int way = find_named_way(dev, line);
     CXLCacheState state = way_state(dev, way);
 
+    if (line >= CXL_CACHE_LINE_MAX) {
+        return -EINVAL;
+    }
     if (way < 0) {
         return 0;
     }

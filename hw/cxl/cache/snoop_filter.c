@@ -86,7 +86,7 @@ unsigned cxl_cache_sf_each(CXLCacheHome *home, unsigned dev,
 uint16_t cxl_cache_home_tracks(const CXLCacheHome *home, uint64_t line,
                                bool *excl)
 {
-    const uint64_t *e = sf_find(home, line);
+    const uint64_t *e = line < CXL_CACHE_LINE_MAX ? sf_find(home, line) : NULL;
 
     if (excl) {
         *excl = e && (*e & CXL_CACHE_SF_EXCL);

@@ -20,6 +20,9 @@
  *   Lines leave by cxl_cache_dev_evict(), because of a snoop, or as the victim
  *   of a request that needs the room.
  *
+ * A line is an address (HPA >> 6) of 46 bits; with more it is none: no device
+ * has it, and requests for it are -EINVAL.
+ *
  * Calls are not re-entrant: do not call from a callback into the same device,
  * except for cxl_cache_dev_state().
  *
