@@ -400,43 +400,6 @@ static void test_bad_evict(void)
     bad_evict(CXL_CACHE_DIRTY_EVICT, true, true, ALL);
 }
 
-/* 17: a line of more than 46 bits is not the one of its lower bits */
-
-static void test_no_alias(void)
-{
-    CXLCacheLineData data = world_data(V2);
-
-    for (unsigned bit = 46; bit < 64; bit++) {
-        World *w = world_of_peers(1);
-        CXLCacheDev *dev = w->dev[0];
-        uint64_t far = world_line(0) | 1ULL << bit;
-        uint64_t empty = world_line(1) | 1ULL << bit;
-        bool excl = true;
-
-        world_make(w, 0, 0, CXL_CACHE_M, V1);
-        world_make(w, 0, 1, CXL_CACHE_EN, 0);
-        world_make(w, 0, 2, CXL_CACHE_E, 0);
-        g_assert_cmpint(cxl_cache_dev_state(dev, far), ==, CXL_CACHE_I);
-        g_assert_false(cxl_cache_dev_read(dev, far, &data, NULL));
-        g_assert_false(cxl_cache_dev_write(dev, far, &data, ALL));
-        g_assert_false(cxl_cache_dev_stage(dev, empty, &data));
-        g_assert_false(cxl_cache_dev_drop(dev, world_line(2) | 1ULL << bit));
-        g_assert_cmpint(cxl_cache_dev_evict(dev, far), ==, -EINVAL);
-        g_assert_cmphex(cxl_cache_home_tracks(w->home, far, &excl), ==, 0);
-        g_assert_false(excl);
-        cxl_cache_link_inject(w->link[0], CXL_CACHE_H2D_REQ, &(CXLCacheMsg) {
-            .opcode = CXL_CACHE_SNP_INV, .line = far }, NULL);
-        world_must(w, 0, CXL_CACHE_H2D_REQ);
-        world_expect_error(w, 0, CXL_CACHE_ERR_ADDRESS);
-        g_assert_null(cxl_cache_link_peek(w->link[0], CXL_CACHE_D2H_RSP));
-        g_assert_cmphex(world_load(w, 0, 0), ==, V1);
-        g_assert_cmpint(world_state(w, 0, 1), ==, CXL_CACHE_EN);
-        g_assert_cmpint(world_state(w, 0, 2), ==, CXL_CACHE_E);
-        world_clear(w);
-        world_free(w);
-    }
-}
-
 static const struct {
     const char *name;
     void (*fn)(void);
@@ -449,7 +412,6 @@ static const struct {
     { "16-bad-forward", test_bad_forward },
     { "16-bad-forward-written", test_bad_forward_written },
     { "16-bad-evict", test_bad_evict },
-    { "17-no-alias", test_no_alias },
 };
 
 int main(int argc, char **argv)

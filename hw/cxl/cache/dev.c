@@ -47,7 +47,7 @@ CXLCacheDev *cxl_cache_dev_new(const CXLCacheDevConfig *config,
     CXLCacheDev measure, *dev;
     size_t size;
 
-    if (!config_ok(config) || link->dev) {
+    if (!config_ok(config) || !link || link->dev) {
         return NULL;
     }
     size = lay_out(&measure, NULL, lines, config->ways, config->requests);

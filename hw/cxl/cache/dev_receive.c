@@ -384,9 +384,12 @@ unsigned cxl_cache_dev_take(CXLCacheDev *dev, CXLCacheChannelId channel,
 {
     unsigned n = 0;
 
+    g_assert(!dev->busy && "no callback may have the device take messages");
+    dev->busy = true;
     while (n < most && rx(dev, channel)) {
         n++;
     }
+    dev->busy = false;
     return n;
 }
 

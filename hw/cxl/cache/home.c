@@ -40,7 +40,9 @@ int cxl_cache_home_host(CXLCacheHome *home, const CXLCacheHostReq *req)
     tx->access = sf_access(tx->e ? *tx->e : 0);
     tx->failed = cxl_cache_home_reqs[CXL_CACHE_ROW_HOST + req->op].needs &
                  ~home->ops->decode(home->opaque, req->line);
+    home_enter(home);
     cxl_cache_tx_event(home, tx, CXL_CACHE_EV_START);
+    home_leave(home);
     return 0;
 }
 
@@ -54,6 +56,7 @@ static bool reset_entry(CXLCacheHome *home, uint64_t *e, unsigned dev)
 
 void cxl_cache_home_reset(CXLCacheHome *home)
 {
+    home_enter(home);
     cxl_cache_tx_init(home);
     for (unsigned i = 0; i < CXL_CACHE_DEV_MAX; i++) {
         cxl_cache_sf_each(home, i, reset_entry);
@@ -66,6 +69,7 @@ void cxl_cache_home_reset(CXLCacheHome *home)
             *d = (CXLCacheHomeDev) { .link = d->link };
         }
     }
+    home_leave(home);
 }
 
 /* Life */
@@ -121,7 +125,11 @@ CXLCacheHome *cxl_cache_home_new(const CXLCacheHomeConfig *config,
     home->size = size;
     home->ops = ops;
     home->opaque = opaque;
-    home->stats = g_new0(CXLCacheHomeStats, 1);
+    home->stats = g_try_new0(CXLCacheHomeStats, 1);
+    if (!home->stats) {
+        cxl_cache_block_free(home);
+        return NULL;
+    }
     home->sf_ways = config->sf_ways;
     home->sf_sets = config->sf_lines / config->sf_ways;
     home->sf_mark_words = sf_mark_words(config->sf_lines);
@@ -136,6 +144,11 @@ CXLCacheHome *cxl_cache_home_new(const CXLCacheHomeConfig *config,
 void cxl_cache_home_free(CXLCacheHome *home)
 {
     if (home) {
+        for (unsigned i = 0; i < home->num_devs; i++) {
+            if (home->dev[i].link) {
+                home->dev[i].link->home = NULL;
+            }
+        }
         g_free(home->stats);
         cxl_cache_block_free(home);
     }

@@ -29,6 +29,18 @@ static inline void report(CXLCacheHome *home, unsigned dev, CXLCacheError err,
     }
 }
 
+/* Callbacks that call back in would have the same message taken twice. */
+static inline void home_enter(CXLCacheHome *home)
+{
+    g_assert(!home->busy && "no callback may call into the home, or run it");
+    home->busy = true;
+}
+
+static inline void home_leave(CXLCacheHome *home)
+{
+    home->busy = false;
+}
+
 /* A test is told which cells of the tables are used. */
 static inline void seen(CXLCacheHome *home, CXLCacheHomeTable table,
                         unsigned row, unsigned cell)

@@ -11,8 +11,15 @@
 
 int cxl_cache_home_attach(CXLCacheHome *home, CXLCacheLink *link)
 {
+    if (!link) {
+        return -EINVAL;
+    }
+    if (link->home) {
+        return -EBUSY;
+    }
     for (unsigned i = 0; i < CXL_CACHE_DEV_MAX; i++) {
         if (!home->dev[i].link) {
+            link->home = home;
             home->dev[i] = (CXLCacheHomeDev) { .link = link };
             home->num_devs = MAX(home->num_devs, i + 1);
             return i;
@@ -118,12 +125,14 @@ static bool isolate_entry(CXLCacheHome *home, uint64_t *e, unsigned dev)
 
 unsigned cxl_cache_home_isolate(CXLCacheHome *home, unsigned dev)
 {
-    CXLCacheHomeDev *d = &home->dev[dev];
+    CXLCacheHomeDev *d;
     unsigned lost;
 
     if (!cxl_cache_home_link(home, dev)) {
         return 0;
     }
+    home_enter(home);
+    d = &home->dev[dev];
     lost = isolate_transactions(home, dev);
     lost += cxl_cache_sf_each(home, dev, isolate_entry);
     cxl_cache_link_reset(d->link);
@@ -134,12 +143,19 @@ unsigned cxl_cache_home_isolate(CXLCacheHome *home, unsigned dev)
             tx_snoop(home, &home->tx[i]);
         }
     }
+    home_leave(home);
     return lost;
 }
 
 void cxl_cache_home_detach(CXLCacheHome *home, unsigned dev)
 {
+    CXLCacheLink *link = cxl_cache_home_link(home, dev);
+
+    if (!link) {
+        return;
+    }
     cxl_cache_home_isolate(home, dev);
+    link->home = NULL;
     home->dev[dev].link = NULL;
     while (home->num_devs && !home->dev[home->num_devs - 1].link) {
         home->num_devs--;

@@ -304,11 +304,13 @@ unsigned cxl_cache_home_take(CXLCacheHome *home, unsigned dev,
     const CXLCacheMsg *msg;
     unsigned n = 0;
 
+    home_enter(home);
     while (link && n < most && (msg = cxl_cache_link_peek(link, channel)) &&
            rx(home, dev, link, channel, msg)) {
         cxl_cache_link_pop(link, channel);
         n++;
     }
+    home_leave(home);
     return n;
 }
 

@@ -558,11 +558,13 @@ bool cxl_cache_home_tx(CXLCacheHome *home)
 {
     bool sent = false;
 
+    home_enter(home);
     for (unsigned i = 0; home->n_stalled && i < home->num_tx; i++) {
         /* One that is retried may end others. */
         if (home->tx_stalled[i / 64] & (1ULL << (i % 64))) {
             sent |= tx_retry(home, &home->tx[i]);
         }
     }
+    home_leave(home);
     return sent;
 }

@@ -144,6 +144,7 @@ struct CXLCacheDev {
     bool caching;
     bool viral;
     bool snp_data_invalidates;
+    bool busy;                          /* taking messages */
     uint32_t states[CXL_CACHE_NUM_STATES];
     uint16_t chain[CXL_CACHE_CHAINS];   /* requests without a way, by line */
 };
@@ -258,6 +259,7 @@ struct CXLCacheHome {
     unsigned chain_mask;
     bool forward_dirty;
     bool pull_clean;
+    bool busy;                  /* at work: see home_enter() */
     unsigned num_devs;          /* highest number + 1 */
     /* A test is told of each cell that is used; else NULL. */
     CXLCacheCellSeen *seen;

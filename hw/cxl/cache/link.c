@@ -61,7 +61,11 @@ CXLCacheLink *cxl_cache_link_new(const CXLCacheLinkConfig *config)
     }
     lay_out(link, link, config);
     link->size = size;
-    link->stats = g_new0(CXLCacheLinkStats, 1);
+    link->stats = g_try_new0(CXLCacheLinkStats, 1);
+    if (!link->stats) {
+        cxl_cache_block_free(link);
+        return NULL;
+    }
     link->flit = config->flit;
     /* CacheID does not exist in 68B flits: one device per root port. */
     link->cache_id = config->flit == CXL_CACHE_FLIT_68B ? 0 : config->cache_id;

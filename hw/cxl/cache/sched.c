@@ -56,6 +56,7 @@ unsigned cxl_cache_run(CXLCacheHome *home)
 {
     unsigned total = 0, n;
 
+    g_assert(!home->busy && "no callback may call into the home, or run it");
     do {
         n = 0;
         for (unsigned i = 0; i < home->num_devs; i++) {

@@ -111,8 +111,8 @@ typedef struct CXLCacheDevOps {
 /**
  * cxl_cache_dev_new: an empty cache at the device's end of @link
  *
- * Returns: NULL if @config is out of range or @link has a device. @ops and
- * @link must outlive the device.
+ * Returns: NULL if @config is out of range, if @link is NULL or has a device, or
+ * without memory. @ops and @link must outlive the device.
  */
 CXLCacheDev *cxl_cache_dev_new(const CXLCacheDevConfig *config,
                                CXLCacheLink *link,

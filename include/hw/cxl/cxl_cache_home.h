@@ -18,7 +18,10 @@
  * Memory is behind CXLCacheHomeOps. Of memory that no device has a line of, the
  * home knows nothing: the filter's 8 bytes per tracked line are all there is.
  *
- * Calls are not re-entrant: a callback may not call into the same home.
+ * Calls are not re-entrant: a callback may not call into the same home, but for
+ * what only looks (cxl_cache_home_tracks() and what follows it, without
+ * cxl_cache_run()). Who does it all the same is stopped by an assertion: the
+ * message that is being taken would be taken again.
  */
 
 #ifndef HW_CXL_CACHE_HOME_H
@@ -26,8 +29,6 @@
 
 #include "hw/cxl/cxl_cache_link.h"
 #include "hw/cxl/cxl_cache_tables.h"
-
-typedef struct CXLCacheHome CXLCacheHome;
 
 /* Why a line is written */
 typedef enum CXLCacheWriteWhy {
@@ -145,12 +146,16 @@ typedef struct CXLCacheHomeStats {
  */
 CXLCacheHome *cxl_cache_home_new(const CXLCacheHomeConfig *config,
                                  const CXLCacheHomeOps *ops, void *opaque);
+/* Attached links must still be there; they can be attached to another home. */
 void cxl_cache_home_free(CXLCacheHome *home);
 
 /**
  * cxl_cache_home_attach: take the host's end of @link
  *
- * Returns: the device's number, the lowest that is free, or -ENOSPC.
+ * Returns: the device's number, the lowest that is free, or
+ *   -ENOSPC there are CXL_CACHE_DEV_MAX devices
+ *   -EBUSY  a home has this link already
+ *   -EINVAL @link is NULL
  */
 int cxl_cache_home_attach(CXLCacheHome *home, CXLCacheLink *link);
 CXLCacheLink *cxl_cache_home_link(const CXLCacheHome *home, unsigned dev);
@@ -173,7 +178,8 @@ unsigned cxl_cache_home_isolate(CXLCacheHome *home, unsigned dev);
 /**
  * cxl_cache_home_detach: forget a device
  *
- * Isolates it first if it holds lines or has transactions open.
+ * Isolates it first if it holds lines or has transactions open. A number that is
+ * no device's is ignored.
  */
 void cxl_cache_home_detach(CXLCacheHome *home, unsigned dev);
 

@@ -26,6 +26,7 @@
 #include "hw/cxl/cxl_cache_msg.h"
 
 typedef struct CXLCacheDev CXLCacheDev;
+typedef struct CXLCacheHome CXLCacheHome;
 
 typedef struct CXLCacheChannel {
     CXLCacheMsg *msg;           /* @mask + 1 entries */
@@ -63,6 +64,7 @@ typedef void CXLCacheTrace(void *opaque, CXLCacheChannelId channel,
 typedef struct CXLCacheLink {
     CXLCacheChannel ch[CXL_CACHE_NUM_CHANNELS];
     CXLCacheDev *dev;           /* set by cxl_cache_dev_new() */
+    CXLCacheHome *home;         /* set by cxl_cache_home_attach() */
     CXLCacheTrace *trace;       /* every message as it is sent, or NULL */
     void *trace_opaque;
     CXLCacheLinkStats *stats;
