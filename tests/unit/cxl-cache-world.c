@@ -665,7 +665,8 @@ static bool home_read(void *opaque, uint64_t line, CXLCacheLineData *data,
 {
     WorldLine *l = ram_line(opaque, line);
 
-    if (!l || !(l->decode & CXL_CACHE_MEM_READ)) {
+    if (!l || !(l->decode & CXL_CACHE_MEM_READ) ||
+        l->fails & WORLD_FAIL_READ) {
         return false;
     }
     *data = l->data;
@@ -680,7 +681,9 @@ static bool home_write(void *opaque, uint64_t line,
     World *w = opaque;
     WorldLine *l = ram_line(w, line);
 
-    if (!l || !(l->decode & CXL_CACHE_MEM_WRITE)) {
+    if (!l || !(l->decode & CXL_CACHE_MEM_WRITE) ||
+        l->fails & (why == CXL_CACHE_WRITE_POISON ? WORLD_FAIL_POISON
+                                                  : WORLD_FAIL_WRITE)) {
         return false;
     }
     w->writes++;

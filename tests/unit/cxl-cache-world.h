@@ -41,11 +41,19 @@ typedef struct WorldConfig {
     bool no_monitor;                    /* the test is an illegal peer */
 } WorldConfig;
 
+/* What memory does not do when it is asked to, whatever it said before */
+enum {
+    WORLD_FAIL_READ     = 1 << 0,
+    WORLD_FAIL_WRITE    = 1 << 1,
+    WORLD_FAIL_POISON   = 1 << 2,       /* CXL_CACHE_WRITE_POISON as well */
+};
+
 typedef struct WorldLine {
     CXLCacheLineData data;
     bool poison;
     bool pinned;                        /* the host does not give it away */
     uint8_t decode;
+    uint8_t fails;                      /* WORLD_FAIL_* */
     uint8_t access;                     /* CXLCacheHostAccess */
 } WorldLine;
 
