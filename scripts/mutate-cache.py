@@ -35,6 +35,10 @@ HOME_TX = 'hw/cxl/cache/home_tx.c'
 HOME_H = 'hw/cxl/cache/home.h'
 ISOLATE = 'hw/cxl/cache/home_isolate.c'
 BLOCK = 'hw/cxl/cache/block.c'
+DEV = 'hw/cxl/cache/dev.c'
+HOME = 'hw/cxl/cache/home.c'
+SCHED = 'hw/cxl/cache/sched.c'
+TRACKER = 'hw/cxl/cache/home_tracker.c'
 TABLES = 'hw/cxl/cache/tables_dev.c'
 HOST = 'hw/cxl/cache/tables_home.c'
 LINK = 'include/hw/cxl/cxl_cache_link.h'
@@ -337,6 +341,122 @@ FAULTS = [
      'dev->tags[i] = 0;'),
     ('a reset forgets to look at lines', ARRAY,
      'memset(&dev->tags[first], 0, (end - first) * sizeof(*dev->tags));', ';'),
+
+    # What others broke without any test noticing
+    ('a line that is read again is no longer non-temporal', DEV_H,
+     'if (!age || (dev->tags[way] & CXL_CACHE_TAG_NT)) {', 'if (!age) {'),
+    ('a device dies with the data that it has announced', ISOLATE,
+     """bool lost = (tx->fwd & bit) ||
+                (((tx""", """bool lost = (((tx"""),
+    ('a device dies with data before their response', ISOLATE,
+     'tx->have = tx->dirty = tx->spoilt = false;', 'tx->dirty = false;'),
+    ('a read that fails after the grant is granted', HOME_TX,
+     """return (act & CXL_CACHE_DO_READ) && !tx_read(home, tx) ?
+           CXL_CACHE_CASE_ERROR : now;""",
+     """if (act & CXL_CACHE_DO_READ) {
+        tx_read(home, tx);
+    }
+    return now;"""),
+    ('a poisoned partial write is of all bytes', HOME_TX,
+     '!tx_write(home, tx, data, msg->be, msg->poison,',
+     '!tx_write(home, tx, data, msg->poison ? CXL_CACHE_BE_ALL : msg->be,\n'
+     '                  msg->poison,'),
+    ('a shared line is owned with caching off', REQUEST,
+     'if (rule->cacheable && !dev->caching) {',
+     'if (rule->cacheable && !dev->caching && state != CXL_CACHE_S) {'),
+    ('the order of GO and snoop does not wrap around', RECEIVE,
+     'for (uint32_t at = ch->head; (int32_t)(snoop->order - at) > 0; at++) {',
+     'for (uint32_t at = ch->head; at < snoop->order; at++) {'),
+    ("the home's CQIDs are counted by 64", HOME_H,
+     """uint64_t *word = &home->dev[tx->dev].cqid_busy[tx->cqid / 64];""",
+     """uint64_t *word = home->dev[tx->dev].cqid_busy;"""),
+    ('the home looks for CQIDs by 64', HOME_H,
+     'return d->cqid_busy[cqid / 64] & (1ULL << (cqid % 64));',
+     'return d->cqid_busy[0] & (1ULL << (cqid % 64));'),
+    ("a device's CQIDs above 63 are not given back", DEV_H,
+     'dev->cqid_free[cqid / 64] |= 1ULL << (cqid % 64);',
+     'dev->cqid_free[0] |= 1ULL << (cqid % 64);'),
+    ('a device looks for CQIDs above those in use only', DEV_H,
+     'dev->cqid_hint = MIN(dev->cqid_hint, cqid / 64);', ';'),
+    ('a flush does not go back for a line', REQUEST,
+     """come in behind us. */
+            dev->flush_at = 0;""", 'come in behind us. */'),
+    ("the poison of a host's write is lost", HOME_TX,
+     'tx->host_poison, CXL_CACHE_WRITE_HOST);',
+     'tx->host_poison && !tx->was_dirty, CXL_CACHE_WRITE_HOST);'),
+    ('seven bytes are taken for eight', ARRAY,
+     '(uint8_t)(be >> i) == 0xff)', '((uint8_t)(be >> i) | 0x80) == 0xff)'),
+    ('a viral device may not evict', REQUEST,
+     'bool closing = rule->evict || req->opcode == CXL_CACHE_CACHE_FLUSHED;',
+     'bool closing = req->opcode == CXL_CACHE_CACHE_FLUSHED;'),
+    ('a reset leaves open transactions counted', TRACKER,
+     'home->tx_open = home->tx_hint = home->n_stalled = 0;',
+     'home->tx_hint = home->n_stalled = 0;'),
+    ("a reset leaves a device's transactions counted", HOME,
+     '*d = (CXLCacheHomeDev) { .link = d->link };',
+     '*d = (CXLCacheHomeDev) { .link = d->link, .open = d->open };'),
+    ("a reset leaves a device's snoops counted", HOME,
+     '*d = (CXLCacheHomeDev) { .link = d->link };',
+     '*d = (CXLCacheHomeDev) { .link = d->link, .snoops = d->snoops };'),
+    ("a device's reset leaves its requests by line", DEV,
+     'memset(dev->chain, 0xff, sizeof(dev->chain));', ''),
+    ('a line that is given up stays staged', DEV_H,
+     'dev->tags[way] = (tag & ~mask) | state;',
+     """dev->tags[way] = (tag & ~mask) | state |
+            (state == CXL_CACHE_NIA ? dev->tags[way] & CXL_CACHE_TAG_STAGED
+                                    : 0);"""),
+
+    # Flushes, data and calls that break the rules
+    ('a flush does not see what comes after CacheFlushed', REQUEST,
+     """if (rule->cacheable && G_UNLIKELY(dev->flush)) {
+            again(dev);
+        }""", ''),
+    ('any CacheFlushed ends a flush', RECEIVE,
+     'dev->flush == CXL_CACHE_FLUSH_TELL && cqid == dev->flush_cqid) {',
+     'dev->flush == CXL_CACHE_FLUSH_TELL) {'),
+    ('data marked GO-Err are kept', RECEIVE,
+     """        r->failed = true;
+        if (owes || cxl""", """        r->failed = true;
+        if (0 && cxl"""),
+    ('data marked GO-Err are kept by a later grant', RECEIVE,
+     'if (G_UNLIKELY(r->failed) && next != CXL_CACHE_I && r->got_data) {',
+     'if (0) {'),
+    ('failed data are forwarded as good', RECEIVE,
+     'msg->poison || msg->go_err,', 'msg->poison,'),
+    ('bogus data are forwarded', HOME_RX,
+     """    tx->have = tx->dirty = false;
+    cxl_cache_poison_line(home, tx->line);""", ''),
+    ('bogus data that come early are forwarded', HOME_RX,
+     'tx->spoilt = bad;', ''),
+    ('a bad copy poisons what its owner keeps', HOME_RX,
+     """    if (!tx->dirty) {
+        tx->poison = true;
+        return;
+    }
+""", ''),
+    ('torn data of an evict are written', HOME_TX,
+     'if (rule->evict && torn) {', 'if (0) {'),
+    ('a lost evict does not poison', HOST,
+     'GOT(OWNED_BAD, DO(POISON) | NONE, ', 'GOT(OWNED_BAD, NONE, '),
+    ('a line beyond 46 bits is another one', DEV_H,
+     'return line < CXL_CACHE_LINE_MAX ? find_way(dev, line) : -1;',
+     'return find_way(dev, line);'),
+    ('a snoop beyond 46 bits is of another line', RECEIVE,
+     'if (msg->line >= CXL_CACHE_LINE_MAX) {', 'if (0) {'),
+    ('the filter beyond 46 bits is of another line', FILTER,
+     'line < CXL_CACHE_LINE_MAX ? sf_find(home, line) : NULL;',
+     'sf_find(home, line);'),
+    ('a link is attached twice', ISOLATE, 'if (link->home) {', 'if (0) {'),
+    ('a device that never was is detached', ISOLATE,
+     """    if (!link) {
+        return;
+    }""", ''),
+    ('a callback may run a device', RECEIVE,
+     'g_assert(!dev->busy && "no callback may have the device take messages");',
+     ''),
+    ('a callback may run the home', SCHED,
+     'g_assert(!home->busy && "no callback may call into the home, or run it");',
+     ''),
 ]
 
 # A test that compares the tables with a copy of them proves nothing here.

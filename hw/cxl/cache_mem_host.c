@@ -122,6 +122,11 @@ static void home_error(void *opaque, unsigned dev, CXLCacheError err,
     CacheMemRegion *region = opaque;
     CacheMemDev *cm;
 
+    if (err == CXL_CACHE_ERR_MEMORY) {
+        /* No fault of the device's: it is not in its registers. */
+        trace_cxl_cache_error("memory", cxl_cache_error_name(err));
+        return;
+    }
     QTAILQ_FOREACH(cm, &region->devices, next) {
         if (cm->number == dev) {
             cache_mem_dev_note_error(cm, err);

@@ -128,8 +128,9 @@ static bool way_has_data(const CXLCacheDev *dev, unsigned way)
 
 static bool req_has_data(const CXLCacheDevReq *r)
 {
-    return r->opcode && r->way < 0 && !r->pulled &&
-           cxl_cache_req_rules[r->opcode].d2h_data;
+    return r->opcode && (r->due == CXL_CACHE_DUE_FORWARD ||
+                         (r->way < 0 && !r->pulled &&
+                          cxl_cache_req_rules[r->opcode].d2h_data));
 }
 
 static bool tx_has_host_data(const CXLCacheTx *tx)

@@ -256,6 +256,7 @@ static const char *const pulls[] = {
     [CXL_CACHE_PULL_OWNED_BAD] = "data: the owner's, bogus or not whole",
     [CXL_CACHE_PULL_BAD] = "data: bogus or not whole",
     [CXL_CACHE_PULL_DROPPED] = "data: of what has failed",
+    [CXL_CACHE_PULL_REFUSED] = "data: good, memory refuses",
 };
 
 static const char *const acts[] = {

@@ -958,13 +958,15 @@ void world_must(World *w, unsigned dev, CXLCacheChannelId channel)
 
 bool world_random_step(World *w)
 {
-    /* The last one is the home's turn to send what was short of credits. */
-    unsigned n = w->cfg.devs * CXL_CACHE_NUM_CHANNELS + 1;
+    /* The last ones send what was short of credits: devices, then the home. */
+    unsigned rx = w->cfg.devs * CXL_CACHE_NUM_CHANNELS;
+    unsigned n = rx + w->cfg.devs + 1;
     unsigned start = world_below(w, n), i, k;
 
     for (i = 0; i < n; i++) {
         k = (start + i) % n;
         if (k == n - 1 ? cxl_cache_home_tx(w->home) :
+            k >= rx ? cxl_cache_dev_tx(w->dev[k - rx]) :
             world_step(w, k / CXL_CACHE_NUM_CHANNELS,
                        k % CXL_CACHE_NUM_CHANNELS)) {
             return true;
@@ -1364,8 +1366,10 @@ static void adv_turn(Adversary *a)
     default:
         if (b == 0) {
             adv_isolate(a);
-        } else {
+        } else if (b < 12) {
             cxl_cache_home_tx(w->home);
+        } else {
+            cxl_cache_dev_tx(w->dev[b - 12 < 3 ? b - 12 : 0]);
         }
     }
     adv_errors(a);

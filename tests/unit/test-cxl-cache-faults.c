@@ -13,7 +13,7 @@
 #include "qemu/osdep.h"
 #include "cxl-cache-world.h"
 
-#define V1 0x77001
+#define V1 0x77001ULL
 #define V2 0x77002
 #define ALL CXL_CACHE_BE_ALL
 #define MANY 256
@@ -218,7 +218,8 @@ static void test_poisoned_host_write(void)
 static void test_merge(void)
 {
     World *w = world(1);
-    CXLCacheLineData old = world_data(V1), new = world_data(V2), want, have;
+    /* No byte of the one is the other's. */
+    CXLCacheLineData old = world_data(V1), new = world_data(~V1), want, have;
 
     world_make(w, 0, 0, CXL_CACHE_M, V1);
     for (unsigned word = 0; word < 8; word++) {

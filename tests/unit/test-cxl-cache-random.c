@@ -535,10 +535,13 @@ static bool step(State *s)
 {
     World *w = s->w;
     unsigned n = w->cfg.devs * CXL_CACHE_NUM_CHANNELS;
-    unsigned start = world_below(w, n + 1), i, k;
+    unsigned start = world_below(w, n + 1 + w->cfg.devs), i, k;
 
     if (start == n) {
         return cxl_cache_home_tx(w->home);
+    }
+    if (start > n) {
+        return cxl_cache_dev_tx(w->dev[start - n - 1]);
     }
     for (i = 0; i < n; i++) {
         k = (start + i) % n;

@@ -88,7 +88,7 @@ void cxl_cache_dev_reset(CXLCacheDev *dev)
     }
     memset(dev->chain, 0xff, sizeof(dev->chain));
     dev->cqid_hint = 0;
-    dev->outstanding = dev->cacheable_out = 0;
+    dev->outstanding = dev->cacheable_out = dev->due = 0;
     dev->flush = CXL_CACHE_FLUSH_IDLE;
     dev->flush_at = dev->flush_cqid = 0;
     dev->caching = true;

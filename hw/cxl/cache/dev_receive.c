@@ -39,6 +39,18 @@ static inline void complete(CXLCacheDev *dev, unsigned cqid,
     }
 }
 
+/* Callbacks that call back in would have the same message taken twice. */
+static inline void enter(CXLCacheDev *dev)
+{
+    g_assert(!dev->busy && "no callback may have the device take messages");
+    dev->busy = true;
+}
+
+static inline void leave(CXLCacheDev *dev)
+{
+    dev->busy = false;
+}
+
 static void report(CXLCacheDev *dev, CXLCacheError err,
                    CXLCacheChannelId channel, const CXLCacheMsg *msg)
 {
@@ -173,10 +185,18 @@ static bool rsp_expected(const CXLCacheDevReq *r, const CXLCacheMsg *msg)
     if (!(rule->rsp & (1 << msg->opcode))) {
         return false;
     }
-    return msg->opcode == CXL_CACHE_EXT_CMP ? r->go && r->pulled : !r->pulled;
+    return msg->opcode == CXL_CACHE_EXT_CMP ? r->go && r->pulled
+                                            : !r->pulled && !r->due;
 }
 
-static void pull(CXLCacheDev *dev, unsigned cqid, uint16_t uqid)
+/* There is no credit for them now: see cxl_cache_dev_tx(). */
+static void set_due(CXLCacheDev *dev, CXLCacheDevReq *r, uint8_t due)
+{
+    r->due = due;
+    dev->due++;
+}
+
+static void send_pulled(CXLCacheDev *dev, unsigned cqid, uint16_t uqid)
 {
     CXLCacheDevReq *r = &dev->req[cqid];
     bool cached = r->way >= 0;
@@ -246,24 +266,42 @@ static const struct {
                                        .error = true },
 };
 
-static void take_pull(CXLCacheDev *dev, unsigned cqid, const CXLCacheMsg *msg)
+/* All that @rsp asks for is done: it may have been what was missing. */
+static void end_rsp(CXLCacheDev *dev, unsigned cqid, uint8_t rsp)
 {
     CXLCacheDevReq *r = &dev->req[cqid];
-    bool ext_cmp_due = msg->opcode != CXL_CACHE_EXT_CMP &&
+    bool ext_cmp_due = rsp != CXL_CACHE_EXT_CMP &&
         cxl_cache_req_rules[r->opcode].rsp & CXL_CACHE_RSPS(EXT_CMP);
 
-    if (rsp_effect[msg->opcode].pull) {
-        pull(dev, cqid, msg->rsp_data);
-    }
-    r->go |= rsp_effect[msg->opcode].go;
-    r->failed |= rsp_effect[msg->opcode].error;
-    if (!rsp_effect[msg->opcode].last || ext_cmp_due) {
+    if (!rsp_effect[rsp].last || ext_cmp_due) {
         return;
     }
     if (r->way >= 0) {
         set_state(dev, r->way, CXL_CACHE_I);
     }
     complete(dev, cqid, NULL);
+}
+
+/*
+ * Responses wait for nothing but the link (table 3-12): their buffers are the
+ * requests'. So a pull for whose data there is no credit is only noted.
+ */
+static void take_rsp(CXLCacheDev *dev, unsigned cqid, const CXLCacheMsg *msg)
+{
+    CXLCacheDevReq *r = &dev->req[cqid];
+    uint8_t rsp = msg->opcode;
+
+    r->go |= rsp_effect[rsp].go;
+    r->failed |= rsp_effect[rsp].error;
+    if (rsp_effect[rsp].pull) {
+        if (!cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_DATA)) {
+            r->uqid = msg->rsp_data;
+            set_due(dev, r, rsp);
+            return;
+        }
+        send_pulled(dev, cqid, msg->rsp_data);
+    }
+    end_rsp(dev, cqid, rsp);
 }
 
 static CXLCacheError rsp_error(const CXLCacheDev *dev, const CXLCacheMsg *msg)
@@ -291,11 +329,8 @@ static bool rx_rsp(CXLCacheDev *dev)
         report(dev, err, CXL_CACHE_H2D_RSP, msg);
     } else if (msg->opcode == CXL_CACHE_GO) {
         take_go(dev, msg);
-    } else if (rsp_effect[msg->opcode].pull &&
-               !cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_DATA)) {
-        return false;
     } else {
-        take_pull(dev, msg->cqid, msg);
+        take_rsp(dev, msg->cqid, msg);
     }
     cxl_cache_link_pop(dev->link, CXL_CACHE_H2D_RSP);
     return true;
@@ -303,8 +338,22 @@ static bool rx_rsp(CXLCacheDev *dev)
 
 /* Messages from the host: data */
 
-/* Data for a line. Returns false if they have to wait for a credit. */
-static bool take_line(CXLCacheDev *dev, const CXLCacheMsg *msg,
+/* The data that a snoop was promised have come, and can go. */
+static void forward(CXLCacheDev *dev, unsigned cqid,
+                    const CXLCacheLineData *data)
+{
+    CXLCacheDevReq *r = &dev->req[cqid];
+    CXLCacheState state = way_state(dev, r->way);
+
+    send_data(dev, r->uqid, data, CXL_CACHE_BE_ALL, r->poison || r->failed,
+              false);
+    set_state(dev, r->way, r->failed ? CXL_CACHE_I
+                                     : cxl_cache_data_rules[state]);
+    complete(dev, cqid, data);
+}
+
+/* Data for a line. They wait for nothing but the link, either (table 3-12). */
+static void take_line(CXLCacheDev *dev, const CXLCacheMsg *msg,
                       const CXLCacheLineData *data)
 {
     CXLCacheDevReq *r = &dev->req[msg->cqid];
@@ -313,15 +362,8 @@ static bool take_line(CXLCacheDev *dev, const CXLCacheMsg *msg,
     bool owes = cxl_cache_may(state, CXL_CACHE_P_OWES);
 
     g_assert(next < CXL_CACHE_NUM_STATES);
-    if (owes && !cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_DATA)) {
-        return false;
-    }
     dev->data[r->way] = *data;
     set_poison(dev, r->way, msg->poison);
-    if (owes) {
-        send_data(dev, r->uqid, data, CXL_CACHE_BE_ALL,
-                  msg->poison || msg->go_err, false);
-    }
     r->got_data = true;
     r->poison = msg->poison;
     if (G_UNLIKELY(msg->go_err)) {
@@ -331,11 +373,52 @@ static bool take_line(CXLCacheDev *dev, const CXLCacheMsg *msg,
                                msg);
         }
     }
-    set_state(dev, r->way, next);
-    if (cxl_cache_may(next, CXL_CACHE_P_STABLE)) {
-        complete(dev, msg->cqid, data);
+    if (!owes) {
+        set_state(dev, r->way, next);
+        if (cxl_cache_may(next, CXL_CACHE_P_STABLE)) {
+            complete(dev, msg->cqid, data);
+        }
+    } else if (cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_DATA)) {
+        forward(dev, msg->cqid, data);
+    } else {
+        dev->req_data[msg->cqid] = *data;
+        set_due(dev, r, CXL_CACHE_DUE_FORWARD);
     }
-    return true;
+}
+
+/* What a request's data, that were due, were for */
+static void send_due(CXLCacheDev *dev, unsigned cqid)
+{
+    CXLCacheDevReq *r = &dev->req[cqid];
+    uint8_t due = r->due;
+
+    r->due = 0;
+    dev->due--;
+    if (due == CXL_CACHE_DUE_FORWARD) {
+        dev->data[r->way] = dev->req_data[cqid];
+        forward(dev, cqid, &dev->data[r->way]);
+    } else {
+        send_pulled(dev, cqid, r->uqid);
+        end_rsp(dev, cqid, due);
+    }
+}
+
+bool cxl_cache_dev_tx(CXLCacheDev *dev)
+{
+    bool sent = false;
+
+    enter(dev);
+    for (unsigned i = 0; dev->due && i < dev->requests; i++) {
+        if (dev->req[i].due) {
+            if (!cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_DATA)) {
+                break;
+            }
+            send_due(dev, i);
+            sent = true;
+        }
+    }
+    leave(dev);
+    return sent;
 }
 
 static bool rx_data(CXLCacheDev *dev)
@@ -358,8 +441,8 @@ static bool rx_data(CXLCacheDev *dev)
         r->failed = msg->go_err;
         r->poison = msg->poison;
         complete(dev, msg->cqid, data);
-    } else if (!take_line(dev, msg, data)) {
-        return false;
+    } else {
+        take_line(dev, msg, data);
     }
     cxl_cache_link_pop(dev->link, CXL_CACHE_H2D_DATA);
     return true;
@@ -384,12 +467,11 @@ unsigned cxl_cache_dev_take(CXLCacheDev *dev, CXLCacheChannelId channel,
 {
     unsigned n = 0;
 
-    g_assert(!dev->busy && "no callback may have the device take messages");
-    dev->busy = true;
+    enter(dev);
     while (n < most && rx(dev, channel)) {
         n++;
     }
-    dev->busy = false;
+    leave(dev);
     return n;
 }
 

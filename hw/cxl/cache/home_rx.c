@@ -197,6 +197,7 @@ static inline void tx_answered(CXLCacheHome *home, CXLCacheTx *tx, uint64_t *e,
     if (rule->data) {
         tx->fwd |= bit & ~tx->early;
         tx->dirty = tx->was_dirty = rule->dirty;
+        tx->from = dev;
         if (G_UNLIKELY(tx->spoilt)) {
             tx_spoil(home, tx);
         }

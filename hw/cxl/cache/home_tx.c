@@ -51,13 +51,18 @@ void cxl_cache_poison_line(CXLCacheHome *home, uint64_t line)
                           CXL_CACHE_WRITE_POISON);
 }
 
-/* What a device held modified goes to memory. */
+/*
+ * What a device held modified goes to memory. If it does not, nobody has it any
+ * more: the device has answered its snoop, and cannot be told.
+ */
 static void G_GNUC_NO_INLINE tx_write_back(CXLCacheHome *home, CXLCacheTx *tx)
 {
     tx->dirty = false;
     if (!tx_write(home, tx, &tx->data, CXL_CACHE_BE_ALL, tx->poison,
                   CXL_CACHE_WRITE_BACK)) {
-        report(home, tx->dev, CXL_CACHE_ERR_DECODE, CXL_CACHE_D2H_DATA, NULL);
+        report(home, tx->from, CXL_CACHE_ERR_MEMORY, CXL_CACHE_D2H_DATA, NULL);
+        tx->have = false;
+        cxl_cache_poison_line(home, tx->line);
     }
 }
 
@@ -370,7 +375,8 @@ static inline CXLCacheTxEvent tx_settle(CXLCacheHome *home, CXLCacheTx *tx)
 {
     const CXLCacheHomeReq *row = &cxl_cache_home_reqs[tx->row];
     uint64_t *e = tx_entry(tx);
-    CXLCacheHomeCase next = settle_case(home, tx, row, e), now;
+    const CXLCacheHomeCase first = settle_case(home, tx, row, e);
+    CXLCacheHomeCase next = first, now;
     const CXLCacheHomeCell *cell;
 
     do {
@@ -383,7 +389,9 @@ static inline CXLCacheTxEvent tx_settle(CXLCacheHome *home, CXLCacheTx *tx)
         return CXL_CACHE_EV_SENT;
     }
     if (G_UNLIKELY(cell->error)) {
-        report(home, tx->dev, cell->error, CXL_CACHE_D2H_REQ, NULL);
+        /* Where the request was right, it is memory that has failed. */
+        report(home, tx->dev, now == first ? cell->error : CXL_CACHE_ERR_MEMORY,
+               CXL_CACHE_D2H_REQ, NULL);
     }
     set_rsp(tx, cell);
     tx->send_data = cell->act & CXL_CACHE_DO_SEND;
@@ -425,15 +433,14 @@ static CXLCacheTxEvent tx_take(CXLCacheHome *home, CXLCacheTx *tx,
     const CXLCacheHomeCell *cell = cxl_cache_tx_pulled(home, tx, msg->bogus,
                                                        msg->be);
 
-    if (cell->error) {
-        report(home, tx->dev, cell->error, CXL_CACHE_D2H_DATA, msg);
-    }
     if ((cell->act & CXL_CACHE_DO_WRITE) &&
         !tx_write(home, tx, data, msg->be, msg->poison,
                   tx_rule(tx)->evict ? CXL_CACHE_WRITE_BACK
                                      : CXL_CACHE_WRITE_NEW)) {
-        report(home, tx->dev, CXL_CACHE_ERR_DECODE, CXL_CACHE_D2H_DATA, msg);
-        cell = &row->pulled[CXL_CACHE_PULL_DROPPED];
+        cell = &row->pulled[CXL_CACHE_PULL_REFUSED];
+    }
+    if (cell->error) {
+        report(home, tx->dev, cell->error, CXL_CACHE_D2H_DATA, msg);
     }
     if (cell->act & CXL_CACHE_DO_POISON) {
         cxl_cache_poison_line(home, tx->line);

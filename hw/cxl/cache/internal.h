@@ -91,9 +91,13 @@ static inline unsigned cxl_cache_tag_age(uint64_t tag)
  * CXLCacheDevReq: an outstanding request; its index is the CQID
  * @way: index of the line's way, -1 for requests that leave the cache alone
  * @next: next request in the chain of @line, for those
- * @uqid: host's buffer that a late forward goes to
+ * @uqid: host's buffer that a late forward goes to, or a pull's data
  * @opcode: 0 if the entry is free
+ * @due: what waits for a credit of D2H Data: the pull's opcode, or DUE_FORWARD,
+ *       whose data are in @req_data; 0 for nothing
  */
+#define CXL_CACHE_DUE_FORWARD CXL_CACHE_H2D_RSP_CODES
+
 typedef struct CXLCacheDevReq {
     uint64_t line;
     uint64_t be;
@@ -102,6 +106,7 @@ typedef struct CXLCacheDevReq {
     uint16_t next;
     uint16_t uqid;
     uint8_t opcode;
+    uint8_t due;
     bool go;            /* GO, or what stands for it, is in */
     bool pulled;        /* the data are sent */
     bool got_data;      /* the data are in */
@@ -127,7 +132,7 @@ struct CXLCacheDev {
     uint64_t *tags;
     CXLCacheLineData *data;
     CXLCacheDevReq *req;
-    CXLCacheLineData *req_data;         /* to be pulled, by CQID */
+    CXLCacheLineData *req_data;         /* to be sent, by CQID */
     CXLCacheMarks used;                 /* spans of sets that had lines */
     uint64_t *cqid_free;                /* bitmap */
     size_t size;                        /* of this block */
@@ -137,6 +142,7 @@ struct CXLCacheDev {
     unsigned cqid_hint;                 /* first bitmap word with a free ID */
     unsigned outstanding;
     unsigned cacheable_out;             /* ... of them with a way */
+    unsigned due;                       /* ... with data that are due */
     unsigned flush_at;                  /* next way that a flush looks at */
     unsigned flush_cqid;                /* of its CacheFlushed */
     CXLCacheFlushPhase flush;
@@ -190,6 +196,7 @@ typedef struct CXLCacheTx {
     uint8_t dev;
     uint8_t snoop;
     uint8_t rsp;                /* H2D Rsp to send, 0 for none */
+    uint8_t from;               /* device that forwarded @data */
     uint16_t rsp_data;
     bool open;                  /* see cxl_cache_tx_enter() */
     bool stalled;               /* its bit of tx_stalled */

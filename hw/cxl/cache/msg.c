@@ -228,6 +228,7 @@ static const char *const error_names[CXL_CACHE_NUM_ERRS] = {
     [CXL_CACHE_ERR_DIRTY_LOST]    = "modified data lost",
     [CXL_CACHE_ERR_NOT_OWNER]     = "written back without ownership",
     [CXL_CACHE_ERR_DECODE]        = "address decode error",
+    [CXL_CACHE_ERR_MEMORY]        = "memory failed",
 };
 
 static const char *opcode_name(CXLCacheChannelId channel, uint8_t op)

@@ -46,6 +46,7 @@ static unsigned serve(CXLCacheHome *home, unsigned dev)
         n += to_device(link, CXL_CACHE_H2D_RSP);
         n += to_device(link, CXL_CACHE_H2D_DATA);
         n += to_device(link, CXL_CACHE_H2D_REQ);
+        n += link->dev->due && cxl_cache_dev_tx(link->dev);
     }
     n += to_home(home, link, dev, CXL_CACHE_D2H_RSP, UINT_MAX);
     n += to_home(home, link, dev, CXL_CACHE_D2H_DATA, UINT_MAX);

@@ -110,10 +110,11 @@ const CXLCacheHomeReq cxl_cache_home_reqs[CXL_CACHE_NUM_ROWS] = {
                IF(NOT_KEPT, NONE | DO(COUNT) | DATA, GO, I),
                IF(ERROR,    FAIL | DO(SEND),         GO, ERR, DECODE))
     END,
-    ROW(RD_OWN_NO_DATA, "RdOwnNoData", READ, INV)
+    /* Ownership is for writing; GO-Err is all that says no, and no blame. */
+    ROW(RD_OWN_NO_DATA, "RdOwnNoData", WRITE, INV)
         SETTLE(IF(ALONE,    OWNER,                   GO, E),
                IF(FORWARD,  OWNER,                   GO, E),
-               IF(NOT_KEPT, FAIL,                    GO, ERR, DECODE),
+               IF(NOT_KEPT, FAIL,                    GO, ERR),
                IF(ERROR,    FAIL,                    GO, ERR, DECODE))
     END,
     ROW(I_TO_M_WR, "ItoMWr", WRITE, INV)
@@ -123,7 +124,9 @@ const CXLCacheHomeReq cxl_cache_home_reqs[CXL_CACHE_NUM_ROWS] = {
         PULLED(GOT(NEW,     DO(WRITE),               NO_RSP, NO),
                GOT(BAD,     DO(FAIL),                NO_RSP, NO,
                    BAD(UNEXPECTED)),
-               GOT(DROPPED, DO(FAIL),                NO_RSP, NO))
+               GOT(DROPPED, DO(FAIL),                NO_RSP, NO),
+               GOT(REFUSED, DO(POISON),             NO_RSP, NO,
+                   BAD(MEMORY)))
     END,
     ROW(WR_CUR, "WrCur", WRITE, INV)
         SETTLE(IF(NOT_KEPT, NONE,                    GO_WRITE_PULL, NO),
@@ -132,7 +135,9 @@ const CXLCacheHomeReq cxl_cache_home_reqs[CXL_CACHE_NUM_ROWS] = {
         PULLED(GOT(NEW,     DO(WRITE),               NO_RSP, NO),
                GOT(BAD,     DO(FAIL),                NO_RSP, NO,
                    BAD(UNEXPECTED)),
-               GOT(DROPPED, DO(FAIL),                NO_RSP, NO))
+               GOT(DROPPED, DO(FAIL),                NO_RSP, NO),
+               GOT(REFUSED, DO(POISON),             NO_RSP, NO,
+                   BAD(MEMORY)))
     END,
     ROW(CL_FLUSH, "CLFlush", READ, INV)
         SETTLE(IF(NOT_KEPT, NONE,                    GO, I),
@@ -159,7 +164,9 @@ const CXLCacheHomeReq cxl_cache_home_reqs[CXL_CACHE_NUM_ROWS] = {
                    BAD(DIRTY_LOST)),
                GOT(BAD,     NONE,                    NO_RSP, NO,
                    BAD(UNEXPECTED)),
-               GOT(DROPPED, FAIL,                    NO_RSP, NO, NEVER))
+               GOT(DROPPED, FAIL,                    NO_RSP, NO, NEVER),
+               GOT(REFUSED, DO(POISON) | NONE,      NO_RSP, NO,
+                   BAD(MEMORY)))
     END,
     ROW(CLEAN_EVICT_NO_DATA, "CleanEvictNoData", ANY, NONE)
         SETTLE(IF(NOT_KEPT, NONE,                    GO, I))
@@ -171,7 +178,9 @@ const CXLCacheHomeReq cxl_cache_home_reqs[CXL_CACHE_NUM_ROWS] = {
         PULLED(GOT(NEW,     DO(WRITE),               EXT_CMP, NO),
                GOT(BAD,     DO(FAIL),                EXT_CMP, NO,
                    BAD(UNEXPECTED)),
-               GOT(DROPPED, DO(FAIL),                EXT_CMP, NO))
+               GOT(DROPPED, DO(FAIL),                EXT_CMP, NO),
+               GOT(REFUSED, DO(POISON),             EXT_CMP, NO,
+                   BAD(MEMORY)))
     END,
     ROW(WO_WR_INV_F, "WOWrInvF", WRITE, INV)
         SETTLE(IF(NOT_KEPT, NONE,                    FAST_GO_WRITE_PULL, NO),
@@ -180,7 +189,9 @@ const CXLCacheHomeReq cxl_cache_home_reqs[CXL_CACHE_NUM_ROWS] = {
         PULLED(GOT(NEW,     DO(WRITE),               EXT_CMP, NO),
                GOT(BAD,     DO(FAIL),                EXT_CMP, NO,
                    BAD(UNEXPECTED)),
-               GOT(DROPPED, DO(FAIL),                EXT_CMP, NO))
+               GOT(DROPPED, DO(FAIL),                EXT_CMP, NO),
+               GOT(REFUSED, DO(POISON),             EXT_CMP, NO,
+                   BAD(MEMORY)))
     END,
     ROW(WR_INV, "WrInv", WRITE, INV)
         SETTLE(IF(NOT_KEPT, NONE,                    WRITE_PULL, NO),
@@ -188,7 +199,9 @@ const CXLCacheHomeReq cxl_cache_home_reqs[CXL_CACHE_NUM_ROWS] = {
         PULLED(GOT(NEW,     DO(WRITE),               GO, I),
                GOT(BAD,     DO(FAIL),                GO, ERR,
                    BAD(UNEXPECTED)),
-               GOT(DROPPED, DO(FAIL),                GO, ERR))
+               GOT(DROPPED, DO(FAIL),                GO, ERR),
+               GOT(REFUSED, DO(FAIL),               GO, ERR,
+                   BAD(MEMORY)))
     END,
     /* Not about a line: no transaction, but for its answer. */
     ROW(CACHE_FLUSHED, "CacheFlushed", ANY, NONE)

@@ -218,10 +218,21 @@ void cxl_cache_dev_set_viral(CXLCacheDev *dev, bool viral);
 /**
  * cxl_cache_dev_rx: take the oldest message of an H2D channel
  *
- * Returns: false if there is none or it has to wait: for a credit of D2H Rsp
- * or D2H Data, or, a snoop, for an older GO to the same line.
+ * Returns: false if there is none or it has to wait. Only a snoop ever waits: for
+ * a credit of D2H Rsp or D2H Data, or for an older GO to the same line. H2D Rsp
+ * and H2D Data are taken at once (table 3-12).
  */
 bool cxl_cache_dev_rx(CXLCacheDev *dev, CXLCacheChannelId channel);
+
+/**
+ * cxl_cache_dev_tx: send data that were due without a credit of D2H Data
+ *
+ * Data of a pull, and those promised to a snoop before they were there. What
+ * they belong to completes with it.
+ *
+ * Returns: whether anything was sent.
+ */
+bool cxl_cache_dev_tx(CXLCacheDev *dev);
 
 /* Sizes, and how many lines are in each state */
 unsigned cxl_cache_dev_num_lines(const CXLCacheDev *dev);

@@ -84,13 +84,17 @@ typedef struct CXLCacheHostDone {
  * @decode: CXL_CACHE_MEM_* of a line; 0 where nothing is
  * @read_line: read memory; sets @poison; false on an error
  * @write_line: write the bytes of @be; @poison marks the line, a full write
- *              without it clears the mark; false on an error
+ *              without it clears the mark; false on an error. Where decode()
+ *              said that it may be written this comes too late for most
+ *              devices to be told: the line is poisoned then
  * @host_access: from now on the host may do no more than @access to the line
  *               by itself. Called before a device gets it and, to allow more
  *               again, after the device's data are in memory. A restriction
  *               may be refused (false): then no device gets to keep the line.
  * @complete: a cxl_cache_home_host() is done
- * @error: device @dev broke a rule, by @msg of @channel (@msg may be NULL)
+ * @error: device @dev broke a rule, by @msg of @channel (@msg may be NULL); with
+ *         CXL_CACHE_ERR_MEMORY it did not, but its data, or a read of its, were
+ *         lost by memory
  */
 typedef struct CXLCacheHomeOps {
     unsigned (*decode)(void *opaque, uint64_t line);

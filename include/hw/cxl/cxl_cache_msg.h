@@ -253,6 +253,7 @@ typedef enum CXLCacheError {
     CXL_CACHE_ERR_DIRTY_LOST,       /* an owner's data are bogus, torn or none */
     CXL_CACHE_ERR_NOT_OWNER,        /* written back by who does not own it */
     CXL_CACHE_ERR_DECODE,           /* nothing is mapped there, or read-only */
+    CXL_CACHE_ERR_MEMORY,           /* memory fails, no peer is to blame */
     CXL_CACHE_NUM_ERRS
 } CXLCacheError;
 

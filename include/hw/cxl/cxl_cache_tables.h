@@ -278,13 +278,14 @@ typedef enum CXLCachePullCase {
     CXL_CACHE_PULL_OWNED_BAD,   /* ... bogus, but nobody took it, or torn */
     CXL_CACHE_PULL_BAD,         /* bogus or not whole, and not an owner's */
     CXL_CACHE_PULL_DROPPED,     /* of what has failed before */
+    CXL_CACHE_PULL_REFUSED,     /* good, but memory does not take them */
     CXL_CACHE_NUM_PULLS
 } CXLCachePullCase;
 
 /*
  * What a cell does, in this order. An action that fails goes on with another
  * cell of the row: the host refuses to let go of the line, NOT_KEPT; memory
- * refuses, ERROR (or DROPPED).
+ * refuses, ERROR (or REFUSED).
  */
 enum {
     CXL_CACHE_DO_WRITE_BACK = 1 << 0,   /* what snoops found, to memory */
