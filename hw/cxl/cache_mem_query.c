@@ -40,12 +40,11 @@ static const CXLCacheError faults[] = {
     [CXL_CACHE_FAULT_DIRTY_LOST]        = CXL_CACHE_ERR_DIRTY_LOST,
     [CXL_CACHE_FAULT_NOT_OWNER]         = CXL_CACHE_ERR_NOT_OWNER,
     [CXL_CACHE_FAULT_DECODE]            = CXL_CACHE_ERR_DECODE,
-    [CXL_CACHE_FAULT_MEMORY]            = CXL_CACHE_ERR_MEMORY,
 };
 
 QEMU_BUILD_BUG_ON(ARRAY_SIZE(faults) != CXL_CACHE_FAULT__MAX);
-/* All but "no error" */
-QEMU_BUILD_BUG_ON(ARRAY_SIZE(faults) != CXL_CACHE_NUM_ERRS - 1);
+/* All but "no error", and what is no peer's fault */
+QEMU_BUILD_BUG_ON(ARRAY_SIZE(faults) != CXL_CACHE_ERR_MEMORY - 1);
 
 /* Collecting, with the lock held */
 
