@@ -660,6 +660,14 @@ static unsigned home_decode(void *opaque, uint64_t line)
     return l ? l->decode : 0;
 }
 
+static bool refused(World *w, uint64_t line, bool write, CXLCacheWriteWhy why)
+{
+    if (w->on_refused) {
+        w->on_refused(w, line, write, why);
+    }
+    return false;
+}
+
 static bool home_read(void *opaque, uint64_t line, CXLCacheLineData *data,
                       bool *poison)
 {
@@ -667,7 +675,7 @@ static bool home_read(void *opaque, uint64_t line, CXLCacheLineData *data,
 
     if (!l || !(l->decode & CXL_CACHE_MEM_READ) ||
         l->fails & WORLD_FAIL_READ) {
-        return false;
+        return refused(opaque, line, false, 0);
     }
     *data = l->data;
     *poison = l->poison;
@@ -684,7 +692,7 @@ static bool home_write(void *opaque, uint64_t line,
     if (!l || !(l->decode & CXL_CACHE_MEM_WRITE) ||
         l->fails & (why == CXL_CACHE_WRITE_POISON ? WORLD_FAIL_POISON
                                                   : WORLD_FAIL_WRITE)) {
-        return false;
+        return refused(w, line, true, why);
     }
     w->writes++;
     w->why[why]++;

@@ -113,6 +113,9 @@ struct World {
     void (*on_host_done)(World *w, const CXLCacheHostDone *done);
     void (*on_sent)(World *w, unsigned dev, CXLCacheChannelId channel,
                     const CXLCacheMsg *msg);
+    /* Memory has refused to read, or to write for that reason */
+    void (*on_refused)(World *w, uint64_t line, bool write,
+                       CXLCacheWriteWhy why);
     void (*on_write)(World *w, uint64_t line, const CXLCacheLineData *data,
                      uint64_t be, bool poison, CXLCacheWriteWhy why);
     void *opaque;

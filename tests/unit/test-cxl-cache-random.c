@@ -11,7 +11,8 @@
  * into an owned line, and when the home writes memory for a device or the host.
  * A line that is kept, memory that the host may read, and all that is written
  * back must be the reference's; data for one use must have been so at some time
- * since they were asked for.
+ * since they were asked for. Memory that fails loses a line's last write, says so
+ * once, and leaves poison where it was.
  *
  * Seed: CXL_CACHE_SEED in the environment, else the test program's --seed.
  * Operations in each run: CXL_CACHE_OPS, a million without.
@@ -51,6 +52,8 @@ typedef struct Run {
     bool poison;                /* is injected */
     bool pin;                   /* the host takes lines for itself */
     bool drop;                  /* clean lines vanish silently */
+    bool fails;                 /* memory now and then does not do what it said */
+    unsigned share;             /* of the operations: 1 in so many */
 } Run;
 
 typedef struct State {
@@ -67,6 +70,10 @@ typedef struct State {
     uint64_t reads;                     /* that were checked */
     uint64_t blocked;                   /* channels that stand still */
     unsigned stores;                    /* by the host, directly */
+    unsigned most;                      /* requests outstanding at once */
+    uint64_t nowhere;                   /* requests of what is nowhere */
+    uint64_t refused;                   /* by memory */
+    uint64_t host_failed;
     struct {
         unsigned dev;
         CXLCacheChannelId channel;
@@ -135,6 +142,24 @@ static const Run runs[] = {
                       .flit = CXL_CACHE_FLIT_256B },
         },
         .lines = 2, .poison = true, .drop = true,
+    }, {
+        /* As many as QEMU's devices may have; and memory that fails */
+        .name = "many-requests-bad-memory",
+        .cfg = {
+            .devs = 2, .home = {
+                .sf_lines = 128, .sf_ways = 8, .transactions = 256,
+                .forward_dirty = true,
+            },
+            .dev = {
+                .size = 256 * 64, .ways = 16, .requests = 256,
+                /* Who shares what memory has lost would have it still. */
+                .snp_data_invalidates = true,
+            },
+            .link = { .depth = { 64, 64, 64, 64, 64, 64 },
+                      .flit = CXL_CACHE_FLIT_256B },
+        },
+        .lines = 400, .poison = true, .pin = true, .drop = true, .fails = true,
+        .share = 4,
     },
 };
 
@@ -274,7 +299,30 @@ static Floor floor_now(State *s, uint64_t line)
     return floor;
 }
 
+/* The last write is lost, and the line is again what memory has: poison. */
+static void ref_lose(State *s, uint64_t line)
+{
+    Ref *ref = &s->ref[line - WORLD_BASE];
+    unsigned i;
+
+    for (i = 0; i < WORDS; i++) {
+        ref->word[i] = word_of(&s->w->ram[line - WORLD_BASE].data, i);
+        ref->past[ref->writes++ % HISTORY] = (Write) {
+            .seq = ++s->seq, .stamp = ref->word[i] / WORDS, .mask = 1 << i,
+        };
+    }
+    ref->poison = true;
+}
+
 /* What the world tells */
+
+static void on_refused(World *w, uint64_t line, bool write,
+                       CXLCacheWriteWhy why)
+{
+    State *s = w->opaque;
+
+    s->refused++;
+}
 
 static void on_write(World *w, uint64_t line, const CXLCacheLineData *data,
                      uint64_t be, bool poison, CXLCacheWriteWhy why)
@@ -295,6 +343,10 @@ static void on_write(World *w, uint64_t line, const CXLCacheLineData *data,
             fail(s, "memory is written beside a copy", line);
         }
     }
+    if (why == CXL_CACHE_WRITE_POISON) {
+        ref_lose(s, line);
+        return;
+    }
     ref_write(s, line, data, be, poison);
 }
 
@@ -307,12 +359,14 @@ static void on_done(World *w, unsigned dev, const CXLCacheDone *done)
             (!done->failed || done->state != CXL_CACHE_I)) {
             fail(s, "a line that is nowhere has been read", done->line);
         }
+        s->nowhere += done->opcode != CXL_CACHE_CACHE_FLUSHED;
         return;
     }
-    if (done->failed && done->opcode != CXL_CACHE_RD_OWN_NO_DATA) {
+    if (done->failed && done->opcode != CXL_CACHE_RD_OWN_NO_DATA &&
+        (!s->run->fails || done->state != CXL_CACHE_I)) {
         fail(s, "a request has failed", done->line);
     }
-    if (!done->data) {
+    if (!done->data || done->failed) {
         return;
     }
     if (done->state != CXL_CACHE_I) {
@@ -330,9 +384,10 @@ static void on_host_done(World *w, const CXLCacheHostDone *done)
     State *s = w->opaque;
 
     if (done->failed || !done->data) {
-        if (done->failed) {
+        if (done->failed && !s->run->fails) {
             fail(s, "a host access has failed", done->line);
         }
+        s->host_failed += done->failed;
         return;
     }
     if (done->op == CXL_CACHE_HOST_READ ?
@@ -365,6 +420,7 @@ static void ask(State *s, unsigned dev, unsigned opcode, uint64_t line)
 
     if (ret >= 0) {
         s->floor[dev][ret] = floor;
+        s->most = MAX(s->most, cxl_cache_dev_outstanding(w->dev[dev]));
         s->ops++;
     } else if (ret != -EBUSY && ret != -EAGAIN) {
         fail(s, "a legal request is refused", line);
@@ -522,6 +578,10 @@ static void host_turn(State *s)
     if (s->run->pin && world_below(w, 32) == 0) {
         w->ram[line - WORLD_BASE].pinned ^= true;
     }
+    if (s->run->fails && world_below(w, 8) == 0) {
+        w->ram[line - WORLD_BASE].fails = world_below(w, 4) ? 0 :
+            1 + world_below(w, WORLD_FAIL_READ | WORLD_FAIL_WRITE);
+    }
     s->host_floor[req.tag % HOST_TAGS] = floor_now(s, line);
     ret = cxl_cache_home_host(w->home, &req);
     if (ret && ret != -EBUSY && ret != -EAGAIN) {
@@ -566,6 +626,10 @@ static void settle(State *s)
         cxl_cache_run(s->w->home);
     }
     world_check_quiet(s->w);
+    /* Each is reported once, and to who is to blame. */
+    g_assert_cmpuint(s->w->err_count[CXL_CACHE_ERR_DECODE], ==, s->nowhere);
+    g_assert_cmpuint(s->w->err_count[CXL_CACHE_ERR_MEMORY] + s->host_failed, ==,
+                     s->refused);
     for (i = 0; i < s->run->lines; i++) {
         host_direct(s, world_line(i));
     }
@@ -592,8 +656,9 @@ static void round_of(State *s, unsigned i)
     } else {
         step(s);
     }
-    /* Nothing may be reported but the lines that are nowhere. */
-    if (s->w->num_errors != s->w->err_count[CXL_CACHE_ERR_DECODE]) {
+    /* Nothing may be reported but lines that are nowhere, and bad memory. */
+    if (s->w->num_errors != s->w->err_count[CXL_CACHE_ERR_DECODE] +
+        (s->run->fails ? s->w->err_count[CXL_CACHE_ERR_MEMORY] : 0)) {
         fail(s, "an error was reported", 0);
     }
 }
@@ -613,6 +678,7 @@ static State *state_new(const Run *run, uint64_t seed)
     s->w->rng += seed * 2;
     s->w->opaque = s;
     s->w->on_sent = on_sent;
+    s->w->on_refused = on_refused;
     s->w->on_write = on_write;
     s->w->on_done = on_done;
     s->w->on_host_done = on_host_done;
@@ -652,8 +718,9 @@ static uint64_t env_number(const char *name, uint64_t otherwise)
 
 static void test_random(gconstpointer opaque)
 {
-    uint64_t ops = env_number("CXL_CACHE_OPS", 1000000);
-    State *s = state_new(opaque, env_number("CXL_CACHE_SEED",
+    const Run *run = opaque;
+    uint64_t ops = env_number("CXL_CACHE_OPS", 1000000) / MAX(run->share, 1);
+    State *s = state_new(run, env_number("CXL_CACHE_SEED",
                                             (uint32_t)g_test_rand_int()));
     const CXLCacheHomeStats *stats = cxl_cache_home_stats(s->w->home);
     unsigned i;
@@ -672,6 +739,11 @@ static void test_random(gconstpointer opaque)
     g_assert_cmpuint(s->reads, >, ops / 4);
     g_assert_cmpuint(s->stores, >, ops / 1000);
     g_assert_cmpuint(stats->write_backs, >, ops / 1000);
+    g_assert_cmpuint(s->most, >, s->run->cfg.dev.requests / 2);
+    if (s->run->fails) {
+        g_assert_cmpuint(s->w->err_count[CXL_CACHE_ERR_MEMORY], >, ops / 1000);
+        g_assert_cmpuint(s->host_failed, >, ops / 10000);
+    }
     if (s->run->pin) {
         g_assert_cmpuint(stats->use_once, >, ops / 1000);
     }
