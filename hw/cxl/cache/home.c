@@ -54,9 +54,23 @@ static bool reset_entry(CXLCacheHome *home, uint64_t *e, unsigned dev)
     return true;
 }
 
+/* A line that its last holder has just lost, and the host not yet regained */
+static void reset_transactions(CXLCacheHome *home)
+{
+    for (unsigned i = 0; home->tx_open && i < home->num_tx; i++) {
+        const CXLCacheTx *tx = &home->tx[i];
+
+        if (tx->phase != CXL_CACHE_TX_FREE &&
+            tx->access != CXL_CACHE_HOST_RW && !tx_entry(tx)) {
+            home->ops->host_access(home->opaque, tx->line, CXL_CACHE_HOST_RW);
+        }
+    }
+}
+
 void cxl_cache_home_reset(CXLCacheHome *home)
 {
     home_enter(home);
+    reset_transactions(home);
     cxl_cache_tx_init(home);
     for (unsigned i = 0; i < CXL_CACHE_DEV_MAX; i++) {
         cxl_cache_sf_each(home, i, reset_entry);
