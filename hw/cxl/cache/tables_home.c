@@ -234,7 +234,7 @@ const CXLCacheHomeReq cxl_cache_home_reqs[CXL_CACHE_NUM_ROWS] = {
         SETTLE(IF(NOT_KEPT, DO(WRITE_BACK) | DO(ACCESS), NO_RSP, NO))
     END,
     ROW(ROW_ORPHAN, "orphan", ANY, NONE)
-        SETTLE(IF(NOT_KEPT, NONE,                    NO_RSP, NO, NEVER))
+        SETTLE(IF(NOT_KEPT, NONE,                    NO_RSP, NO))
     END,
 };
 
