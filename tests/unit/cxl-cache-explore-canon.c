@@ -12,7 +12,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "hw/cxl/cache/internal.h"
+#include "hw/cxl/cache/dev.h"
 #include "cxl-cache-explore.h"
 
 /* Blocks */
@@ -32,7 +32,7 @@ void canon_init(World *w)
     size_t used = offsetof(CXLCacheHomeDev, cqid_busy) + sizeof(uint64_t);
     unsigned n = 0, d;
 
-    for (d = 0; d < DEVS; d++) {
+    for (d = 0; d < w->devs; d++) {
         add_block(w, &n, w->link[d], w->link[d]->size);
         add_block(w, &n, w->dev[d], w->dev[d]->size);
         /* CQIDs beyond the first 64, and devices beyond ours, are unused. */
@@ -41,6 +41,7 @@ void canon_init(World *w)
     add_block(w, &n, home, offsetof(CXLCacheHome, dev));
     add_block(w, &n, home + 1, home->size - sizeof(*home));
     add_block(w, &n, w->g, sizeof(*w->g));
+    w->num_blocks = n;
     w->image = g_malloc0(w->size);
     w->first = g_malloc0(w->size);
     canon_save(w);
@@ -51,7 +52,7 @@ void canon_restore(World *w, const uint8_t *image)
 {
     unsigned i;
 
-    for (i = 0; i < BLOCKS; i++) {
+    for (i = 0; i < w->num_blocks; i++) {
         memcpy(w->block[i].live, image + w->block[i].at, w->block[i].size);
     }
 }
@@ -60,13 +61,38 @@ bool canon_same(const World *w, const uint8_t *image)
 {
     unsigned i;
 
-    for (i = 0; i < BLOCKS; i++) {
+    for (i = 0; i < w->num_blocks; i++) {
         if (memcmp(w->block[i].live, image + w->block[i].at,
                    w->block[i].size)) {
             return false;
         }
     }
     return true;
+}
+
+static bool block_is_new(const World *w, unsigned n)
+{
+    const Block *b = &w->block[n];
+
+    return !memcmp(w->image + b->at, w->first + b->at, b->size);
+}
+
+bool canon_dev_is_new(const World *w, unsigned dev)
+{
+    return block_is_new(w, dev * DEV_BLOCKS) &&
+           block_is_new(w, dev * DEV_BLOCKS + 1) &&
+           block_is_new(w, dev * DEV_BLOCKS + 2);
+}
+
+bool canon_is_new(const World *w)
+{
+    unsigned n;
+
+    /* The last one is the notes. */
+    for (n = 0; n < w->num_blocks - 1 && block_is_new(w, n); n++) {
+        continue;
+    }
+    return n == w->num_blocks - 1;
 }
 
 /* Links */
@@ -142,7 +168,7 @@ void canon_each_data(World *w, DataFunc *func)
 {
     unsigned d, i, c;
 
-    for (d = 0; d < DEVS; d++) {
+    for (d = 0; d < w->devs; d++) {
         CXLCacheDev *dev = w->dev[d];
 
         for (c = 0; c < CXL_CACHE_NUM_CHANNELS; c++) {
@@ -233,13 +259,53 @@ static void rename_values(World *w)
 
 /* Devices and home */
 
-static void canon_dev(CXLCacheDev *dev)
+/*
+ * Ways without a line come last, in the order of their place: their ages say
+ * nothing, as the first of them is taken whatever it is.
+ */
+static void canon_ages(World *w, uint64_t *tag, unsigned ways)
+{
+    unsigned i, k, age[16], seen = 0;
+
+    for (i = 0; i < ways; i++) {
+        seen |= 1u << cxl_cache_tag_age(tag[i]);
+    }
+    if (seen != (1u << ways) - 1) {
+        world_broken(w, "R1", "the ages of a set's ways are %x", seen);
+        return;
+    }
+    for (i = 0; i < ways; i++) {
+        bool used = cxl_cache_tag_state(tag[i]) != CXL_CACHE_I;
+
+        for (k = age[i] = 0; k < ways; k++) {
+            bool other = cxl_cache_tag_state(tag[k]) != CXL_CACHE_I;
+
+            age[i] += other != used ? other :
+                      used ? cxl_cache_tag_age(tag[k]) <
+                             cxl_cache_tag_age(tag[i]) : k < i;
+        }
+    }
+    for (i = 0; i < ways; i++) {
+        tag[i] &= ~CXL_CACHE_TAG_AGE_MASK;
+        tag[i] |= (uint64_t)age[i] << CXL_CACHE_TAG_AGE_SHIFT;
+    }
+}
+
+static void canon_dev(World *w, CXLCacheDev *dev)
 {
     unsigned i;
 
     /* Nobody can tell whether the sets were in use before. */
-    g_assert(dev->ways == 1 && dev->sets <= CXL_CACHE_SET_SPAN);
-    cxl_cache_mark(&dev->used, 0);
+    g_assert(dev->sets <= CXL_CACHE_SET_SPAN);
+    if (!cxl_cache_marked(&dev->used, 0)) {
+        cxl_cache_dev_first_use(dev, 0);
+    }
+    for (i = 0; i < dev->sets; i++) {
+        canon_ages(w, &dev->tags[i * dev->ways], dev->ways);
+    }
+    if (dev->flush == CXL_CACHE_FLUSH_IDLE) {
+        dev->flush_at = 0;
+    }
     for (i = 0; i < dev->ways * dev->sets; i++) {
         if (!way_has_data(dev, i)) {
             memset(&dev->data[i], 0, sizeof(dev->data[i]));
@@ -256,23 +322,22 @@ static void canon_dev(CXLCacheDev *dev)
 }
 
 /* A mark without a line costs a look and no more. */
-static void canon_marks(CXLCacheHome *home)
+static void canon_marks(const World *w, CXLCacheHome *home)
 {
     unsigned d;
 
     g_assert(home->sf_mark_words == 1);
-    for (d = 0; d < DEVS; d++) {
+    for (d = 0; d < w->devs; d++) {
         g_assert(!home->sf_lines[d] || (home->sf_mark[d] & 1));
         home->sf_mark[d] = home->sf_mark_any[d] = !!home->sf_lines[d];
     }
 }
 
-static void canon_home(CXLCacheHome *home)
+static void canon_home(const World *w, CXLCacheHome *home)
 {
     unsigned i;
 
-    canon_marks(home);
-
+    canon_marks(w, home);
     for (i = 0; i < home->num_tx; i++) {
         CXLCacheTx *tx = &home->tx[i];
 
@@ -298,12 +363,12 @@ void canon_save(World *w)
     unsigned i;
 
     rename_values(w);
-    for (i = 0; i < DEVS; i++) {
+    for (i = 0; i < w->devs; i++) {
         canon_link(w->link[i]);
-        canon_dev(w->dev[i]);
+        canon_dev(w, w->dev[i]);
     }
-    canon_home(w->home);
-    for (i = 0; i < BLOCKS; i++) {
+    canon_home(w, w->home);
+    for (i = 0; i < w->num_blocks; i++) {
         memcpy(w->image + w->block[i].at, w->block[i].live,
                w->block[i].size);
     }

@@ -5,14 +5,18 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A World is two devices, their links, a home, memory and what an all-knowing
- * observer has noted down (the Ghost). All of it lies in a few blocks that are
- * copied to save and restore a state.
+ * A World is one to three devices, their links, a home, memory and what an
+ * all-knowing observer has noted down (the Ghost). All of it lies in a few blocks
+ * that are copied to save and restore a state.
  *
- *   cxl-cache-explore-world.c   set-up, memory, the steps a world can take
- *   cxl-cache-explore-rules.c   the observer: rules for messages and states
- *   cxl-cache-explore-canon.c   canonical form, saving, restoring
- *   test-cxl-cache-explore.c    the search and its configurations
+ *   cxl-cache-explore-world.c    set-up, and a world as text
+ *   cxl-cache-explore-memory.c   memory, the host, who is told
+ *   cxl-cache-explore-choices.c  the steps a world might take
+ *   cxl-cache-explore-steps.c    ... and what they do
+ *   cxl-cache-explore-rules.h    the observer, in files of its own
+ *   cxl-cache-explore-canon.c    canonical form, saving, restoring
+ *   cxl-cache-explore-configs.c  the configurations
+ *   test-cxl-cache-explore.c     the search
  *
  * Values. The engine copies data and never looks at them, so a search with
  * unboundedly many values needs three: the line's last write (CUR), anything
@@ -29,8 +33,8 @@
 #include "hw/cxl/cxl_cache_home.h"
 #include "hw/cxl/cache/internal.h"
 
-#define DEVS    2
-#define LINES   2
+#define DEVS    3
+#define LINES   3
 #define HALVES  2
 #define MAX_REQS 4
 #define MAX_TX  4
@@ -56,6 +60,14 @@ enum {
     MAY_REFUSE      = 1 << 11,  /* memory refuses all restrictions */
     MAY_NT          = 1 << 12,  /* cacheable reads may carry the NT hint */
     MAY_PIN         = 1 << 13,  /* memory starts and ends to refuse them */
+    MAY_LOAD        = 1 << 14,  /* a device reads a line that it has */
+    MAY_FLUSH       = 1 << 15,  /* a device flushes its cache */
+    MAY_VIRAL       = 1 << 16,  /* ... becomes viral */
+    MAY_DISABLE     = 1 << 17,  /* its caching is disabled, or enabled */
+    MAY_DIE         = 1 << 18,  /* it is isolated, reset, and as new */
+    MAY_RESET       = 1 << 19,  /* home and devices are reset */
+    MAY_POISON_PART = 1 << 20,  /* partial writes may be poisoned */
+    MAY_HOST_POISON = 1 << 21,  /* so may the host's, of all and of half */
 
     MAY_HOST        = MAY_HOST_READ | MAY_HOST_PEEK | MAY_HOST_WRITE |
                       MAY_HOST_FLUSH,
@@ -63,8 +75,11 @@ enum {
 
 /**
  * ExploreConfig: one search
+ * @group: what stands before the name in its path; NULL for "small/", "large/"
  * @bound: what it leaves out, and why
+ * @devs: devices, 0 for the usual 2
  * @ops: D2H requests that device n may make, as 1 << opcode
+ * @fates: devices that MAY_FLUSH, _VIRAL, _DISABLE and _DIE are about
  * @depth: credits of the channels, all alike
  * @hold_credits: devices on whose link a credit's return is a step of its own
  * @decode: what memory says of each line
@@ -72,9 +87,12 @@ enum {
  */
 typedef struct ExploreConfig {
     const char *name;
+    const char *group;
     const char *bound;
+    unsigned devs;
     uint32_t ops[DEVS];
     uint32_t may;
+    unsigned fates;
     unsigned lines;
     unsigned reqs;
     unsigned cache_lines;
@@ -148,6 +166,11 @@ typedef struct GhostDev {
     GhostSnoop snoop[LINES];
     uint8_t dropped;            /* lines forgotten, nobody told */
     uint8_t flushed;            /* CacheFlushed acknowledged, nothing since */
+    uint8_t told;               /* ... since the last flush began */
+    uint8_t viral;
+    uint8_t disabled;
+    uint8_t nt;                 /* lines brought in with the NT hint */
+    uint8_t order[LINES];       /* line + 1, the last used first; 0: none */
 } GhostDev;
 
 enum { HOST_ACTIVE = 1, HOST_WRITTEN = 2, HOST_DONE = 4, HOST_PART = 8,
@@ -163,6 +186,7 @@ typedef struct GhostLine {
     uint8_t host;               /* an access of the host, HOST_* */
     uint8_t host_op;
     uint8_t pinned;             /* it refuses restrictions */
+    uint8_t used;               /* granted since the filter last forgot */
 } GhostLine;
 
 enum { DUE_LOW = 1, DUE_HIGH = 2 };
@@ -176,7 +200,13 @@ typedef enum StepKind {
     STEP_START,
     STEP_REQUEST,               /* arg: opcode, variant */
     STEP_STORE,                 /* variant */
+    STEP_LOAD,
     STEP_DROP,
+    STEP_FLUSH,
+    STEP_VIRAL,
+    STEP_DISABLE,
+    STEP_DIE,
+    STEP_RESET,
     STEP_DEV_RX,                /* arg: channel */
     STEP_HOME_RX,               /* arg: channel */
     STEP_HOME_TX,
@@ -188,7 +218,7 @@ typedef enum StepKind {
 
 /* What data a request or a store brings */
 enum { VARIANT_FULL, VARIANT_LOW, VARIANT_NONE, VARIANT_POISON, VARIANT_NT,
-       NUM_VARIANTS };
+       VARIANT_POISON_LOW, NUM_VARIANTS };
 
 typedef struct Step {
     uint8_t kind;
@@ -211,10 +241,12 @@ typedef struct Block {
     size_t at;                  /* in the saved image */
 } Block;
 
-#define BLOCKS (3 * DEVS + 3)
+#define DEV_BLOCKS 3
+#define BLOCKS (DEV_BLOCKS * DEVS + 3)
 
 struct World {
     const ExploreConfig *cfg;
+    unsigned devs;
     CXLCacheLink *link[DEVS];
     CXLCacheDev *dev[DEVS];
     CXLCacheHome *home;
@@ -222,6 +254,7 @@ struct World {
     WorldDev ctx[DEVS];
 
     Block block[BLOCKS];
+    unsigned num_blocks;
     size_t size;                /* of all blocks */
     uint8_t *image;             /* canonical state, not packed */
     uint8_t *first;             /* ... of the initial state */
@@ -232,6 +265,12 @@ struct World {
     uint8_t fresh;                      /* next value never seen */
     unsigned sent;                      /* messages */
     uint32_t answered;                  /* a snoop, with 1 << opcode */
+    uint8_t tracked;                    /* lines that the filter had before */
+    uint8_t busy;                       /* ... with a transaction */
+    uint8_t back_inv;                   /* ... that is a back-invalidation */
+    uint8_t may_lose;                   /* lines that may be poisoned */
+    uint8_t lost;                       /* ... that were */
+    bool dying;
     bool running;                       /* the scheduler, unobserved */
 
     bool log;                   /* print messages: a run is replayed */
@@ -242,16 +281,32 @@ struct World {
     uint32_t home_cells[CXL_CACHE_NUM_HOME_TABLES][CXL_CACHE_NUM_ROWS];
 };
 
-/* cxl-cache-explore-world.c */
-World *world_new(const ExploreConfig *cfg);
-void world_free(World *w);
+/* cxl-cache-explore-choices.c */
 typedef void StepFunc(void *opaque, const Step *step);
 /* All steps that might change something; call @func with each. */
 void world_steps(const World *w, StepFunc *func, void *opaque);
+
+/* cxl-cache-explore-steps.c */
 /* Take a step. Returns: false if it is not possible; nothing has changed. */
 bool world_step(World *w, const Step *step);
 /* Run to the end by the standard scheduler. */
 void world_run(World *w);
+/* A value that never was */
+uint8_t world_fresh(World *w);
+
+/* cxl-cache-explore-memory.c */
+extern const CXLCacheHomeOps world_home_ops;
+extern const CXLCacheDevOps world_dev_ops;
+extern const char *const world_access_names[];
+/* CXLCacheTrace and CXLCacheCellSeen, of a WorldDev and a World */
+void world_sent(void *opaque, CXLCacheChannelId channel,
+                const CXLCacheMsg *msg, const CXLCacheLineData *data);
+void world_cell_seen(void *opaque, CXLCacheHomeTable table, unsigned row,
+                     unsigned cell);
+
+/* cxl-cache-explore-world.c */
+World *world_new(const ExploreConfig *cfg);
+void world_free(World *w);
 void world_step_str(const Step *step, GString *out);
 void world_str(World *w, unsigned line, GString *out);
 void G_GNUC_PRINTF(3, 4) world_broken(World *w, const char *rule,
@@ -263,7 +318,7 @@ void data_set(CXLCacheLineData *data, unsigned line, unsigned low,
 bool data_get(const CXLCacheLineData *data, unsigned line, uint8_t value[2]);
 bool data_is(const World *w, const CXLCacheLineData *data, unsigned line);
 
-/* cxl-cache-explore-rules.c */
+/* The observer: cxl-cache-explore-rules.h */
 void rules_sent(World *w, unsigned dev, CXLCacheChannelId channel,
                 const CXLCacheMsg *msg, const CXLCacheLineData *data);
 void rules_received(World *w, unsigned dev, CXLCacheChannelId channel,
@@ -277,8 +332,37 @@ bool rules_may_request(const World *w, unsigned dev, unsigned line,
                        unsigned op);
 bool rules_must_accept(const World *w, unsigned dev, unsigned line,
                        unsigned op);
+/* Whether it needs another line's way, and that line can leave now */
+bool rules_needs_room(const World *w, unsigned dev, unsigned line,
+                      unsigned op);
+/* The device says that a flush is done. */
+void rules_flushed(World *w, unsigned dev);
 void rules_state(World *w);
 void rules_quiescent(World *w);
+
+/* ... replacement: cxl-cache-explore-order.c */
+/* Before a step */
+void order_stock(World *w);
+/* After it: what has left, what was chosen to leave the snoop filter */
+void order_settle(World *w);
+/* The device has used the line. */
+void order_used(World *w, unsigned dev, unsigned line);
+/* The device's request for a line that it had not was sent. */
+void order_came(World *w, unsigned dev, unsigned line, bool nt);
+/* A request for the line has ended. */
+void order_done(World *w, unsigned dev, unsigned line);
+/* Lines in the set of @line, before the step */
+unsigned order_crowd(const World *w, unsigned dev, unsigned line);
+/* Whether what left to make room for @line was the right one */
+void order_check_victim(World *w, unsigned dev, unsigned line, bool must);
+
+/* ... devices that die, resets: cxl-cache-explore-loss.c */
+/* Isolate the device and reset it. */
+void loss_die(World *w, unsigned dev);
+/* Memory is poisoned, as a device was lost. */
+void loss_poison(World *w, unsigned line);
+/* Reset everything but memory. */
+void loss_reset(World *w);
 
 /* cxl-cache-explore-canon.c */
 void canon_init(World *w);
@@ -286,6 +370,9 @@ void canon_init(World *w);
 void canon_save(World *w);
 void canon_restore(World *w, const uint8_t *image);
 bool canon_same(const World *w, const uint8_t *image);
+/* Whether the saved state is the initial one: of a device, of all but notes */
+bool canon_dev_is_new(const World *w, unsigned dev);
+bool canon_is_new(const World *w);
 /* Append what differs from the initial state. */
 void canon_pack(const World *w, GByteArray *out);
 void canon_unpack(const World *w, const uint8_t *packed, size_t len,
@@ -295,5 +382,10 @@ typedef void DataFunc(World *w, CXLCacheLineData *data);
 void canon_each_data(World *w, DataFunc *func);
 /* Whether the home has the line's last value for memory */
 bool canon_home_has(World *w, unsigned line);
+
+/* cxl-cache-explore-configs.c */
+extern const ExploreConfig explore_small[];
+extern const ExploreConfig explore_large[];
+extern const unsigned explore_num_small, explore_num_large;
 
 #endif /* TESTS_CXL_CACHE_EXPLORE_H */

@@ -45,6 +45,7 @@ typedef struct Search {
     bool changed;               /* the world is no longer in that state */
     uint64_t steps;
     unsigned depth;
+    size_t queued;              /* bytes of states in the queues, at most */
     uint32_t culprit;           /* a rule is broken after this node */
     Step last;                  /* ... by this step */
     bool at_rest;               /* ... or by the scheduler */
@@ -183,7 +184,7 @@ static void try_step(void *opaque, const Step *step)
 }
 
 typedef struct StepList {
-    Step step[512];
+    Step step[1024];
     unsigned n;
 } StepList;
 
@@ -244,6 +245,7 @@ static void search(Search *s)
         g_byte_array_set_size(s->next, 0);
         search_level(s);
         s->depth++;
+        s->queued = MAX(s->queued, s->now->len + s->next->len);
     }
 }
 
@@ -348,6 +350,15 @@ static void catch_crashes(void)
     sigaction(SIGFPE, &sa, NULL);
 }
 
+/* MiB that the search took, without the world */
+static double memory_of(const Search *s)
+{
+    size_t table = s->mask + (size_t)1;
+
+    return (table * sizeof(*s->table) + table / 2 * sizeof(*s->node) +
+            s->queued) / (1024.0 * 1024.0);
+}
+
 static void test_search(gconstpointer opaque)
 {
     const ExploreConfig *cfg = opaque;
@@ -367,9 +378,9 @@ static void test_search(gconstpointer opaque)
     searching = &s;
     search(&s);
     searching = NULL;
-    g_test_message("%s: %u states, %" PRIu64 " steps, depth %u, %.1f s",
-                   cfg->name, s.nodes, s.steps, s.depth,
-                   (g_get_monotonic_time() - start) / 1e6);
+    g_test_message("%s: %u states, %" PRIu64 " steps, depth %u, %.1f s, "
+                   "%.0f MiB", cfg->name, s.nodes, s.steps, s.depth,
+                   (g_get_monotonic_time() - start) / 1e6, memory_of(&s));
     g_test_message("bounds: %s", cfg->bound);
     if (s.w->broken) {
         print_way(&s);
@@ -396,252 +407,6 @@ static void test_search(gconstpointer opaque)
     g_byte_array_free(s.packed, true);
 }
 
-/* Configurations */
-
-#define OP(op) (1u << CXL_CACHE_##op)
-#define ALL (OP(RD_CURR) | OP(RD_OWN) | OP(RD_SHARED) | OP(RD_ANY) | \
-             OP(RD_OWN_NO_DATA) | OP(I_TO_M_WR) | OP(WR_CUR) | \
-             OP(CL_FLUSH) | OP(CLEAN_EVICT) | OP(DIRTY_EVICT) | \
-             OP(CLEAN_EVICT_NO_DATA) | OP(WO_WR_INV) | OP(WO_WR_INV_F) | \
-             OP(WR_INV) | OP(CACHE_FLUSHED))
-#define EVICTS (OP(CLEAN_EVICT) | OP(DIRTY_EVICT) | OP(CLEAN_EVICT_NO_DATA))
-#define OK (CXL_CACHE_MEM_READ | CXL_CACHE_MEM_WRITE | CXL_CACHE_MEM_CACHEABLE)
-
-#define SHARE (OP(RD_OWN) | OP(RD_SHARED) | OP(DIRTY_EVICT) | \
-               OP(CLEAN_EVICT_NO_DATA))
-
-#define HOME(_sf, ...) \
-    .home = { .sf_lines = _sf, .sf_ways = 1, .transactions = 3, \
-              __VA_ARGS__ }
-#define LIMIT 30000000
-#define ONE_LINE(_reqs, _depth) \
-    .lines = 1, .reqs = _reqs, .depth = _depth, .cache_lines = 1, \
-    .cache_ways = 1, .limit = LIMIT
-#define TWO_LINES(_cached) \
-    .lines = 2, .reqs = 1, .depth = 1, .cache_lines = _cached, \
-    .cache_ways = 1, .limit = LIMIT
-
-/*
- * Small: all of them together take seconds. What is left out of each is in
- * .bound; what one leaves out, another has, but for the products of features,
- * which the large ones are for.
- */
-static const ExploreConfig small[] = {
-    {
-        .name = "all-requests",
-        .bound = "1 line, 1 request a device, 1 credit a channel; no host, "
-                 "whole lines",
-        .ops = { ALL, ALL }, .may = MAY_STORE, .decode = { OK },
-        ONE_LINE(1, 1), HOME(1),
-    }, {
-        .name = "forward-dirty",
-        .bound = "1 line, 1 request a device, 1 credit a channel; no host, "
-                 "whole lines; one device only reads and evicts",
-        .ops = { ALL, SHARE | OP(RD_ANY) | OP(RD_CURR) | OP(CACHE_FLUSHED) },
-        .may = MAY_STORE | MAY_DROP, .decode = { OK },
-        ONE_LINE(1, 1), HOME(1, .forward_dirty = true),
-    }, {
-        .name = "pull-clean",
-        .bound = "1 line, 1 request a device, 1 credit a channel; no writes "
-                 "past the cache",
-        .ops = { SHARE | OP(CLEAN_EVICT) | OP(RD_CURR),
-                 SHARE | OP(CLEAN_EVICT) | OP(RD_ANY) },
-        .may = MAY_STORE | MAY_DROP, .decode = { OK },
-        ONE_LINE(1, 1), HOME(1, .pull_clean = true),
-    }, {
-        .name = "host",
-        .bound = "1 line, 1 request a device, 1 credit a channel, 1 host "
-                 "access; whole lines; one device only reads and evicts",
-        .ops = { ALL, SHARE | OP(RD_ANY) | OP(RD_OWN_NO_DATA) },
-        .may = MAY_STORE | MAY_HOST, .decode = { OK },
-        ONE_LINE(1, 1), HOME(1),
-    }, {
-        .name = "host-alone",
-        .bound = "1 line, 1 request a device, 1 credit a channel; the host "
-                 "stores to memory by itself where it may",
-        .ops = { SHARE | OP(RD_CURR) | OP(WR_INV) | OP(CACHE_FLUSHED),
-                 SHARE | OP(RD_ANY) | OP(RD_OWN_NO_DATA) | OP(I_TO_M_WR) },
-        .may = MAY_STORE | MAY_DROP | MAY_LOAD_STORE | MAY_HOST_READ,
-        .decode = { OK },
-        ONE_LINE(1, 1), HOME(1, .forward_dirty = true),
-    }, {
-        .name = "partial",
-        .bound = "1 line, 1 request a device, 1 credit a channel; writes of "
-                 "all, half and none of a line",
-        .ops = { SHARE | OP(WR_INV) | OP(WO_WR_INV) | OP(RD_CURR),
-                 SHARE | OP(WR_INV) | OP(WO_WR_INV) | OP(RD_CURR) },
-        .may = MAY_STORE | MAY_STORE_PART | MAY_PART | MAY_HOST_PART |
-               MAY_HOST_READ,
-        .decode = { OK },
-        ONE_LINE(1, 1), HOME(1),
-    }, {
-        .name = "poison",
-        .bound = "1 line, 1 request a device, 1 credit a channel; poison "
-                 "comes with writes only",
-        .ops = { SHARE | OP(CLEAN_EVICT) | OP(WR_INV) | OP(RD_CURR),
-                 SHARE | OP(RD_ANY) | OP(RD_OWN_NO_DATA) | OP(WO_WR_INV_F) },
-        .may = MAY_STORE | MAY_STORE_PART | MAY_PART | MAY_POISON |
-               MAY_HOST_READ,
-        .decode = { OK },
-        ONE_LINE(1, 1), HOME(1, .forward_dirty = true, .pull_clean = true),
-    }, {
-        .name = "refused",
-        .bound = "1 line, 1 request a device; the host lets go of nothing: "
-                 "use-once mode",
-        .ops = { ALL, ALL },
-        .may = MAY_STORE | MAY_REFUSE | MAY_HOST,
-        .decode = { OK },
-        ONE_LINE(1, 1), HOME(1),
-    }, {
-        .name = "pinned",
-        .bound = "1 line, 1 request a device; the host begins and ends to "
-                 "insist on it",
-        .ops = { SHARE | OP(RD_ANY) | OP(RD_OWN_NO_DATA),
-                 SHARE | OP(RD_OWN_NO_DATA) },
-        .may = MAY_STORE | MAY_PIN | MAY_HOST_READ,
-        .decode = { OK },
-        ONE_LINE(1, 1), HOME(1, .forward_dirty = true),
-    }, {
-        .name = "not-cacheable",
-        .bound = "1 line, which no device may keep; 1 request a device",
-        .ops = { ALL, ALL }, .may = MAY_STORE | MAY_HOST,
-        .decode = { CXL_CACHE_MEM_READ | CXL_CACHE_MEM_WRITE },
-        ONE_LINE(1, 1), HOME(1),
-    }, {
-        .name = "read-only",
-        .bound = "1 line, read-only; 1 request a device",
-        .ops = { ALL, ALL }, .may = MAY_STORE | MAY_HOST,
-        .decode = { CXL_CACHE_MEM_READ },
-        ONE_LINE(1, 1), HOME(1),
-    }, {
-        .name = "undecoded",
-        .bound = "1 line, where nothing is; 1 request a device",
-        .ops = { ALL, ALL }, .may = MAY_STORE | MAY_HOST,
-        .decode = { 0 },
-        ONE_LINE(1, 1), HOME(1),
-    }, {
-        .name = "hold-credits",
-        .bound = "1 line, 1 request a device, 1 credit a channel, whose "
-                 "return is a step of its own for one device (for both, the "
-                 "channels' products are millions); some requests",
-        .ops = { SHARE | OP(WR_INV) | OP(WO_WR_INV), OP(RD_OWN) },
-        .may = MAY_STORE, .decode = { OK },
-        ONE_LINE(1, 1), HOME(1), .hold_credits = 1,
-    }, {
-        .name = "overlap",
-        .bound = "1 line, 2 requests a device, 1 credit a channel; some "
-                 "requests",
-        .ops = { OP(RD_CURR) | OP(WR_INV) | OP(WO_WR_INV_F) | OP(RD_OWN),
-                 SHARE },
-        .may = MAY_STORE | MAY_HOST_WRITE, .decode = { OK },
-        ONE_LINE(2, 1), HOME(1),
-    }, {
-        .name = "two-credits",
-        .bound = "1 line, 2 requests a device, 2 credits a channel; some "
-                 "requests",
-        .ops = { OP(RD_CURR) | OP(WR_INV) | OP(RD_OWN) | OP(DIRTY_EVICT),
-                 OP(RD_CURR) | OP(RD_OWN) | OP(CLEAN_EVICT_NO_DATA) },
-        .may = MAY_STORE, .decode = { OK },
-        ONE_LINE(2, 2), HOME(1),
-    }, {
-        .name = "back-invalidation",
-        .bound = "2 lines, room for 1 in the snoop filter, 1 request a "
-                 "device, 1 credit a channel; some requests",
-        .ops = { SHARE, SHARE }, .may = MAY_STORE, .decode = { OK, OK },
-        TWO_LINES(2), HOME(1),
-    }, {
-        .name = "victims",
-        .bound = "2 lines, room for 1 in each cache, 1 request a device, 1 "
-                 "credit a channel; no requests but reads",
-        .ops = { OP(RD_OWN) | OP(RD_SHARED), OP(RD_OWN) | OP(RD_SHARED) },
-        .may = MAY_STORE, .decode = { OK, OK },
-        TWO_LINES(1), HOME(2),
-    }, {
-        .name = "victims-clean-data",
-        .bound = "likewise, and clean ones leave with data",
-        .ops = { OP(RD_OWN) | OP(RD_SHARED), OP(RD_OWN) | OP(RD_SHARED) },
-        .may = MAY_STORE, .decode = { OK, OK },
-        TWO_LINES(1), HOME(2, .pull_clean = true),
-        .clean_evict = CXL_CACHE_CLEAN_DATA,
-    }, {
-        .name = "victims-silent",
-        .bound = "likewise, and clean ones leave unannounced, with room for "
-                 "1 line in the snoop filter",
-        .ops = { OP(RD_OWN) | OP(RD_SHARED), OP(RD_OWN) | OP(RD_SHARED) },
-        .may = MAY_STORE, .decode = { OK, OK },
-        TWO_LINES(1), HOME(1),
-        .clean_evict = CXL_CACHE_CLEAN_SILENT,
-    }, {
-        .name = "yield",
-        .bound = "1 line, 1 request a device, 1 credit a channel; devices give "
-                 "up modified lines that are read; some requests",
-        .ops = { SHARE | EVICTS, SHARE | EVICTS },
-        .may = MAY_STORE | MAY_HOST_READ, .decode = { OK },
-        ONE_LINE(1, 1), HOME(1, .forward_dirty = true),
-        .snp_data_invalidates = true,
-    }, {
-        .name = "inherited",
-        .bound = "likewise, and one device takes such lines over by RdAny",
-        .ops = { SHARE | OP(RD_ANY), SHARE | OP(RD_ANY) },
-        .may = MAY_STORE, .decode = { OK },
-        ONE_LINE(1, 1), HOME(1, .forward_dirty = true),
-        .snp_data_invalidates = true,
-    },
-};
-
-/* Large: products of features, minutes in all */
-static const ExploreConfig large[] = {
-    {
-        .name = "everything",
-        .bound = "1 line, 1 request a device, 1 credit a channel",
-        .ops = { ALL, ALL },
-        .may = MAY_STORE | MAY_STORE_PART | MAY_DROP | MAY_PART | MAY_HOST |
-               MAY_POISON,
-        .decode = { OK },
-        ONE_LINE(1, 1), HOME(1, .forward_dirty = true, .pull_clean = true),
-    }, {
-        .name = "everything-alone",
-        .bound = "likewise, no poison; the host begins and ends to insist on "
-                 "the line, and uses memory by itself where it may",
-        .ops = { ALL, ALL },
-        .may = MAY_STORE | MAY_DROP | MAY_HOST_READ | MAY_LOAD_STORE |
-               MAY_PIN,
-        .decode = { OK },
-        ONE_LINE(1, 1), HOME(1, .forward_dirty = true),
-    }, {
-        .name = "all-overlaps",
-        .bound = "1 line, 2 requests a device, 1 credit a channel; whole "
-                 "lines; one device only reads and evicts",
-        .ops = { ALL, SHARE | OP(RD_CURR) }, .may = MAY_STORE,
-        .decode = { OK },
-        ONE_LINE(2, 1), HOME(1),
-    }, {
-        .name = "two-lines",
-        .bound = "2 lines, 1 request a device, 1 credit a channel; whole "
-                 "lines; some requests",
-        .ops = { SHARE | OP(RD_CURR) | OP(WR_INV), SHARE },
-        .may = MAY_STORE | MAY_NT, .decode = { OK, OK },
-        TWO_LINES(2), HOME(2),
-    }, {
-        .name = "all-credits",
-        .bound = "1 line, 1 request a device, 1 credit a channel, whose "
-                 "return is a step of its own for both devices; some "
-                 "requests",
-        .ops = { OP(RD_OWN) | OP(DIRTY_EVICT), OP(RD_OWN) | OP(WR_INV) },
-        .may = MAY_STORE, .decode = { OK },
-        ONE_LINE(1, 1), HOME(1), .hold_credits = 3,
-    }, {
-        .name = "all-back-invalidations",
-        .bound = "2 lines, room for 1 in the snoop filter, 1 request a "
-                 "device, 1 credit a channel; whole lines, some requests",
-        .ops = { SHARE | EVICTS | OP(RD_ANY) | OP(RD_OWN_NO_DATA),
-                 SHARE | OP(WR_INV) | OP(CACHE_FLUSHED) },
-        .may = MAY_STORE | MAY_HOST_READ | MAY_HOST_WRITE,
-        .decode = { OK, OK },
-        TWO_LINES(2), HOME(1),
-    },
-};
-
 static void home_cell(const char *row, const char *cell, bool reachable,
                       bool met)
 {
@@ -653,13 +418,12 @@ static void home_cell(const char *row, const char *cell, bool reachable,
     }
 }
 
-/* Isolation is no step of the search: unit tests have it. */
 static void check_home_rules(void)
 {
     unsigned p, ev;
 
     for (p = 0; p < CXL_CACHE_NUM_TX_PHASES; p++) {
-        for (ev = 0; ev < CXL_CACHE_EV_ISOLATED; ev++) {
+        for (ev = 0; ev < CXL_CACHE_NUM_TX_EVENTS; ev++) {
             g_autofree char *phase = g_strdup_printf("phase %u", p);
             g_autofree char *event = g_strdup_printf("event %u", ev);
 
@@ -701,7 +465,7 @@ static void test_coverage(void)
     const uint32_t *seen = seen_cells;
     unsigned ch, op, snoop, st;
 
-    if (searches_done != ARRAY_SIZE(small)) {
+    if (searches_done != explore_num_small) {
         g_test_skip("needs all small searches");
         return;
     }
@@ -739,8 +503,8 @@ static void test_coverage(void)
 
 static void add(const char *group, const ExploreConfig *cfg)
 {
-    char *path = g_strdup_printf("/cxl-cache-explore/%s/%s", group,
-                                 cfg->name);
+    char *path = g_strdup_printf("/cxl-cache-explore/%s%s",
+                                 cfg->group ?: group, cfg->name);
 
     g_test_add_data_func(path, cfg, test_search);
     g_free(path);
@@ -752,12 +516,12 @@ int main(int argc, char **argv)
 
     g_test_init(&argc, &argv, NULL);
     catch_crashes();
-    for (i = 0; i < ARRAY_SIZE(small); i++) {
-        add("small", &small[i]);
+    for (i = 0; i < explore_num_small; i++) {
+        add("small/", &explore_small[i]);
     }
     g_test_add_func("/cxl-cache-explore/small/coverage", test_coverage);
-    for (i = 0; g_test_slow() && i < ARRAY_SIZE(large); i++) {
-        add("large", &large[i]);
+    for (i = 0; g_test_slow() && i < explore_num_large; i++) {
+        add("large/", &explore_large[i]);
     }
     return g_test_run();
 }
