@@ -19,6 +19,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import mutants_cache
+
 TOP = Path(__file__).resolve().parent.parent
 COPY = TOP / 'build/mutants'
 PARTS = ['meson.build', 'hw', 'include', 'backends', 'tests', 'docs']
@@ -587,7 +589,8 @@ def main():
     if healthy:
         sys.exit(f'fails unbroken: {healthy}')
     results = []
-    for fault in FAULTS[:KNOWN if '--fast' in options else None]:
+    faults = [*FAULTS, *mutants_cache.FAULTS]
+    for fault in faults[:KNOWN if '--fast' in options else None]:
         if words and not any(word in fault[0] for word in words):
             continue
         caught, how = attempt(fault, tests)

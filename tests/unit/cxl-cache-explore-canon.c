@@ -306,6 +306,9 @@ static void canon_dev(World *w, CXLCacheDev *dev)
     if (dev->flush == CXL_CACHE_FLUSH_IDLE) {
         dev->flush_at = 0;
     }
+    if (dev->flush != CXL_CACHE_FLUSH_TELL) {
+        dev->flush_cqid = 0;
+    }
     for (i = 0; i < dev->ways * dev->sets; i++) {
         if (!way_has_data(dev, i)) {
             memset(&dev->data[i], 0, sizeof(dev->data[i]));
