@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What mutate-cache.py breaks besides: what takes more than two devices, one way
-and a device that lives for ever (issue 14, item 21)"""
+"""What mutate-cache.py breaks besides: what takes a third device, a second way,
+a device that dies (issue 14, item 21)"""
 
 ARRAY = 'hw/cxl/cache/array.c'
 REQUEST = 'hw/cxl/cache/dev_request.c'
@@ -141,7 +141,8 @@ FAULTS = [
 
     # Flush, viral, Disable_Caching
     ('a flush is done when the host has yet to be told', REQUEST,
-     'dev->flush = CXL_CACHE_FLUSH_TELL;', 'dev->flush = CXL_CACHE_FLUSH_DONE;'),
+     'dev->flush = CXL_CACHE_FLUSH_TELL;',
+     'dev->flush = CXL_CACHE_FLUSH_DONE;'),
     ('a flush leaves what is shared', REQUEST,
      """return dev->states[CXL_CACHE_S] + dev->states[CXL_CACHE_E] +""",
      """return dev->states[CXL_CACHE_E] +"""),

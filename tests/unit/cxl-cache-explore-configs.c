@@ -209,8 +209,8 @@ const ExploreConfig explore_small[] = {
     /* What takes a third device, a second way, a poisoned line, a fate */
     {
         FIELD("three-devices"),
-        .bound = "1 line, 3 devices with 1 request each, 1 credit a channel; no "
-                 "host, whole lines; reads, evicts",
+        .bound = "1 line, 3 devices with 1 request each, 1 credit a channel; "
+                 "no host, whole lines; reads, evicts",
         .devs = 3,
         .ops = { SHARE, SHARE, SHARE },
         .may = MAY_STORE, .decode = { OK },
@@ -218,15 +218,16 @@ const ExploreConfig explore_small[] = {
     }, {
         FIELD("three-back-invalidations"),
         .bound = "2 lines, room for 1 in the snoop filter, 3 devices with 1 "
-                 "request each, 1 credit a channel; no host, whole lines; reads",
+                 "request each, 1 credit a channel; no host, whole lines; "
+                 "reads",
         .devs = 3,
         .ops = { OP(RD_OWN), OP(RD_SHARED), OP(RD_SHARED) },
         .may = MAY_STORE, .decode = { OK, OK },
         TWO_LINES(2), HOME(1),
     }, {
         FIELD("ways"),
-        .bound = "3 lines, 1 device with 1 set of 2 ways and 1 request, 1 credit "
-                 "a channel; no host, whole lines; reads",
+        .bound = "3 lines, 1 device with 1 set of 2 ways and 1 request, 1 "
+                 "credit a channel; no host, whole lines; reads",
         .devs = 1,
         .ops = { OP(RD_OWN) | OP(RD_SHARED) | OP(RD_OWN_NO_DATA) },
         .may = MAY_STORE | MAY_LOAD | MAY_NT, .decode = { OK, OK, OK },
@@ -240,17 +241,17 @@ const ExploreConfig explore_small[] = {
         TWO_WAYS(2, 2, 4, 1), .clean_evict = CXL_CACHE_CLEAN_SILENT,
     }, {
         FIELD("filter-ways"),
-        .bound = "3 lines, 1 set of 2 ways in the snoop filter, 1 device that has "
-                 "room for all, 1 request, 1 credit a channel; no host, whole "
-                 "lines; reads, evicts",
+        .bound = "3 lines, 1 set of 2 ways in the snoop filter, 1 device that "
+                 "has room for all, 1 request, 1 credit a channel; no host, "
+                 "whole lines; reads, evicts",
         .devs = 1,
         .ops = { SHARE },
         .may = MAY_STORE, .decode = { OK, OK, OK },
         TWO_WAYS(4, 1, 2, 2),
     }, {
         FIELD("poisoned-back-invalidation"),
-        .bound = "2 lines, room for 1 in the snoop filter, 1 request a device, 1 "
-                 "credit a channel; no host; some requests",
+        .bound = "2 lines, room for 1 in the snoop filter, 1 request a device, "
+                 "1 credit a channel; no host; some requests",
         .ops = { OP(RD_OWN) | OP(WR_INV), OP(RD_OWN) | OP(RD_SHARED) },
         .may = MAY_STORE | MAY_STORE_PART | MAY_POISON, .decode = { OK, OK },
         TWO_LINES(2), HOME(1),
@@ -266,15 +267,15 @@ const ExploreConfig explore_small[] = {
         ONE_LINE(1, 1), HOME(1),
     }, {
         FIELD("isolate"),
-        .bound = "1 line, 1 request a device, 1 credit a channel; no host, whole "
-                 "lines; one device dies and comes back, at any time",
+        .bound = "1 line, 1 request a device, 1 credit a channel; no host, "
+                 "whole lines; one device dies and comes back, at any time",
         .ops = { ALL, SHARE | OP(RD_ANY) | OP(WR_INV) },
         .may = MAY_STORE | MAY_DIE, .fates = 1, .decode = { OK },
         ONE_LINE(1, 1), HOME(1),
     }, {
         FIELD("isolate-poison"),
-        .bound = "1 line, 1 request a device, 1 credit a channel; both may die; "
-                 "writes of all and half, poison, the host; some requests",
+        .bound = "1 line, 1 request a device, 1 credit a channel; both may "
+                 "die; writes of all and half, poison, the host; some requests",
         .ops = { OP(RD_OWN) | OP(WR_INV), OP(RD_OWN) | OP(RD_CURR) },
         .may = MAY_STORE | MAY_STORE_PART | MAY_PART | MAY_POISON_PART |
                MAY_HOST_READ | MAY_HOST_PART | MAY_DIE,
@@ -282,22 +283,24 @@ const ExploreConfig explore_small[] = {
         ONE_LINE(1, 1), HOME(1, .forward_dirty = true),
     }, {
         FIELD("isolate-back-invalidation"),
-        .bound = "2 lines, room for 1 in the snoop filter, 1 request a device, 1 "
-                 "credit a channel; both may die; no host, whole lines; reads",
+        .bound = "2 lines, room for 1 in the snoop filter, 1 request a device, "
+                 "1 credit a channel; both may die; no host, whole lines; "
+                 "reads",
         .ops = { OP(RD_OWN), OP(RD_OWN) | OP(RD_SHARED) },
         .may = MAY_STORE | MAY_DIE, .fates = 3, .decode = { OK, OK },
         TWO_LINES(2), HOME(1),
     }, {
         FIELD("isolate-credits"),
-        .bound = "1 line, 1 request a device, 1 credit a channel, whose return is "
-                 "a step of its own for the device that may die; some requests",
+        .bound = "1 line, 1 request a device, 1 credit a channel, whose return "
+                 "is a step of its own for the device that may die; some "
+                 "requests",
         .ops = { OP(RD_OWN) | OP(WR_INV), OP(RD_SHARED) },
         .may = MAY_STORE | MAY_DIE, .fates = 1, .decode = { OK },
         ONE_LINE(1, 1), HOME(1), .hold_credits = 1,
     }, {
         FIELD("reset"),
-        .bound = "2 lines, room for 1 in the snoop filter, 1 request a device, 1 "
-                 "credit a channel; home and devices are reset, at any time",
+        .bound = "2 lines, room for 1 in the snoop filter, 1 request a device, "
+                 "1 credit a channel; home and devices are reset, at any time",
         .ops = { SHARE | OP(WR_INV), SHARE }, .may = MAY_STORE | MAY_RESET,
         .decode = { OK, OK },
         TWO_LINES(2), HOME(1),
@@ -307,13 +310,14 @@ const ExploreConfig explore_small[] = {
                  "flushes, goes on to read between the calls, and is reset",
         .devs = 1,
         .ops = { OP(RD_OWN) | OP(RD_SHARED) },
-        .may = MAY_STORE | MAY_FLUSH | MAY_DIE, .fates = 1, .decode = { OK, OK },
+        .may = MAY_STORE | MAY_FLUSH | MAY_DIE, .fates = 1,
+        .decode = { OK, OK },
         TWO_LINES(2), HOME(2),
     }, {
         FIELD("viral"),
-        .bound = "1 line, 1 request a device, 1 credit a channel; one device gets "
-                 "viral, its caching is switched off and on, it is reset; some "
-                 "requests",
+        .bound = "1 line, 1 request a device, 1 credit a channel; one device "
+                 "gets viral, its caching is switched off and on, it is reset; "
+                 "some requests",
         .ops = { SHARE | OP(RD_OWN_NO_DATA) | OP(WR_INV), OP(RD_OWN) },
         .may = MAY_STORE | MAY_VIRAL | MAY_DISABLE | MAY_DIE, .fates = 1,
         .decode = { OK },
@@ -396,7 +400,7 @@ const ExploreConfig explore_large[] = {
         .bound = "3 lines, 2 devices with 1 set of 2 ways, 1 credit a channel; "
                  "one only reads; no host, whole lines",
         .ops = { OP(RD_OWN), OP(RD_SHARED) },
-        .may = MAY_STORE | MAY_NT, .decode = { OK, OK, OK },
+        .may = MAY_NT, .decode = { OK, OK, OK },
         TWO_WAYS(2, 2, 4, 1),
     }, {
         FIELD("all-filter-ways"),
@@ -407,8 +411,9 @@ const ExploreConfig explore_large[] = {
         TWO_WAYS(4, 1, 2, 2),
     }, {
         FIELD("all-poison"),
-        .bound = "2 lines, room for 1 in the snoop filter, 1 request a device, 1 "
-                 "credit a channel; poison comes with writes of all and of half",
+        .bound = "2 lines, room for 1 in the snoop filter, 1 request a device, "
+                 "1 credit a channel; poison comes with writes of all and of "
+                 "half",
         .ops = { SHARE | OP(WR_INV), OP(RD_OWN) },
         .may = MAY_STORE | MAY_STORE_PART | MAY_PART | MAY_POISON |
                MAY_POISON_PART,
@@ -424,17 +429,17 @@ const ExploreConfig explore_large[] = {
         ONE_LINE(1, 1), HOME(1, .forward_dirty = true, .pull_clean = true),
     }, {
         FIELD("isolate-three-devices"),
-        .bound = "1 line, 3 devices with 1 request each, 1 credit a channel; all "
-                 "may die; no host, whole lines; reads, evicts",
+        .bound = "1 line, 3 devices with 1 request each, 1 credit a channel; "
+                 "all may die; no host, whole lines; reads, evicts",
         .devs = 3,
         .ops = { SHARE, SHARE, SHARE },
         .may = MAY_STORE | MAY_DIE, .fates = 7, .decode = { OK },
         ONE_LINE(1, 1), HOME(1),
     }, {
         FIELD("all-fates"),
-        .bound = "2 lines, room for 1 in the snoop filter, 1 request a device, 1 "
-                 "credit a channel; one device flushes, gets viral and dies, all "
-                 "is reset",
+        .bound = "2 lines, room for 1 in the snoop filter, 1 request a device, "
+                 "1 credit a channel; one device flushes, gets viral and dies, "
+                 "all is reset",
         .ops = { SHARE, OP(RD_OWN) | OP(RD_SHARED) },
         .may = MAY_STORE | MAY_FLUSH | MAY_VIRAL | MAY_DISABLE | MAY_DIE |
                MAY_RESET,

@@ -6,12 +6,12 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A device that dies is one step: it is isolated (CXL r3.1 section 12.3) and
- * comes back empty. It may do so in each state, and a device that is dead and not
+ * comes back empty. It may do so in each state. A device that is dead and not
  * yet isolated is one that takes no step: the search has all of that, too.
  *
- * What only that device had is lost, and memory says so by poison; where it can
- * have had no more than memory, nothing is poisoned. From then on the line's last
- * value is what memory has.
+ * What only that device had is lost, and memory says so by poison; where it
+ * can have had no more than memory, nothing is poisoned. From then on the last
+ * value of the line is what memory has.
  */
 
 #include "qemu/osdep.h"

@@ -272,7 +272,7 @@ void world_cell_seen(void *opaque, CXLCacheHomeTable table, unsigned row,
 {
     World *w = opaque;
 
-    /* Whoever dies leaves data that never come: their cell is only looked at. */
+    /* The data that a dead device owes never come: a look, not a use */
     if (!w->dying || table != CXL_CACHE_TABLE_PULLED) {
         w->home_cells[table][row] |= 1u << cell;
     }

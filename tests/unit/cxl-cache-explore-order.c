@@ -6,10 +6,10 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A device's cache is to take a free way of the line's set, and else the line
- * that has not been used for the longest time; one that came in with the NT hint
- * goes first, whether it is used or not. The snoop filter is to take a free
- * entry, and else one that was not granted since it last forgot; where all were,
- * it forgets of them that they were.
+ * that has not been used for the longest time; one that came in with the NT
+ * hint goes first, whether it is used or not. The snoop filter is to take a
+ * free entry, and else one that was not granted since it last forgot; where
+ * all were, it forgets of them that they were.
  *
  * The observer keeps a list of lines where the engine has ages in its tags, and
  * hears of grants by the messages.

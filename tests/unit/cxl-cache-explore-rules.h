@@ -5,14 +5,14 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The observer sees each message when it is sent and when it is taken, keeps its
- * own notes, and holds both sides to the rules; and it looks at each state as a
- * whole. Rules are named as in the project's list: I1 single writer or many
- * readers, I2 values, I3 no dirty data lost, I4 no needless write, I5 snoops
- * and pulls exclude each other, I6 Bogus, I7 response sets and IDs, I8 buried
- * state rule, I9 credits, I10 progress, I11 snoop filter, I12 the host's own
- * access, I13 order of GO and snoops, I14 poison. Of our own: R1 replacement, R2
- * devices that die and resets, R3 flush, R4 who may not ask.
+ * The observer sees each message when it is sent and when it is taken, keeps
+ * its own notes, and holds both sides to the rules; and it looks at each state
+ * as a whole. Rules are named as in the project's list: I1 single writer or
+ * many readers, I2 values, I3 no dirty data lost, I4 no needless write, I5
+ * snoops and pulls exclude each other, I6 Bogus, I7 response sets and IDs, I8
+ * buried state rule, I9 credits, I10 progress, I11 snoop filter, I12 the host's
+ * own access, I13 order of GO and snoops, I14 poison. Of the search's own: R1
+ * replacement, R2 devices that die and resets, R3 flush, R4 who may not ask.
  *
  *   cxl-cache-explore-facts.c   what the specification says, as tables
  *   cxl-cache-explore-sent.c    a message is sent

@@ -1,5 +1,5 @@
 /*
- * State space search of CXL.cache: rules for a message that is sent
+ * State space search of CXL.cache: a message is sent
  *
  * Copyright (c) 2026 The qemu-cxl-type1 developers
  *

@@ -1,5 +1,5 @@
 /*
- * State space search of CXL.cache: rules for a state as a whole
+ * State space search of CXL.cache: a state as a whole, and at rest
  *
  * Copyright (c) 2026 The qemu-cxl-type1 developers
  *

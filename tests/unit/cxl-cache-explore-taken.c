@@ -1,5 +1,5 @@
 /*
- * State space search of CXL.cache: rules for a message that is taken, and for what it ends
+ * State space search of CXL.cache: a message is taken, a request ends
  *
  * Copyright (c) 2026 The qemu-cxl-type1 developers
  *
@@ -172,6 +172,12 @@ void rules_flushed(World *w, unsigned dev)
     w->g->dev[dev].told = false;
 }
 
+/* Whether memory takes what the request writes */
+static bool write_fails(const World *w, const GhostReq *r)
+{
+    return !(w->cfg->decode[r->line] & CXL_CACHE_MEM_WRITE);
+}
+
 void rules_done(World *w, unsigned dev, const CXLCacheDone *done)
 {
     GhostDev *d = &w->g->dev[dev];
@@ -194,8 +200,8 @@ void rules_done(World *w, unsigned dev, const CXLCacheDone *done)
     } else if (done->data) {
         world_broken(w, "I7", "%s is done with data", op_name(r->op));
     } else if (done->failed != !!(r->flags & REQ_ERR) ||
-               (req_rules[r->op].d2h && !req_rules[r->op].evict && done->failed !=
-                !(w->cfg->decode[r->line] & CXL_CACHE_MEM_WRITE))) {
+               (req_rules[r->op].d2h && !req_rules[r->op].evict &&
+                done->failed != write_fails(w, r))) {
         world_broken(w, "decode", "%s is done, failed %d", op_name(r->op),
                      done->failed);
     }

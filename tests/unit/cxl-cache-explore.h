@@ -6,8 +6,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A World is one to three devices, their links, a home, memory and what an
- * all-knowing observer has noted down (the Ghost). All of it lies in a few blocks
- * that are copied to save and restore a state.
+ * all-knowing observer has noted down (the Ghost). All of it lies in a few
+ * blocks that are copied to save and restore a state.
  *
  *   cxl-cache-explore-world.c    set-up, and a world as text
  *   cxl-cache-explore-memory.c   memory, the host, who is told
