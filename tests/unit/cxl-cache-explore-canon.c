@@ -259,35 +259,16 @@ static void rename_values(World *w)
 
 /* Devices and home */
 
-/*
- * Ways without a line come last, in the order of their place: their ages say
- * nothing, as the first of them is taken whatever it is.
- */
-static void canon_ages(World *w, uint64_t *tag, unsigned ways)
+/* Those of ways without a line, too, are as they are: nothing is merged. */
+static void check_ages(World *w, const uint64_t *tag, unsigned ways)
 {
-    unsigned i, k, age[16], seen = 0;
+    unsigned i, seen = 0;
 
     for (i = 0; i < ways; i++) {
         seen |= 1u << cxl_cache_tag_age(tag[i]);
     }
     if (seen != (1u << ways) - 1) {
         world_broken(w, "R1", "the ages of a set's ways are %x", seen);
-        return;
-    }
-    for (i = 0; i < ways; i++) {
-        bool used = cxl_cache_tag_state(tag[i]) != CXL_CACHE_I;
-
-        for (k = age[i] = 0; k < ways; k++) {
-            bool other = cxl_cache_tag_state(tag[k]) != CXL_CACHE_I;
-
-            age[i] += other != used ? other :
-                      used ? cxl_cache_tag_age(tag[k]) <
-                             cxl_cache_tag_age(tag[i]) : k < i;
-        }
-    }
-    for (i = 0; i < ways; i++) {
-        tag[i] &= ~CXL_CACHE_TAG_AGE_MASK;
-        tag[i] |= (uint64_t)age[i] << CXL_CACHE_TAG_AGE_SHIFT;
     }
 }
 
@@ -301,7 +282,7 @@ static void canon_dev(World *w, CXLCacheDev *dev)
         cxl_cache_dev_first_use(dev, 0);
     }
     for (i = 0; i < dev->sets; i++) {
-        canon_ages(w, &dev->tags[i * dev->ways], dev->ways);
+        check_ages(w, &dev->tags[i * dev->ways], dev->ways);
     }
     if (dev->flush == CXL_CACHE_FLUSH_IDLE) {
         dev->flush_at = 0;
