@@ -421,10 +421,10 @@ const ExploreConfig explore_large[] = {
         TWO_LINES(2), HOME(1),
     }, {
         FIELD("all-isolate"),
-        .bound = "1 line, 1 request a device, 1 credit a channel; both may die",
-        .ops = { ALL, ALL },
-        .may = MAY_STORE | MAY_STORE_PART | MAY_DROP | MAY_PART | MAY_HOST |
-               MAY_POISON | MAY_DIE,
+        .bound = "1 line, 1 request a device, 1 credit a channel; whole "
+                 "lines; both devices may die",
+        .ops = { ALL, SHARE | OP(RD_ANY) | OP(RD_CURR) | OP(WR_INV) },
+        .may = MAY_STORE | MAY_DROP | MAY_HOST | MAY_DIE,
         .fates = 3, .decode = { OK },
         ONE_LINE(1, 1), HOME(1, .forward_dirty = true, .pull_clean = true),
     }, {
