@@ -212,8 +212,8 @@ FAULTS = [
      '.be = rule->partial ? req->be : CXL_CACHE_BE_ALL,',
      '.be = CXL_CACHE_BE_ALL,'),
     ('a weakly ordered write is done before ExtCmp', RECEIVE,
-     'if (!rsp_effect[msg->opcode].last || ext_cmp_due) {',
-     'if (!rsp_effect[msg->opcode].last && !ext_cmp_due) {'),
+     'if (!rsp_effect[rsp].last || ext_cmp_due) {',
+     'if (!rsp_effect[rsp].last && !ext_cmp_due) {'),
     ('a write is lost, and acknowledged', HOST,
      'GOT(NEW,     DO(WRITE),               GO, I),',
      'GOT(NEW,     0,                       GO, I),'),
@@ -291,7 +291,7 @@ FAULTS = [
      'IF(FORWARD,  HEIR,                    GO, E)'),
     ('RdOwnNoData is granted against the host', HOST,
      """IF(FORWARD,  OWNER,                   GO, E),
-               IF(NOT_KEPT, FAIL,                    GO, ERR, DECODE)""",
+               IF(NOT_KEPT, FAIL,                    GO, ERR)""",
      """IF(FORWARD,  OWNER,                   GO, E),
                IF(NOT_KEPT, NONE,                    GO, E)"""),
     ('a DirtyEvict stays in the snoop filter', HOST,
@@ -424,7 +424,7 @@ FAULTS = [
      'if (G_UNLIKELY(r->failed) && next != CXL_CACHE_I && r->got_data) {',
      'if (0) {'),
     ('failed data are forwarded as good', RECEIVE,
-     'msg->poison || msg->go_err,', 'msg->poison,'),
+     'r->poison || r->failed,', 'r->poison,'),
     ('bogus data are forwarded', HOME_RX,
      """    tx->have = tx->dirty = false;
     cxl_cache_poison_line(home, tx->line);""", ''),
@@ -459,6 +459,54 @@ FAULTS = [
     ('a callback may run the home', SCHED,
      'g_assert(!home->busy && "no callback may call into the home, or run it");',
      ''),
+
+    # Memory that refuses, and credits that do not come
+    ('RdOwnNoData that may not be kept is blamed on the device', HOST,
+     """IF(NOT_KEPT, FAIL,                    GO, ERR),
+               IF(ERROR,    FAIL,                    GO, ERR, DECODE))
+    END,
+    ROW(I_TO""", """IF(NOT_KEPT, FAIL,                    GO, ERR, DECODE),
+               IF(ERROR,    FAIL,                    GO, ERR, DECODE))
+    END,
+    ROW(I_TO"""),
+    ('what cannot be written is owned for it', HOST,
+     '"RdOwnNoData", WRITE, INV)', '"RdOwnNoData", READ, INV)'),
+    ('memory that fails is blamed on the device', HOME_TX,
+     'now == first ? cell->error : CXL_CACHE_ERR_MEMORY', 'cell->error'),
+    ('a refused write is not noticed', HOME_TX,
+     'cell = &row->pulled[CXL_CACHE_PULL_REFUSED];', ';'),
+    ('a refused write counts as dropped before', HOME_TX,
+     'cell = &row->pulled[CXL_CACHE_PULL_REFUSED];',
+     'cell = &row->pulled[CXL_CACHE_PULL_DROPPED];'),
+    ('a refused write-back leaves old data', HOME_TX,
+     """        tx->have = false;
+        cxl_cache_poison_line(home, tx->line);""", ''),
+    ('a refused write-back is of who asked for it', HOME_TX,
+     'report(home, tx->from, CXL_CACHE_ERR_MEMORY',
+     'report(home, tx->dev, CXL_CACHE_ERR_MEMORY'),
+    ('a pull waits in its channel for a credit', RECEIVE,
+     """    } else {
+        take_rsp(dev, msg->cqid, msg);""",
+     """    } else if (rsp_effect[msg->opcode].pull &&
+               !cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_DATA)) {
+        return false;
+    } else {
+        take_rsp(dev, msg->cqid, msg);"""),
+    ('data to be forwarded wait in their channel for a credit', RECEIVE,
+     """    } else {
+        take_line(dev, msg, data);""",
+     """    } else if (cxl_cache_may(way_state(dev, r->way), CXL_CACHE_P_OWES) &&
+               !cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_DATA)) {
+        return false;
+    } else {
+        take_line(dev, msg, data);"""),
+    ('data that are due are forgotten', SCHED,
+     'n += link->dev->due && cxl_cache_dev_tx(link->dev);', ';'),
+    ('a pull is answered twice', RECEIVE,
+     ': !r->pulled && !r->due;', ': !r->pulled;'),
+    ('a request ends before its data are sent', RECEIVE,
+     """            set_due(dev, r, rsp);
+            return;""", """            set_due(dev, r, rsp);"""),
 ]
 
 # A test that compares the tables with a copy of them proves nothing here.
