@@ -114,8 +114,12 @@ static void dev_steps(const World *w, unsigned d, StepFunc *func,
 static void link_steps(const World *w, unsigned d, StepFunc *func,
                        void *opaque)
 {
+    const Step tx = { STEP_DEV_TX, d };
     unsigned ch;
 
+    if (w->dev[d]->due) {
+        func(opaque, &tx);
+    }
     for (ch = 0; ch < CXL_CACHE_NUM_CHANNELS; ch++) {
         const CXLCacheChannel *c = &w->link[d]->ch[ch];
 

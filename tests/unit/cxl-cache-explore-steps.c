@@ -261,11 +261,8 @@ static void rx_must_wait(World *w, const Step *s, const CXLCacheMsg *msg)
         may = credit || no_credit(w, s->dev, CXL_CACHE_D2H_RSP) ||
               w->g->dev[s->dev].snoop[msg->line].older;
         break;
-    case CXL_CACHE_H2D_RSP:
-    case CXL_CACHE_H2D_DATA:
-        may = credit;
-        break;
     default:
+        /* Table 3-12: the link layer alone may hold the others up. */
         may = false;
     }
     if (!may) {
@@ -404,6 +401,11 @@ static bool step_home_tx(World *w, const Step *s)
     return cxl_cache_home_tx(w->home);
 }
 
+static bool step_dev_tx(World *w, const Step *s)
+{
+    return cxl_cache_dev_tx(w->dev[s->dev]);
+}
+
 static bool step_start(World *w, const Step *s)
 {
     return true;
@@ -434,6 +436,7 @@ static bool (*const take[])(World *w, const Step *s) = {
     [STEP_DEV_RX] = step_dev_rx,
     [STEP_HOME_RX] = step_home_rx,
     [STEP_HOME_TX] = step_home_tx,
+    [STEP_DEV_TX] = step_dev_tx,
     [STEP_HOST] = step_host,
     [STEP_HOST_STORE] = step_host_store,
     [STEP_PIN] = step_pin,

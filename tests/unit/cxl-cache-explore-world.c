@@ -185,6 +185,10 @@ void world_step_str(const Step *s, GString *out)
     case STEP_HOME_TX:
         g_string_append(out, "home sends what had no credit");
         break;
+    case STEP_DEV_TX:
+        g_string_append_printf(out, "device %u sends what had no credit",
+                               s->dev);
+        break;
     case STEP_HOST:
         g_string_append_printf(out, "host %s L%u%s", host_ops[s->arg],
                                s->line, variant);

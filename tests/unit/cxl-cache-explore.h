@@ -210,6 +210,7 @@ typedef enum StepKind {
     STEP_DEV_RX,                /* arg: channel */
     STEP_HOME_RX,               /* arg: channel */
     STEP_HOME_TX,
+    STEP_DEV_TX,
     STEP_HOST,                  /* arg: CXLCacheHostOp, variant */
     STEP_HOST_STORE,
     STEP_PIN,
