@@ -410,16 +410,15 @@ FAULTS = [
 
     # Flushes, data and calls that break the rules
     ('a flush does not see what comes after CacheFlushed', REQUEST,
-     """if (rule->cacheable && G_UNLIKELY(dev->flush)) {
+     """if (G_UNLIKELY(dev->flush) && rule->cacheable) {
             again(dev);
         }""", ''),
     ('any CacheFlushed ends a flush', RECEIVE,
      'dev->flush == CXL_CACHE_FLUSH_TELL && cqid == dev->flush_cqid) {',
      'dev->flush == CXL_CACHE_FLUSH_TELL) {'),
     ('data marked GO-Err are kept', RECEIVE,
-     """        r->failed = true;
-        if (owes || cxl""", """        r->failed = true;
-        if (0 && cxl"""),
+     'return owes || cxl_cache_may(state, CXL_CACHE_P_TRACKED) ?',
+     'return 0 ?'),
     ('data marked GO-Err are kept by a later grant', RECEIVE,
      'if (G_UNLIKELY(r->failed) && next != CXL_CACHE_I && r->got_data) {',
      'if (0) {'),

@@ -339,8 +339,8 @@ static bool rx_rsp(CXLCacheDev *dev)
 /* Messages from the host: data */
 
 /* The data that a snoop was promised have come, and can go. */
-static void forward(CXLCacheDev *dev, unsigned cqid,
-                    const CXLCacheLineData *data)
+static void G_GNUC_NO_INLINE forward(CXLCacheDev *dev, unsigned cqid,
+                                     const CXLCacheLineData *data)
 {
     CXLCacheDevReq *r = &dev->req[cqid];
     CXLCacheState state = way_state(dev, r->way);
@@ -350,6 +350,32 @@ static void forward(CXLCacheDev *dev, unsigned cqid,
     set_state(dev, r->way, r->failed ? CXL_CACHE_I
                                      : cxl_cache_data_rules[state]);
     complete(dev, cqid, data);
+}
+
+static void G_GNUC_NO_INLINE take_owed(CXLCacheDev *dev,
+                                       const CXLCacheMsg *msg,
+                                       const CXLCacheLineData *data)
+{
+    if (cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_DATA)) {
+        forward(dev, msg->cqid, data);
+    } else {
+        dev->req_data[msg->cqid] = *data;
+        set_due(dev, &dev->req[msg->cqid], CXL_CACHE_DUE_FORWARD);
+    }
+}
+
+/* They are marked GO-Err. Returns the next state of the line. */
+static CXLCacheState G_GNUC_NO_INLINE take_no_data(CXLCacheDev *dev,
+                                                   const CXLCacheMsg *msg,
+                                                   CXLCacheState state)
+{
+    CXLCacheState next = cxl_cache_data_rules[state];
+    bool owes = cxl_cache_may(state, CXL_CACHE_P_OWES);
+
+    dev->req[msg->cqid].failed = true;
+    return owes || cxl_cache_may(state, CXL_CACHE_P_TRACKED) ?
+           refuse_line(dev, owes ? state : next, CXL_CACHE_H2D_DATA, msg) :
+           next;
 }
 
 /* Data for a line. They wait for nothing but the link, either (table 3-12). */
@@ -367,27 +393,20 @@ static void take_line(CXLCacheDev *dev, const CXLCacheMsg *msg,
     r->got_data = true;
     r->poison = msg->poison;
     if (G_UNLIKELY(msg->go_err)) {
-        r->failed = true;
-        if (owes || cxl_cache_may(state, CXL_CACHE_P_TRACKED)) {
-            next = refuse_line(dev, owes ? state : next, CXL_CACHE_H2D_DATA,
-                               msg);
-        }
+        next = take_no_data(dev, msg, state);
     }
-    if (!owes) {
-        set_state(dev, r->way, next);
-        if (cxl_cache_may(next, CXL_CACHE_P_STABLE)) {
-            complete(dev, msg->cqid, data);
-        }
-    } else if (cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_DATA)) {
-        forward(dev, msg->cqid, data);
-    } else {
-        dev->req_data[msg->cqid] = *data;
-        set_due(dev, r, CXL_CACHE_DUE_FORWARD);
+    if (G_UNLIKELY(owes)) {
+        take_owed(dev, msg, data);
+        return;
+    }
+    set_state(dev, r->way, next);
+    if (cxl_cache_may(next, CXL_CACHE_P_STABLE)) {
+        complete(dev, msg->cqid, data);
     }
 }
 
 /* What a request's data, that were due, were for */
-static void send_due(CXLCacheDev *dev, unsigned cqid)
+static void G_GNUC_NO_INLINE send_due(CXLCacheDev *dev, unsigned cqid)
 {
     CXLCacheDevReq *r = &dev->req[cqid];
     uint8_t due = r->due;

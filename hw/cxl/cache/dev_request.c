@@ -163,7 +163,7 @@ static void send_request(CXLCacheDev *dev, unsigned cqid,
  * A line comes in during a flush, which is to find it: if CacheFlushed is sent
  * already, or acknowledged, that says nothing about this line.
  */
-static void again(CXLCacheDev *dev)
+static void G_GNUC_NO_INLINE again(CXLCacheDev *dev)
 {
     dev->flush = CXL_CACHE_FLUSH_LINES;
     dev->flush_at = 0;
@@ -189,7 +189,7 @@ static inline int send_for_way(CXLCacheDev *dev, int way,
             touch(dev, way);
         }
         set_state(dev, way, rule->pending[state]);
-        if (rule->cacheable && G_UNLIKELY(dev->flush)) {
+        if (G_UNLIKELY(dev->flush) && rule->cacheable) {
             again(dev);
         }
     }
