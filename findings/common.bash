@@ -69,3 +69,48 @@ run() {
     "$lib/ld-linux-x86-64.so.2" --library-path "$lib" \
         "$TMP/root/usr/bin/$program" "$@"
 }
+
+# kernel FOLDER PACKAGE-FOLDER MODULE...: a kernel's vmlinuz, and the modules in
+# the order in which they go in, to where guest wants them
+kernel() {
+    local to=$1 from=$2 image module n=10
+    shift 2
+    mkdir -p "$to/root/lib"
+    image=$(find "$from" -name 'vmlinuz*' -type f | head -1)
+    [[ $image ]] || skip "there is no vmlinuz in the package"
+    mv "$image" "$to/vmlinuz"
+    for module; do
+        find "$from" -name "$module.ko.xz" -exec xz -dc {} + \
+            > "$to/root/lib/$n-$module.ko"
+        [[ -s $to/root/lib/$n-$module.ko ]] || skip "there is no $module.ko"
+        n=$((n + 1))
+    done
+}
+
+# guest FOLDER QEMU-ARG...: boot FOLDER/vmlinuz with FOLDER/root, where busybox
+# and init are added; print what init, read from stdin, has written
+guest() {
+    local dir=$1 lib=$TMP/root/usr/lib/x86_64-linux-gnu
+    shift
+    mkdir -p "$dir"/root/{bin,dev,proc,sys}
+    cp "$TMP/root/usr/bin/busybox" "$dir/root/bin/"
+    {
+        echo '#!/bin/busybox sh'
+        echo '/bin/busybox --install -s /bin; PATH=/bin'
+        echo 'mount -t proc proc /proc; mount -t sysfs sys /sys'
+        echo 'for m in /lib/*.ko; do insmod $m; done'
+        echo '('; cat; echo ') 2>&1 | sed "s/^/@ /"'
+        echo 'echo; echo @ end; poweroff -f'
+    } > "$dir/root/init"
+    chmod 755 "$dir/root/init"
+    python3 "$REPO/scripts/guest/mkcpio.py" "$dir/root" "$dir/initrd"
+    timeout 500 nice "$lib/ld-linux-x86-64.so.2" --library-path "$lib" \
+        "$TMP/root/usr/bin/qemu-system-x86_64" \
+        -L "$TMP/root/usr/share/qemu" -L "$TMP/root/usr/share/seabios" \
+        -accel tcg -cpu qemu64 -m 512M -nodefaults -display none -no-reboot \
+        -serial "file:$dir/console" -kernel "$dir/vmlinuz" \
+        -initrd "$dir/initrd" -append 'console=ttyS0 quiet panic=-1' \
+        "$@" < /dev/null || skip "QEMU or the guest has failed"
+    grep -q '^@ end' "$dir/console" || skip "the guest did not get to its end"
+    tr -d '\r' < "$dir/console" | sed -n '/^@ end/d; s/^@ //p'
+}
