@@ -8,6 +8,7 @@
 # device.  So what measures or tests an asynchronous accelerator from user
 # space there (AF_ALG, and what is built on it) has the processor here, without
 # a word.
+# shellcheck disable=SC1091 source=SCRIPTDIR/common.bash
 . "$(dirname "$0")/common.bash"
 
 command -v cc >/dev/null || skip "a C compiler is needed for the guest's part"

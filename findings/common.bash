@@ -98,6 +98,7 @@ guest() {
         echo '#!/bin/busybox sh'
         echo '/bin/busybox --install -s /bin; PATH=/bin'
         echo 'mount -t proc proc /proc; mount -t sysfs sys /sys'
+        # shellcheck disable=SC2016  # for the guest's shell
         echo 'for m in /lib/*.ko; do insmod $m; done'
         echo '('; cat; echo ') 2>&1 | sed "s/^/@ /"'
         echo 'echo; echo @ end; poweroff -f'

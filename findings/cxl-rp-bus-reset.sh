@@ -9,6 +9,7 @@
 # there for this function that is no CXL device, works: it lifts the mask for
 # the reset.  Linux 7.2.13 does not list "bus" and refuses the choice (EINVAL).
 # So a program that tries the methods listed has to live with both.
+# shellcheck disable=SC1091 source=SCRIPTDIR/common.bash
 . "$(dirname "$0")/common.bash"
 
 programs sid qemu-system-x86=1:11.1.3+ds-1 busybox-static=1:1.38.0-3+b1

@@ -14,6 +14,7 @@
 # one of the two.  Seen in QEMU's trace of configuration writes, on a
 # function of the root bus (edu) and an endpoint below a root port (igb, its
 # option ROM taken away).
+# shellcheck disable=SC1091 source=SCRIPTDIR/common.bash
 . "$(dirname "$0")/common.bash"
 
 programs sid qemu-system-x86=1:11.1.3+ds-1 qemu-system-arm=1:11.1.3+ds-1 \

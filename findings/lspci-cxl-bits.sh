@@ -22,6 +22,7 @@
 #
 # The bits looked at are one at a time, in the configuration space of a Type 1
 # endpoint (or a root port) that holds nothing else.
+# shellcheck disable=SC1091 source=SCRIPTDIR/common.bash
 . "$(dirname "$0")/common.bash"
 
 programs sid pciutils=1:3.15.0-2 libpci3=1:3.15.0-2

@@ -11,6 +11,7 @@
 # VIRTIO_CRYPTO_NOTSUPP, at any time: the control queue knows cipher and
 # akcipher sessions only.  CIPHER with AES-CBC, the one algorithm of its mask,
 # is as offered.  So a driver learns what there is by trying.
+# shellcheck disable=SC1091 source=SCRIPTDIR/common.bash
 . "$(dirname "$0")/common.bash"
 
 programs sid qemu-system-x86=1:11.1.3+ds-1 qemu-system-data=1:11.1.3+ds-1
