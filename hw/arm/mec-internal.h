@@ -14,15 +14,13 @@
 #include "qapi/qapi-types-misc-arm.h"
 #include "qemu/bitops.h"
 #include "qemu/bswap.h"
+#include "qemu/queue.h"
 #include "qemu/thread.h"
 #include "system/memory.h"
 
 /* The granule of RME, and the size of a TLB entry */
 #define MEC_PAGE_BITS 12
 #define MEC_PAGE_SIZE (1u << MEC_PAGE_BITS)
-
-/* Cache writeback granule for the bookkeeping: 64 lines a page */
-#define MEC_LINE_BITS 6
 
 /*
  * Who has written a page. One that is all zero in context 0 counts as written
@@ -40,18 +38,58 @@ typedef enum MECPageState {
 #define MEC_ENTRY_OWNER(E) ((uint16_t)(E))
 #define MEC_ENTRY_STATE(E) ((MECPageState)extract32(E, 16, 2))
 
+/* A block of RAM with contexts */
+typedef struct MECBank {
+    uint64_t first;             /* page */
+    uint64_t count;
+    MemoryRegion *mr;
+    hwaddr offset;              /* into @mr */
+    uint8_t *host;
+} MECBank;
+
+typedef struct MECBanks MECBanks;
+typedef struct MECWriters MECWriters;
+
+/* What the reports keep: this many mismatches, and ways to so many pages */
+#define MEC_EVENTS 32
+#define MEC_DOORS 64
+
+/* By which VA a CPU's TLB leads to a page that is foreign to its context */
+typedef struct MECDoor {
+    uint64_t page;
+    vaddr va;
+    int cpu;
+    uint16_t mecid;             /* 0: nothing is known */
+} MECDoor;
+
+typedef struct MECEvent {
+    uint64_t seq;               /* 0: none */
+    bool untimed;               /* its time is still to be noted */
+    ArmMecEvent e;
+} MECEvent;
+
+/* Rate limit of messages of one kind, and what the last was about */
+typedef struct MECLog {
+    int64_t since;
+    unsigned count;
+    uint64_t page;
+    uint32_t contexts;
+} MECLog;
+
 struct ARMMECState {
     SysBusDevice parent_obj;
 
-    MemoryRegion *ram;
+    MemoryRegion *memory;
     uint64_t base;
+    uint64_t size;
     ArmMecMismatch mismatch;
 
-    uint64_t size;
-    uint8_t *host;
-    MemoryRegion ram_root;
-    MemoryRegion ram_alias;
-    AddressSpace ram_as;        /* RAM alone, for stores that TCG must see */
+    AddressSpace ram_as;        /* for stores that TCG must see */
+    MemoryListener listener;
+    GArray *sections;           /* of MECBank, while the map changes */
+    bool sections_changed;
+    MECBanks *banks;            /* RCU */
+
     MemoryRegion view;          /* container, at physical addresses */
     MemoryRegion view_io;
     MemoryRegion table_mr;
@@ -65,12 +103,15 @@ struct ARMMECState {
      */
     QemuMutex lock;
     GHashTable *uses;           /* page -> MECUse, see mec_view.c */
+    GHashTable *writers;        /* page -> MECWriters */
+    QTAILQ_HEAD(, MECWriters) writers_full; /* with bytes, oldest first */
+    uint64_t writers_full_count;
 
-    /* Rate limit of messages, and what the last was about */
-    int64_t log_since;
-    unsigned log_count;
-    uint64_t log_page;
-    uint32_t log_contexts;
+    MECLog log_reads, log_walks;
+    uint64_t event_seq;
+    uint64_t event_count;
+    MECEvent events[MEC_EVENTS];
+    MECDoor doors[MEC_DOORS];
 };
 
 /* mec_keystream.c */
@@ -95,6 +136,31 @@ uint64_t mec_delta(uint16_t a, uint16_t b, hwaddr pa, unsigned size);
  */
 void mec_delta_page(uint16_t a, uint16_t b, hwaddr pa, void *bytes);
 
+/* mec_ram.c */
+
+/**
+ * mec_ram_init: find the RAM in the device's range, and follow its changes
+ * @s: device with its table of pages
+ */
+void mec_ram_init(ARMMECState *s);
+
+/**
+ * mec_host: a page's RAM, or NULL if there is none with contexts
+ * @s: device
+ * @page: number of the page
+ *
+ * For callers with the BQL, or the device's lock, or in an RCU section as a
+ * running CPU's thread is.
+ */
+uint8_t *mec_host(ARMMECState *s, uint64_t page);
+
+/**
+ * mec_each_page: call a function for all pages that there are
+ * @s: device, lock held
+ * @fn: function
+ */
+void mec_each_page(ARMMECState *s, void (*fn)(ARMMECState *s, uint64_t page));
+
 /* mec.c: entries. The lock is held where one changes. */
 
 static inline uint32_t mec_entry(ARMMECState *s, uint64_t page)
@@ -114,7 +180,7 @@ void mec_set_entry(ARMMECState *s, uint64_t page, uint32_t entry);
 static inline bool mec_page_of(ARMMECState *s, hwaddr pa, uint64_t *page)
 {
     *page = (pa - s->base) >> MEC_PAGE_BITS;
-    return pa >= s->base && pa - s->base < s->size;
+    return pa >= s->base && pa - s->base < s->size && mec_host(s, *page);
 }
 
 /**
@@ -128,9 +194,8 @@ bool mec_is_legible(uint32_t entry, uint16_t mecid);
  * mec_page_is_zero: does RAM hold nothing but zeroes?
  * @s: device
  * @page: number of the page
- * @lines: bit mask of lines that do not matter
  */
-bool mec_page_is_zero(ARMMECState *s, uint64_t page, uint64_t lines);
+bool mec_page_is_zero(ARMMECState *s, uint64_t page);
 
 /**
  * mec_rekey_page: hold a page for another context from now on
@@ -148,7 +213,7 @@ void mec_rekey_page(ARMMECState *s, uint64_t page, uint16_t mecid,
 /**
  * mec_read_locked: RAM as a context sees it
  * @s: device, lock held
- * @offset: into RAM, naturally aligned
+ * @offset: into the range of RAM, naturally aligned
  * @size: 1, 2, 4 or 8 bytes
  * @mecid: context
  */
@@ -183,10 +248,135 @@ void mec_view_reset(ARMMECState *s);
 bool mec_view_in_use(ARMMECState *s, uint64_t page);
 
 /**
+ * mec_view_forget: forget who uses a page through the view
+ * @s: device, lock held
+ * @page: number of the page
+ */
+void mec_view_forget(ARMMECState *s, uint64_t page);
+
+/**
  * mec_queue_canonical: make a page canonical before the CPU goes on
  * @s: device
  * @page: number of the page
  */
 void mec_queue_canonical(ARMMECState *s, uint64_t page);
+
+/* mec_writers.c: the lock is held */
+
+/**
+ * mec_writers_store: a context is about to store to RAM, but not as resident
+ * @s: device
+ * @offset: into the range of RAM, in one page
+ * @size: of the store in bytes
+ * @mecid: context
+ * @bytes: what RAM will hold
+ */
+void mec_writers_store(ARMMECState *s, hwaddr offset, unsigned size,
+                       uint16_t mecid, const uint8_t *bytes);
+
+/**
+ * mec_writers_before_rekey: the resident context is about to change
+ * @s: device
+ * @page: number of the page
+ */
+void mec_writers_before_rekey(ARMMECState *s, uint64_t page);
+
+/**
+ * mec_writers_after_rekey: RAM is that of another resident context
+ * @s: device
+ * @page: number of the page
+ */
+void mec_writers_after_rekey(ARMMECState *s, uint64_t page);
+
+/**
+ * mec_writers_find: does a context read what it has not written itself?
+ * @s: device
+ * @offset: into the range of RAM, in one page
+ * @size: of the read in bytes
+ * @mecid: context of the reader
+ * @writer: set to the context that has written the first such byte
+ * @was_there: set to whether the reader is known to have written in the page
+ *
+ * A context that has written nothing is none; 0 stands for nobody, too.
+ */
+bool mec_writers_find(ARMMECState *s, hwaddr offset, unsigned size,
+                      uint16_t mecid, uint16_t *writer, bool *was_there);
+
+/**
+ * mec_writers_is_sole: is all that a context has not written zero?
+ * @s: device
+ * @page: number of a page that RAM holds for context 0
+ * @mecid: context
+ */
+bool mec_writers_is_sole(ARMMECState *s, uint64_t page, uint16_t mecid);
+
+/**
+ * mec_writers_drop: a page is its owner's, or nobody's
+ * @s: device
+ * @page: number of the page
+ */
+void mec_writers_drop(ARMMECState *s, uint64_t page);
+
+/** mec_writers_reset: no page has more than one writer */
+void mec_writers_reset(ARMMECState *s);
+
+/** mec_writers_init: for a device that is new */
+void mec_writers_init(ARMMECState *s);
+
+/** mec_writers_finalize: free what mec_writers_init() needs */
+void mec_writers_finalize(ARMMECState *s);
+
+/* mec_report.c: the lock is held */
+
+/**
+ * mec_report_read: tell of a CPU's read, if it gets what others have written
+ * @s: device
+ * @offset: into the range of RAM, in one page
+ * @size: of the read in bytes
+ * @mecid: context of the reader
+ * @va: virtual address if known, or NULL
+ *
+ * Not if the reader's is context 0. Nor if context 0 has written the bytes,
+ * unless the reader's own were there.
+ */
+void mec_report_read(ARMMECState *s, hwaddr offset, unsigned size,
+                     uint16_t mecid, const vaddr *va);
+
+/**
+ * mec_report_walk: the same of a descriptor, whoever is concerned
+ * @s: device
+ * @offset: into the range of RAM
+ * @size: of the descriptor in bytes
+ * @walk: the fetch
+ * @update: it is written, too
+ */
+void mec_report_walk(ARMMECState *s, hwaddr offset, unsigned size,
+                     const ARMMECWalk *walk, bool update);
+
+/**
+ * mec_report_set_door: remember by which VA the current CPU reaches a page
+ * @s: device
+ * @page: number of the page
+ * @va: virtual address in the page
+ * @mecid: context
+ */
+void mec_report_set_door(ARMMECState *s, uint64_t page, vaddr va,
+                         uint16_t mecid);
+
+/**
+ * mec_report_read_by_view: mec_report_read() of the current CPU
+ * @s: device
+ * @offset: into the range of RAM, in one page
+ * @size: of the read in bytes
+ * @mecid: context of the reader
+ */
+void mec_report_read_by_view(ARMMECState *s, hwaddr offset, unsigned size,
+                             uint16_t mecid);
+
+/**
+ * mec_report_text: one line about a mismatch, to be freed by the caller
+ * @e: the mismatch
+ */
+char *mec_report_text(const ArmMecEvent *e);
 
 #endif

@@ -24,8 +24,6 @@
 #include "qemu/osdep.h"
 #include "qemu/cutils.h"
 #include "qemu/lockable.h"
-#include "qemu/log.h"
-#include "qemu/timer.h"
 #include "qapi/error.h"
 #include "hw/core/cpu.h"
 #include "hw/core/qdev-properties.h"
@@ -36,14 +34,14 @@
 /* What an unreadable word looks like with mec-mismatch=deadbeef */
 #define MEC_DEADBEEF 0xdeadbeefdeadbeefULL
 
-/* Messages about reads under the wrong MECID in a second */
-#define MEC_LOG_LIMIT 16
-
 void mec_set_entry(ARMMECState *s, uint64_t page, uint32_t entry)
 {
     if (mec_entry(s, page) != entry) {
         qatomic_set(&s->table[page], cpu_to_le32(entry));
         memory_region_set_dirty(&s->table_mr, page * 4, 4);
+    }
+    if (MEC_ENTRY_STATE(entry) == MEC_PURE) {
+        mec_writers_drop(s, page);
     }
 }
 
@@ -59,19 +57,9 @@ bool mec_is_legible(uint32_t entry, uint16_t mecid)
     }
 }
 
-bool mec_page_is_zero(ARMMECState *s, uint64_t page, uint64_t lines)
+bool mec_page_is_zero(ARMMECState *s, uint64_t page)
 {
-    const uint8_t *p = s->host + (page << MEC_PAGE_BITS);
-
-    if (!lines) {
-        return buffer_is_zero(p, MEC_PAGE_SIZE);
-    }
-    for (unsigned i = 0; i < 64; i++, p += 1 << MEC_LINE_BITS) {
-        if (!extract64(lines, i, 1) && !buffer_is_zero(p, 1 << MEC_LINE_BITS)) {
-            return false;
-        }
-    }
-    return true;
+    return buffer_is_zero(mec_host(s, page), MEC_PAGE_SIZE);
 }
 
 void mec_rekey_page(ARMMECState *s, uint64_t page, uint16_t mecid,
@@ -81,12 +69,16 @@ void mec_rekey_page(ARMMECState *s, uint64_t page, uint16_t mecid,
     hwaddr offset = page << MEC_PAGE_BITS;
     uint32_t buf[MEC_PAGE_SIZE / 4];
 
-    memcpy(buf, s->host + offset, sizeof(buf));
+    if (state != MEC_PURE) {
+        mec_writers_before_rekey(s, page);
+    }
+    memcpy(buf, mec_host(s, page), sizeof(buf));
     mec_delta_page(old, mecid, s->base + offset, buf);
     /* This marks the page dirty and drops code translated from it. */
     address_space_write(&s->ram_as, s->base + offset, MEMTXATTRS_UNSPECIFIED,
                         buf, sizeof(buf));
     mec_set_entry(s, page, MEC_ENTRY(mecid, state));
+    mec_writers_after_rekey(s, page);
     trace_arm_mec_rekey(s->base + offset, old, mecid);
 }
 
@@ -106,9 +98,11 @@ static uint64_t mec_convert(ARMMECState *s, uint32_t entry, hwaddr pa,
 uint64_t mec_read_locked(ARMMECState *s, hwaddr offset, unsigned size,
                          uint16_t mecid)
 {
-    return mec_convert(s, mec_entry(s, offset >> MEC_PAGE_BITS),
-                       s->base + offset, size, mecid,
-                       ldn_le_p(s->host + offset, size));
+    uint64_t page = offset >> MEC_PAGE_BITS;
+    const uint8_t *p = mec_host(s, page) + (offset & (MEC_PAGE_SIZE - 1));
+
+    return mec_convert(s, mec_entry(s, page), s->base + offset, size, mecid,
+                       ldn_le_p(p, size));
 }
 
 /*
@@ -135,36 +129,8 @@ bool arm_mec_is_foreign(ARMMECState *s, hwaddr pa, uint16_t mecid)
            MEC_ENTRY_OWNER(mec_entry(s, page)) != mecid;
 }
 
-/* At most so many times a second, and each pair of contexts of a page once */
-static void mec_log_read(ARMMECState *s, vaddr va, hwaddr pa,
-                         uint16_t owner, uint16_t mecid)
-{
-    uint32_t contexts = (uint32_t)owner << 16 | mecid;
-    uint64_t page = pa >> MEC_PAGE_BITS;
-    int64_t now = get_clock();
-
-    QEMU_LOCK_GUARD(&s->lock);
-    if (now - s->log_since > NANOSECONDS_PER_SECOND) {
-        s->log_since = now;
-        s->log_count = 0;
-    } else if (s->log_page == page && s->log_contexts == contexts) {
-        return;
-    }
-    s->log_page = page;
-    s->log_contexts = contexts;
-    if (s->log_count < MEC_LOG_LIMIT) {
-        qemu_log_mask(LOG_GUEST_ERROR,
-                      "MEC: read at VA 0x%" PRIx64 " PA 0x%" HWADDR_PRIx
-                      " with MECID %u of a page written with MECID %u\n",
-                      (uint64_t)va, pa, mecid, owner);
-    } else if (s->log_count == MEC_LOG_LIMIT) {
-        qemu_log_mask(LOG_GUEST_ERROR,
-                      "MEC: more such reads, not shown\n");
-    }
-    s->log_count++;
-}
-
-void arm_mec_report_read(ARMMECState *s, vaddr va, hwaddr pa, uint16_t mecid)
+void arm_mec_note_fill(ARMMECState *s, vaddr va, hwaddr pa, unsigned size,
+                       uint16_t mecid, bool store)
 {
     uint32_t entry;
     uint64_t page;
@@ -173,13 +139,24 @@ void arm_mec_report_read(ARMMECState *s, vaddr va, hwaddr pa, uint16_t mecid)
         return;
     }
     entry = mec_entry(s, page);
-    if (MEC_ENTRY_OWNER(entry) && mecid && !mec_is_legible(entry, mecid)) {
-        mec_log_read(s, va, pa, MEC_ENTRY_OWNER(entry), mecid);
+    if (MEC_ENTRY_OWNER(entry) != mecid) {
+        QEMU_LOCK_GUARD(&s->lock);
+        mec_report_set_door(s, page, va, mecid);
+    } else if (MEC_ENTRY_STATE(entry) != MEC_PURE && size && !store) {
+        QEMU_LOCK_GUARD(&s->lock);
+        mec_report_read(s, pa - s->base, size, mecid, &va);
     }
 }
 
+static void mec_trace_walk(hwaddr pa, uint16_t owner, const ARMMECWalk *walk,
+                           const char *rw)
+{
+    trace_arm_mec_walk(walk->stage2 ? 2 : 1, walk->address, walk->level, pa,
+                       owner, walk->mecid, walk->reg, rw);
+}
+
 uint64_t arm_mec_convert_read(ARMMECState *s, hwaddr pa, unsigned size,
-                              uint16_t mecid, uint64_t data)
+                              const ARMMECWalk *walk, uint64_t data)
 {
     uint64_t page;
     uint32_t entry;
@@ -189,31 +166,43 @@ uint64_t arm_mec_convert_read(ARMMECState *s, hwaddr pa, unsigned size,
     }
     if (unlikely(!current_cpu)) {
         QEMU_LOCK_GUARD(&s->lock);
-        return mec_read_locked(s, pa - s->base, size, mecid);
+        return mec_read_locked(s, pa - s->base, size, walk->mecid);
     }
     entry = mec_entry(s, page);
-    if (MEC_ENTRY_OWNER(entry) == mecid) {
+    if (MEC_ENTRY_OWNER(entry) == walk->mecid) {
         return data;
     }
-    return mec_convert(s, entry, pa, size, mecid, data);
+    if (!walk->debug) {
+        QEMU_LOCK_GUARD(&s->lock);
+        mec_trace_walk(pa, MEC_ENTRY_OWNER(entry), walk, "read");
+        mec_report_walk(s, pa - s->base, size, walk, false);
+    }
+    return mec_convert(s, entry, pa, size, walk->mecid, data);
 }
 
-uint64_t arm_mec_write_mask(ARMMECState *s, hwaddr pa, uint16_t mecid)
+uint64_t arm_mec_write_mask(ARMMECState *s, hwaddr pa, const ARMMECWalk *walk,
+                            uint64_t data)
 {
-    uint64_t page;
+    uint8_t bytes[8];
+    uint64_t page, mask;
     uint16_t owner;
 
     if (!mec_page_of(s, pa, &page)) {
         return 0;
     }
     owner = MEC_ENTRY_OWNER(mec_entry(s, page));
-    if (owner == mecid) {
+    if (owner == walk->mecid) {
         return 0;
     }
+    mask = mec_delta(owner, walk->mecid, pa, 8);
+    stq_le_p(bytes, data ^ mask);
     WITH_QEMU_LOCK_GUARD(&s->lock) {
+        mec_trace_walk(pa, owner, walk, "update");
+        mec_report_walk(s, pa - s->base, 8, walk, true);
+        mec_writers_store(s, pa - s->base, 8, walk->mecid, bytes);
         mec_set_entry(s, page, MEC_ENTRY(owner, MEC_MIXED));
     }
-    return mec_delta(owner, mecid, pa, 8);
+    return mask;
 }
 
 /*
@@ -235,7 +224,7 @@ void arm_mec_clean(ARMMECState *s, hwaddr pa)
     if (MEC_ENTRY_OWNER(entry) || mec_view_in_use(s, page)) {
         mec_queue_canonical(s, page);
     } else if (MEC_ENTRY_STATE(entry) != MEC_PURE) {
-        mec_set_entry(s, page, MEC_ENTRY(0, mec_page_is_zero(s, page, 0)
+        mec_set_entry(s, page, MEC_ENTRY(0, mec_page_is_zero(s, page)
                                          ? MEC_PURE : MEC_SEALED));
     }
 }
@@ -266,32 +255,35 @@ bool arm_mec_query(ARMMECState *s, hwaddr pa, uint16_t *mecid, bool *mixed)
  * Before firmware is loaded anew. Nobody can read what was written before:
  * hardware would have made new keys. No CPU runs, and each flushes its TLB.
  */
+static void mec_reset_page(ARMMECState *s, uint64_t page)
+{
+    uint32_t entry = mec_entry(s, page);
+
+    if (MEC_ENTRY_OWNER(entry)) {
+        mec_rekey_page(s, page, 0, MEC_PURE);
+    } else if (entry) {
+        mec_set_entry(s, page, 0);
+    }
+}
+
 static void mec_reset_enter(Object *obj, ResetType type)
 {
     ARMMECState *s = ARM_MEC(obj);
 
     QEMU_LOCK_GUARD(&s->lock);
     mec_view_reset(s);
-    for (uint64_t page = 0; page < s->size >> MEC_PAGE_BITS; page++) {
-        uint32_t entry = mec_entry(s, page);
-
-        if (MEC_ENTRY_OWNER(entry)) {
-            mec_rekey_page(s, page, 0, MEC_PURE);
-        } else if (entry) {
-            mec_set_entry(s, page, 0);
-        }
-    }
+    mec_writers_reset(s);
+    mec_each_page(s, mec_reset_page);
 }
 
 static void mec_realize(DeviceState *dev, Error **errp)
 {
     ARMMECState *s = ARM_MEC(dev);
 
-    if (!s->ram || !memory_region_is_ram(s->ram)) {
-        error_setg(errp, "arm-mec: property 'ram' must be set to RAM");
+    if (!s->memory || !s->size) {
+        error_setg(errp, "arm-mec: properties 'memory' and 'size' must be set");
         return;
     }
-    s->size = memory_region_size(s->ram);
     if ((s->base | s->size) & (MEC_PAGE_SIZE - 1)) {
         error_setg(errp, "arm-mec: RAM must consist of 4 KiB pages");
         return;
@@ -301,13 +293,9 @@ static void mec_realize(DeviceState *dev, Error **errp)
         return;
     }
     s->table = memory_region_get_ram_ptr(&s->table_mr);
-    s->host = memory_region_get_ram_ptr(s->ram);
-    memory_region_init(&s->ram_root, OBJECT(dev), "arm-mec-ram", UINT64_MAX);
-    memory_region_init_alias(&s->ram_alias, OBJECT(dev), "arm-mec-ram-alias",
-                             s->ram, 0, s->size);
-    memory_region_add_subregion(&s->ram_root, s->base, &s->ram_alias);
-    address_space_init(&s->ram_as, &s->ram_root, "arm-mec-ram");
     mec_view_init(s);
+    mec_writers_init(s);
+    mec_ram_init(s);
 }
 
 static void mec_init(Object *obj)
@@ -321,6 +309,7 @@ static void mec_finalize(Object *obj)
 {
     ARMMECState *s = ARM_MEC(obj);
 
+    mec_writers_finalize(s);
     mec_view_finalize(s);
     qemu_mutex_destroy(&s->lock);
 }
@@ -336,9 +325,10 @@ static void mec_set_mismatch(Object *obj, int value, Error **errp)
 }
 
 static const Property mec_properties[] = {
-    DEFINE_PROP_LINK("ram", ARMMECState, ram, TYPE_MEMORY_REGION,
+    DEFINE_PROP_LINK("memory", ARMMECState, memory, TYPE_MEMORY_REGION,
                      MemoryRegion *),
     DEFINE_PROP_UINT64("base", ARMMECState, base, 0),
+    DEFINE_PROP_UINT64("size", ARMMECState, size, 0),
 };
 
 static void mec_class_init(ObjectClass *klass, const void *data)

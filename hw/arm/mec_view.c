@@ -29,7 +29,7 @@ typedef struct MECUse {
     bool queued;                /* re-keying is under way */
     bool others;                /* another one has stored as well */
     MECPageState before;        /* page state when it began */
-    uint64_t lines;             /* what @mecid has stored to */
+    bool stored;                /* @mecid has */
     unsigned accesses;
 } MECUse;
 
@@ -43,10 +43,10 @@ typedef struct MECWork {
 static MECPageState mec_state_after(ARMMECState *s, MECUse *use,
                                     uint16_t owner)
 {
-    if (use->others || !use->lines || owner) {
+    if (use->others || !use->stored || owner) {
         return MEC_MIXED;
     }
-    if (mec_page_is_zero(s, use->page, use->lines)) {
+    if (mec_writers_is_sole(s, use->page, use->mecid)) {
         return MEC_PURE;
     }
     return use->before == MEC_PURE ? MEC_OVER_DEFAULT : MEC_MIXED;
@@ -69,7 +69,7 @@ static void mec_rekey_work(CPUState *cs, run_on_cpu_data data)
     QEMU_LOCK_GUARD(&s->lock);
     use = g_hash_table_lookup(s->uses, &work->page);
     if (!use || !use->queued || use->mecid != work->mecid) {
-        /* Maintenance, or a reset, or another context came first. */
+        /* Maintenance, reset, removal, or another context came first. */
         return;
     }
     owner = MEC_ENTRY_OWNER(mec_entry(s, work->page));
@@ -86,6 +86,9 @@ static void mec_canonical_work(CPUState *cs, run_on_cpu_data data)
     ARMMECState *s = work->s;
 
     QEMU_LOCK_GUARD(&s->lock);
+    if (!mec_host(s, work->page)) {
+        return;                 /* it has been taken out of the machine */
+    }
     if (MEC_ENTRY_OWNER(mec_entry(s, work->page))) {
         mec_rekey_and_tell(s, work->page, 0, MEC_SEALED);
     } else if (mec_view_in_use(s, work->page)) {
@@ -109,13 +112,13 @@ void mec_queue_canonical(ARMMECState *s, uint64_t page)
 }
 
 /*
- * A CPU accesses the page through the view in context @mecid, storing to
- * @lines if any. The first store to a page of another context takes it over.
- * Readers, and stores to a page that contexts share anyway, do so after a
- * while, or it would go to and fro all the time. Lock held.
+ * A CPU accesses the page through the view in context @mecid. The first store
+ * to a page of another context takes it over. Readers, and stores to a page
+ * that contexts share anyway, do so after a while, or it would go to and fro
+ * all the time. Lock held.
  */
 static void mec_note_use(ARMMECState *s, uint64_t page, uint32_t entry,
-                         uint16_t mecid, uint64_t lines)
+                         uint16_t mecid, bool store)
 {
     MECUse *use = g_hash_table_lookup(s->uses, &page);
 
@@ -127,17 +130,17 @@ static void mec_note_use(ARMMECState *s, uint64_t page, uint32_t entry,
         g_hash_table_insert(s->uses, &use->page, use);
     }
     if (use->mecid != mecid) {
-        use->others |= use->lines || lines;
+        use->others |= use->stored || store;
         use->mecid = mecid;
         use->queued = false;
         use->accesses = 0;
-        use->lines = 0;
+        use->stored = false;
     }
-    use->lines |= lines;
+    use->stored |= store;
     use->accesses++;
     if (!use->queued &&
         (use->accesses >= MEC_VIEW_THRESHOLD ||
-         (lines && use->before != MEC_MIXED))) {
+         (store && use->before != MEC_MIXED))) {
         use->queued = true;
         mec_queue(s, mec_rekey_work, page, mecid);
     }
@@ -164,11 +167,18 @@ static MemTxResult mec_view_read(void *opaque, hwaddr offset, uint64_t *data,
     uint32_t entry;
 
     QEMU_LOCK_GUARD(&s->lock);
+    if (!mec_host(s, page)) {
+        return MEMTX_DECODE_ERROR;
+    }
     entry = mec_entry(s, page);
     mec_trace_view(s->base + offset, entry, attrs, "read");
     *data = mec_read_locked(s, offset, size, attrs.mecid);
-    if (current_cpu && !attrs.debug && mec_is_legible(entry, attrs.mecid)) {
-        mec_note_use(s, page, entry, attrs.mecid, 0);
+    if (!current_cpu || attrs.debug) {
+        return MEMTX_OK;
+    }
+    mec_report_read_by_view(s, offset, size, attrs.mecid);
+    if (mec_is_legible(entry, attrs.mecid)) {
+        mec_note_use(s, page, entry, attrs.mecid, false);
     }
     return MEMTX_OK;
 }
@@ -184,19 +194,20 @@ static MemTxResult mec_view_write(void *opaque, hwaddr offset, uint64_t data,
     uint8_t buf[8];
 
     QEMU_LOCK_GUARD(&s->lock);
+    if (!mec_host(s, page)) {
+        return MEMTX_DECODE_ERROR;
+    }
     entry = mec_entry(s, page);
     owner = MEC_ENTRY_OWNER(entry);
     mec_trace_view(pa, entry, attrs, "write");
     if (current_cpu && !attrs.debug) {
-        unsigned line = extract64(offset, MEC_LINE_BITS,
-                                  MEC_PAGE_BITS - MEC_LINE_BITS);
-
-        mec_note_use(s, page, entry, attrs.mecid, 1ULL << line);
+        mec_note_use(s, page, entry, attrs.mecid, true);
     }
+    stn_le_p(buf, size, data ^ mec_delta(owner, attrs.mecid, pa, size));
+    mec_writers_store(s, offset, size, attrs.mecid, buf);
     if (owner != attrs.mecid) {
         mec_set_entry(s, page, MEC_ENTRY(owner, MEC_MIXED));
     }
-    stn_le_p(buf, size, data ^ mec_delta(owner, attrs.mecid, pa, size));
     return address_space_write(&s->ram_as, pa, MEMTXATTRS_UNSPECIFIED,
                                buf, size);
 }
@@ -223,6 +234,11 @@ MemoryRegion *arm_mec_view(ARMMECState *s)
 bool mec_view_in_use(ARMMECState *s, uint64_t page)
 {
     return g_hash_table_contains(s->uses, &page);
+}
+
+void mec_view_forget(ARMMECState *s, uint64_t page)
+{
+    g_hash_table_remove(s->uses, &page);
 }
 
 void mec_view_reset(ARMMECState *s)

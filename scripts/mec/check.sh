@@ -54,10 +54,25 @@ run() {
             echo "not ok 0 - case 0: mec-$name: emulator exited with $status")
 }
 
+# What the payload says has to be in the log, and a look at the trace.
+# field LABEL MACHINE ARGS
+field() {
+    local log=$OUT/field.log tap=$OUT/field.tap c text status
+    rm -f "$log"
+    run "$1" field "61 62" "$2" "$3" -d guest_errors -D "$log" > "$tap"
+    cat "$tap"
+    while IFS= read -r text; do
+        [[ $text =~ ^#\ log\ ([0-9]+):\ (.*)$ ]] || continue
+        c=${BASH_REMATCH[1]} text=${BASH_REMATCH[2]} status="not ok"
+        grep -qF "MEC: $text" "$log" && status=ok
+        report "$status" "$c" "reported: $text [$1]"
+    done < "$tap"
+}
+
 "$TOP/scripts/deps.sh" mec
 [[ -x $QEMU_AARCH64 ]] || die "$QEMU_AARCH64 is not there: make build"
 export QEMU_AARCH64
-build_payloads el3 el2 el1 walk mem smp life mon
+build_payloads el3 el2 el1 walk mem smp life field mon
 make_pattern
 FW_CFG=(-fw_cfg "name=opt/mec/pattern,file=$OUT/pattern")
 truncate -s 64K "$OUT/disk"
@@ -79,6 +94,7 @@ for mode in deadbeef keystream; do
     run "$mode" el2 "8 9 10 11 12 13 14 15 16 17 18 19 20 21 22" "$m" "$a"
     run "$mode" el1 "23 24 25 26 27 28 29 45" "$m" "$a"
     run "$mode" walk "30 31 32 33 34" "$m" "$a"
+    field "$mode" "$m" "$a"
     run "$mode" mem "35 36 37 38 39 40 41 53" "$m,mte=on" "$a"
     for thread in multi single; do
         for cpus in 1 2; do
@@ -91,6 +107,17 @@ for mode in deadbeef keystream; do
             -accel "tcg,thread=$thread"
     done
 done
+# Walks in tables that are another context's, and what they update, are traced.
+rm -f "$OUT/walk.log"
+run "traced" walk "30 31 32 33 34" "$m" "$a" -trace arm_mec_walk \
+    -D "$OUT/walk.log"
+for text in "stage=1 .* MECID_P1_EL2 update" "stage=2 .* VMECID_P_EL2 update" \
+    "stage=1 .* VMECID_A_EL2 read"; do
+    status="not ok"
+    grep -q "arm_mec_walk $text" "$OUT/walk.log" && status=ok
+    report "$status" 61 "field/11-walk-trace: $text"
+done
+
 # The same, one instruction at a time, to shake out what translation blocks hide.
 m=${MEC:+$MEC,mec-mismatch=deadbeef}
 run "one-insn-per-tb" el3 "1 2 3 4 5 6 7 47" "$m" "" -accel tcg,one-insn-per-tb=on

@@ -47,6 +47,13 @@ typedef enum ARMMECReg {
 } ARMMECReg;
 
 /*
+ * Stage 2 entries of the TLB keep where their MECID came from beside the SH
+ * field, which only stage 1 walks would look at, and do not.
+ */
+#define MEC_S2_HAS_REG 0x40
+#define MEC_S2_AMEC 0x80
+
+/*
  * What a CPU's TLBs hold that came of a register: nothing, some pages, or (at
  * a count of more than MEC_TLB_PAGES) anything. The state of the registers
  * is not TLB state, so a write of one has to find these.
@@ -78,14 +85,16 @@ static const struct {
     size_t offset;
     uint32_t flush;
 } mec_regs[MEC_REGS] = {
-#define MEC_REG(F, FLUSH) { #F, offsetof(CPUARMState, cp15.F), FLUSH }
-    [MEC_RL_A] = MEC_REG(mecid_rl_a_el3, MEC_FLUSH_EL3),
-    [MEC_P0] = MEC_REG(mecid_p0_el2, MEC_FLUSH_EL2),
-    [MEC_A0] = MEC_REG(mecid_a0_el2, MEC_FLUSH_EL2),
-    [MEC_P1] = MEC_REG(mecid_p1_el2, MEC_FLUSH_EL2),
-    [MEC_A1] = MEC_REG(mecid_a1_el2, MEC_FLUSH_EL2),
-    [MEC_VP] = MEC_REG(vmecid_p_el2, MEC_FLUSH_EL1),
-    [MEC_VA] = MEC_REG(vmecid_a_el2, MEC_FLUSH_EL1),
+#define MEC_REG(NAME, F, FLUSH) \
+    { #NAME, offsetof(CPUARMState, cp15.F), FLUSH }
+    [MEC_DEFAULT] = { .name = "default" },
+    [MEC_RL_A] = MEC_REG(MECID_RL_A_EL3, mecid_rl_a_el3, MEC_FLUSH_EL3),
+    [MEC_P0] = MEC_REG(MECID_P0_EL2, mecid_p0_el2, MEC_FLUSH_EL2),
+    [MEC_A0] = MEC_REG(MECID_A0_EL2, mecid_a0_el2, MEC_FLUSH_EL2),
+    [MEC_P1] = MEC_REG(MECID_P1_EL2, mecid_p1_el2, MEC_FLUSH_EL2),
+    [MEC_A1] = MEC_REG(MECID_A1_EL2, mecid_a1_el2, MEC_FLUSH_EL2),
+    [MEC_VP] = MEC_REG(VMECID_P_EL2, vmecid_p_el2, MEC_FLUSH_EL1),
+    [MEC_VA] = MEC_REG(VMECID_A_EL2, vmecid_a_el2, MEC_FLUSH_EL1),
 #undef MEC_REG
 };
 
@@ -151,15 +160,14 @@ void arm_mec_set_output(CPUARMState *env, ARMMMUIdx mmu_idx, bool upper,
     result->f.attrs.mecid = mec_reg_value(env, result->mec_reg);
 }
 
-uint16_t arm_mec_walk_mecid(CPUARMState *env, ARMMMUIdx mmu_idx,
-                            ARMSecuritySpace space)
+void arm_mec_walk_begin(CPUARMState *env, ARMMMUIdx mmu_idx,
+                        ARMSecuritySpace space, bool debug, ARMMECWalk *walk)
 {
     ARMMECReg reg = MEC_VP;     /* R_FQFXK, R_PDCWV */
 
     if (space != ARMSS_Realm || !mec_emec(env, 2)) {
-        return 0;
-    }
-    if (regime_el(mmu_idx) == 2 && !regime_is_stage2(mmu_idx)) {
+        reg = MEC_DEFAULT;
+    } else if (regime_el(mmu_idx) == 2 && !regime_is_stage2(mmu_idx)) {
         /*
          * R_RXMFG, and R_XBDTH, I_TSRTP: tables of both ranges are in the
          * context of the range that does not define the ASID.
@@ -167,7 +175,27 @@ uint16_t arm_mec_walk_mecid(CPUARMState *env, ARMMMUIdx mmu_idx,
         reg = regime_has_2_ranges(mmu_idx) && !(env->cp15.tcr_el[2] & TTBCR_A1)
               ? MEC_P1 : MEC_P0;
     }
-    return mec_reg_value(env, reg);
+    walk->mecid = mec_reg_value(env, reg);
+    walk->reg = mec_regs[reg].name;
+    walk->stage2 = regime_is_stage2(mmu_idx);
+    walk->debug = debug;
+}
+
+/*
+ * The entry can stay in the TLB while other registers change, but those that
+ * its MECID came from drop it when they do (MEC_FLUSH_EL1).
+ */
+void arm_mec_walk_by_stage2(const CPUTLBEntryFull *full, ARMMECWalk *walk)
+{
+    ARMMECReg reg = MEC_DEFAULT;
+
+    if (full->extra.arm.shareability & MEC_S2_HAS_REG) {
+        reg = full->extra.arm.shareability & MEC_S2_AMEC ? MEC_VA : MEC_VP;
+    }
+    walk->mecid = full->attrs.mecid;
+    walk->reg = mec_regs[reg].name;
+    walk->stage2 = false;
+    walk->debug = false;
 }
 
 bool arm_mec_amec_fault(CPUARMState *env, ARMMMUIdx mmu_idx, bool upper,
@@ -324,8 +352,9 @@ void arm_mec_cpu_realize(ARMCPU *cpu)
     arm_mec_set_rekeyed(cpu->mec, mec_rekeyed);
 }
 
-void arm_mec_tlb_fill(ARMCPU *cpu, vaddr va, MMUAccessType access_type,
-                      ARMMMUIdx mmu_idx, GetPhysAddrResult *res)
+void arm_mec_tlb_fill(ARMCPU *cpu, vaddr va, int size,
+                      MMUAccessType access_type, ARMMMUIdx mmu_idx,
+                      GetPhysAddrResult *res)
 {
     uint16_t mecid = res->f.attrs.mecid;
     hwaddr pa = res->f.phys_addr;
@@ -337,12 +366,16 @@ void arm_mec_tlb_fill(ARMCPU *cpu, vaddr va, MMUAccessType access_type,
     if (res->mec_reg != MEC_DEFAULT) {
         mec_tlb_note(cpu->mec_tlb, res->mec_reg, va);
     }
-    if (regime_is_stage2(mmu_idx) || !arm_mec_is_foreign(cpu->mec, pa, mecid)) {
+    if (regime_is_stage2(mmu_idx)) {
+        res->f.extra.arm.shareability |=
+            (res->mec_reg == MEC_DEFAULT ? 0 : MEC_S2_HAS_REG) |
+            (res->mec_reg == MEC_VA ? MEC_S2_AMEC : 0);
         return;
     }
-    res->f.attrs.encrypted = 1;
-    if (access_type != MMU_DATA_STORE) {
-        arm_mec_report_read(cpu->mec, va, pa, mecid);
+    res->f.attrs.encrypted = arm_mec_is_foreign(cpu->mec, pa, mecid);
+    if (mecid) {
+        arm_mec_note_fill(cpu->mec, va, pa, size, mecid,
+                          access_type == MMU_DATA_STORE);
     }
 }
 
@@ -358,20 +391,21 @@ void arm_mec_debug_attrs(ARMCPU *cpu, hwaddr pa, MemTxAttrs *attrs)
 }
 
 uint64_t arm_mec_ptw_read(ARMCPU *cpu, hwaddr pa, unsigned size, bool be,
-                          uint16_t mecid, uint64_t data)
+                          const ARMMECWalk *walk, uint64_t data)
 {
     if (likely(!be)) {
-        return arm_mec_convert_read(cpu->mec, pa, size, mecid, data);
+        return arm_mec_convert_read(cpu->mec, pa, size, walk, data);
     }
     data = size == 8 ? bswap64(data) : bswap32(data);
-    data = arm_mec_convert_read(cpu->mec, pa, size, mecid, data);
+    data = arm_mec_convert_read(cpu->mec, pa, size, walk, data);
     return size == 8 ? bswap64(data) : bswap32(data);
 }
 
 uint64_t arm_mec_ptw_write_mask(ARMCPU *cpu, hwaddr pa, bool be,
-                                uint16_t mecid)
+                                const ARMMECWalk *walk, uint64_t data)
 {
-    uint64_t mask = arm_mec_write_mask(cpu->mec, pa, mecid);
+    uint64_t mask = arm_mec_write_mask(cpu->mec, pa, walk,
+                                       be ? bswap64(data) : data);
 
     return be ? bswap64(mask) : mask;
 }

@@ -43,16 +43,24 @@ void arm_mec_set_output(CPUARMState *env, ARMMMUIdx mmu_idx, bool upper,
 #endif
 
 /**
- * arm_mec_walk_mecid: MECID of a descriptor fetch from a physical address
+ * arm_mec_walk_begin: choose the MECID of a descriptor fetch
  * @env: CPU
  * @mmu_idx: regime and stage whose table is read
  * @space: physical address space of the table
+ * @debug: for a debugger
+ * @walk: gets the MECID, and where it came from
  *
- * Not for a stage 1 table whose address stage 2 translates: that fetch has
- * the MECID of the stage 2 output.
+ * For a table at a physical address; see arm_mec_walk_by_stage2() for others.
  */
-uint16_t arm_mec_walk_mecid(CPUARMState *env, ARMMMUIdx mmu_idx,
-                            ARMSecuritySpace space);
+void arm_mec_walk_begin(CPUARMState *env, ARMMMUIdx mmu_idx,
+                        ARMSecuritySpace space, bool debug, ARMMECWalk *walk);
+
+/**
+ * arm_mec_walk_by_stage2: fetch a descriptor by an address of stage 2
+ * @full: TLB entry of stage 2, made by arm_mec_tlb_fill()
+ * @walk: gets the MECID, and where it came from
+ */
+void arm_mec_walk_by_stage2(const CPUTLBEntryFull *full, ARMMECWalk *walk);
 
 /**
  * arm_mec_amec_fault: does AMEC make this block or page invalid?
@@ -69,13 +77,15 @@ bool arm_mec_amec_fault(CPUARMState *env, ARMMMUIdx mmu_idx, bool upper,
  * arm_mec_tlb_fill: let a translation meet the page's resident context
  * @cpu: CPU
  * @va: virtual address of the access
+ * @size: of the access in bytes, 0 for a mere probe
  * @access_type: what the access is
  * @mmu_idx: which TLB the result is for
  * @res: translation; its attributes select the view where needed
  */
 #ifndef CONFIG_USER_ONLY
-void arm_mec_tlb_fill(ARMCPU *cpu, vaddr va, MMUAccessType access_type,
-                      ARMMMUIdx mmu_idx, GetPhysAddrResult *res);
+void arm_mec_tlb_fill(ARMCPU *cpu, vaddr va, int size,
+                      MMUAccessType access_type, ARMMMUIdx mmu_idx,
+                      GetPhysAddrResult *res);
 #endif
 
 /**
@@ -92,26 +102,27 @@ void arm_mec_debug_attrs(ARMCPU *cpu, hwaddr pa, MemTxAttrs *attrs);
  * @pa: its physical address
  * @size: its size, 4 or 8 bytes
  * @be: true if @data was loaded big endian
- * @mecid: context of the walk
+ * @walk: the fetch
  * @data: value loaded from RAM
  *
  * Returns the descriptor that the walk sees.
  */
 uint64_t arm_mec_ptw_read(ARMCPU *cpu, hwaddr pa, unsigned size, bool be,
-                          uint16_t mecid, uint64_t data);
+                          const ARMMECWalk *walk, uint64_t data);
 
 /**
  * arm_mec_ptw_write_mask: encrypt a descriptor that the walk is to write
  * @cpu: CPU
  * @pa: its physical address
  * @be: true if it is stored big endian
- * @mecid: context of the walk
+ * @walk: the fetch that it came of
+ * @data: its new value
  *
  * Returns what to XOR old and new value with to compare and exchange them in
  * RAM.
  */
 uint64_t arm_mec_ptw_write_mask(ARMCPU *cpu, hwaddr pa, bool be,
-                                uint16_t mecid);
+                                const ARMMECWalk *walk, uint64_t data);
 
 /**
  * arm_mec_cmo_pa: clean and invalidate by physical address

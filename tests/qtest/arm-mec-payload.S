@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * EL3 payload of arm-mec-test: does one access for the test at a time, or
- * re-keys pages all the time.
+ * re-keys pages all the time. Each CPU that starts here has a mailbox.
  *
  * arm-mec-payload.h holds what this assembles to, linked at 0x40100000:
  *   aarch64-linux-gnu-gcc -nostdlib -static -Wl,--build-id=none \
@@ -9,21 +9,34 @@
  *   aarch64-linux-gnu-objcopy -O binary payload.elf payload.bin
  *
  * Main memory is mapped at its own address as Root (MECID 0), and at three
- * aliases as Realm, Non-secure and Secure.  GPC is off, so that each of these
- * is reachable.
+ * aliases as Realm, Non-secure and Secure; memory that is plugged in as Realm
+ * and Non-secure.  GPC is off, so that each of these is reachable.
  */
         .arch   armv8.5-a
 
 #define ID_AA64MMFR3_EL1 S3_0_C0_C7_3
 #define ID_MMFR3_MEC    28              /* FEAT_MEC, 4 bits */
+#define SCTLR2_EL2      S3_4_C1_C0_3
 #define SCTLR2_EL3      S3_6_C1_C0_3
 #define MECID_RL_A_EL3  S3_6_C10_C10_1
+#define VMECID_P_EL2    S3_4_C10_C9_0
 #define SCTLR2_EMEC     (1 << 1)
+#define SCR_NS          (1 << 0)
+#define SCR_RW          (1 << 10)
+#define SCR_SCTLR2EN    (1 << 44)
 #define SCR_MECEN       (1 << 49)
+#define SCR_NSE         (1 << 62)
+#define HCR_VM          (1 << 0)
+#define HCR_RW          (1 << 31)
+/* 39 bits of IPA from level 1, 40 of PA, tables write-back, inner shareable */
+#define VTCR            (1 << 31 | 2 << 16 | 3 << 12 | 1 << 10 | 1 << 8 | \
+                         1 << 6 | 25)
 
 #define RAM             0x40000000
+#define DIMM            0x80000000
 #define TABLE           0x40200000
 #define BOX             0x40300000
+#define BOX_SIZE_SHIFT  13              /* one for each CPU */
 
 /* The mailbox, 64-bit words; the test writes the command last */
 #define BOX_COMMAND     0x00            /* 0: done */
@@ -43,16 +56,17 @@
 #define CHURN_MECIDS    3
 
 /* 1 GiB block: AF, inner shareable, attribute 0, AP[1] */
-#define BLOCK           (RAM | 1 << 10 | 3 << 8 | 1 << 6 | 1)
+#define BLOCK_ATTRS     (1 << 10 | 3 << 8 | 1 << 6 | 1)
+#define BLOCK           (RAM | BLOCK_ATTRS)
+#define BLOCK_DIMM      (DIMM | BLOCK_ATTRS)
 #define BLOCK_NS        (1 << 5)
 #define BLOCK_NSE       (1 << 11)
 
         .text
         .globl  _start
 _start:
-        mrs     x0, mpidr_el1
-        tst     x0, #0xff
-        b.ne    halt
+        mrs     x27, mpidr_el1
+        and     x27, x27, #0xff         /* CPU */
 
         adr     x0, vectors
         msr     vbar_el3, x0
@@ -66,6 +80,10 @@ _start:
         str     x1, [x0, #24]           /* 0xc0000000 Non-secure */
         ldr     x1, =BLOCK
         str     x1, [x0, #32]           /* 0x100000000 Secure */
+        ldr     x1, =BLOCK_DIMM | BLOCK_NSE | BLOCK_NS
+        str     x1, [x0, #40]           /* 0x140000000 Realm */
+        ldr     x1, =BLOCK_DIMM | BLOCK_NS
+        str     x1, [x0, #48]           /* 0x180000000 Non-secure */
         msr     ttbr0_el3, x0
         mov     x0, #0xff               /* attribute 0: write-back */
         msr     mair_el3, x0
@@ -91,6 +109,7 @@ _start:
         isb
 
         ldr     x19, =BOX
+        add     x19, x19, x27, lsl #BOX_SIZE_SHIFT
         ldr     x0, [x19, #BOX_STARTS]
         add     x0, x0, #1
         str     x0, [x19, #BOX_STARTS]
@@ -118,6 +137,10 @@ commands:
         b       id_register
         b       load_pair
         b       alternate
+        b       fill
+        b       walk
+        b       watch
+        b       without_emec
 commands_end:
 
 done:   str     x3, [x19, #BOX_VALUE]
@@ -226,8 +249,66 @@ alternate:
         str     x6, [x19, #BOX_ERRORS]
         b       done
 
-halt:   wfi
-        b       halt
+/* All words of a page */
+fill:   context x1
+        add     x4, x2, #4096
+6:      str     x3, [x2], #8
+        cmp     x2, x4
+        b.ne    6b
+        b       done
+
+/*
+ * Translate an address by stage 2 alone, whose table is at VALUE, with MECID
+ * in VMECID_P_EL2: the answer is PAR_EL1
+ */
+walk:   mrs     x4, scr_el3
+        ldr     x5, =SCR_NSE | SCR_MECEN | SCR_SCTLR2EN | SCR_RW | SCR_NS
+        orr     x5, x5, x4
+        msr     scr_el3, x5
+        msr     VMECID_P_EL2, x1
+        mov     x5, #SCTLR2_EMEC
+        msr     SCTLR2_EL2, x5
+        ldr     x5, =VTCR
+        msr     vtcr_el2, x5
+        msr     vttbr_el2, x3
+        ldr     x5, =HCR_RW | HCR_VM
+        msr     hcr_el2, x5
+        isb
+        tlbi    alle1
+        dsb     sy
+        isb
+        at      s12e1r, x2
+        isb
+        mrs     x3, par_el1
+        msr     scr_el3, x4
+        isb
+        b       done
+
+/* Load VALUE under MECID all the time */
+watch:  context x1
+        ldr     x5, [x19, #BOX_LAPS]
+        ldr     x6, [x19, #BOX_ERRORS]
+7:      ldr     x7, [x2]
+        cmp     x7, x3
+        cinc    x6, x6, ne
+        str     x6, [x19, #BOX_ERRORS]
+        add     x5, x5, #1
+        str     x5, [x19, #BOX_LAPS]
+        ldr     x7, [x19, #BOX_STOP]
+        cbz     x7, 7b
+        b       done
+
+/* Load under MECID, and at once with EL3's contexts off: the second counts */
+without_emec:
+        context x1
+        ldr     x5, [x2]
+        msr     SCTLR2_EL3, xzr
+        isb
+        ldr     x3, [x2]
+        mov     x5, #SCTLR2_EMEC
+        msr     SCTLR2_EL3, x5
+        isb
+        b       done
 
         .ltorg
 
@@ -238,11 +319,9 @@ halt:   wfi
         .align  11
 vectors:
         .space  0x200
-        ldr     x19, =BOX
         mrs     x0, esr_el3
         str     x0, [x19, #BOX_FAULT]
         adr     x0, next
         msr     elr_el3, x0
         stlr    xzr, [x19]
         eret
-        .ltorg

@@ -1,195 +1,19 @@
 /*
  * QTest testcase for FEAT_MEC on the virt machine: options that are refused,
- * ID register, views, queries, DMA, reset, snapshots and migration
+ * ID register, views, queries, DMA and reset
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A payload at EL3 does the accesses, see arm-mec-payload.S; all else is seen
- * from outside.  Numbers of cases are those of the project's list for
- * FEAT_MEC.
+ * Numbers of cases are those of the project's list for FEAT_MEC.
  */
 
 #include "qemu/osdep.h"
 #include "qemu/bitops.h"
 #include "qemu/bswap.h"
-#include "qemu/units.h"
 #include "exec/memattrs.h"
-#include "libqtest.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
-#include "arm-mec-payload.h"
-
-#define PAYLOAD         0x40100000
-#define BOX             0x40300000
-#define BLOB            0x40400000
-#define PAGES           0x44000000
-#define RAM_MIB         128
-#define RAM_END         (0x40000000 + RAM_MIB * MiB)
-#define PAGE            4096
-
-/* Words of the mailbox */
-#define BOX_COMMAND     (BOX + 0x00)
-#define BOX_MECID       (BOX + 0x08)
-#define BOX_ADDRESS     (BOX + 0x10)
-#define BOX_VALUE       (BOX + 0x18)
-#define BOX_FAULT       (BOX + 0x20)
-#define BOX_ERRORS      (BOX + 0x28)
-#define BOX_LAPS        (BOX + 0x30)
-#define BOX_STOP        (BOX + 0x38)
-#define BOX_STARTS      (BOX + 0x40)
-#define BOX_PEER        (BOX + 0x48)
-#define BOX_SHADOW      (BOX + 0x1000)
-
-#define CHURN_PAGES     16
-
-/* What the payload can be told to do */
-enum {
-    LOAD = 1,
-    STORE,
-    STORE_BYTE,
-    CLEAN,
-    LOAD_AS_IT_IS,
-    CHURN,
-    ID_REGISTER,
-    LOAD_PAIR,
-    ALTERNATE,
-};
-
-/* Aliases of main memory in the payload's address space */
-#define ROOT(pa)        ((uint64_t)(pa))
-#define REALM(pa)       ((uint64_t)(pa) + 0x40000000)
-#define NONSECURE(pa)   ((uint64_t)(pa) + 0x80000000)
-#define SECURE(pa)      ((uint64_t)(pa) + 0xc0000000)
-
-/* Operand of DC CIPAPA for a Realm address */
-#define CLEAN_REALM(pa) ((uint64_t)(pa) | 3ull << 62)
-
-#define DEADBEEF        0xdeadbeefdeadbeefull
-#define VALUE           0x0123456789abcdefull
-
-#define MACHINE         "virt,secure=on,virtualization=on"
-#define CPU             "-cpu max,x-rme=on "
-
-#define TIMEOUT_US      (60 * G_USEC_PER_SEC)
-
-static char *payload_file;
-
-static char *command_line(const char *machine, const char *args)
-{
-    return g_strdup_printf("-accel tcg -M %s -m %d -nodefaults "
-                           "-display none -device loader,file=%s,addr=0x%x,"
-                           "cpu-num=0,force-raw=on %s",
-                           machine, RAM_MIB, payload_file, PAYLOAD, args);
-}
-
-static QTestState *start_with(const char *machine, const char *args)
-{
-    g_autofree char *line = command_line(machine, args);
-
-    return qtest_init(line);
-}
-
-static QTestState *start(void)
-{
-    return start_with(MACHINE ",mec=on", CPU);
-}
-
-/*
- * Wait until the word at @pa is @value, or, with @differs, is not
- */
-static uint64_t wait_for(QTestState *qts, uint64_t pa, uint64_t value,
-                         bool differs)
-{
-    int64_t end = g_get_monotonic_time() + TIMEOUT_US;
-    uint64_t now;
-
-    while (true) {
-        now = qtest_readq(qts, pa);
-        if ((now == value) != differs) {
-            return now;
-        }
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(100);
-    }
-}
-
-static void wait_for_start(QTestState *qts, uint64_t starts)
-{
-    wait_for(qts, BOX_STARTS, starts, false);
-}
-
-static void command(QTestState *qts, int code, uint64_t mecid,
-                    uint64_t address, uint64_t value)
-{
-    qtest_writeq(qts, BOX_MECID, mecid);
-    qtest_writeq(qts, BOX_ADDRESS, address);
-    qtest_writeq(qts, BOX_VALUE, value);
-    qtest_writeq(qts, BOX_COMMAND, code);
-}
-
-static uint64_t payload(QTestState *qts, int code, uint64_t mecid,
-                        uint64_t address, uint64_t value)
-{
-    command(qts, code, mecid, address, value);
-    wait_for(qts, BOX_COMMAND, 0, false);
-    g_assert_cmphex(qtest_readq(qts, BOX_FAULT), ==, 0);
-    return qtest_readq(qts, BOX_VALUE);
-}
-
-static uint64_t load(QTestState *qts, uint16_t mecid, uint64_t va)
-{
-    return payload(qts, LOAD, mecid, va, 0);
-}
-
-static void store(QTestState *qts, uint16_t mecid, uint64_t va,
-                  uint64_t value)
-{
-    payload(qts, STORE, mecid, va, value);
-}
-
-static void clean(QTestState *qts, uint64_t pa)
-{
-    payload(qts, CLEAN, 0, CLEAN_REALM(pa), 0);
-}
-
-static void query(QTestState *qts, uint64_t pa, int *mecid, bool *mixed)
-{
-    QDict *answer = qtest_qmp_assert_success_ref(
-        qts, "{'execute': 'x-query-arm-mec', 'arguments': {'addr': %"
-        PRIu64 "}}", pa);
-
-    /* Reported is the page or the address: both name the page */
-    g_assert_cmphex(qdict_get_int(answer, "addr") & ~(uint64_t)(PAGE - 1),
-                    ==, pa & ~(uint64_t)(PAGE - 1));
-    *mecid = qdict_get_int(answer, "mecid");
-    *mixed = qdict_get_bool(answer, "mixed");
-    qobject_unref(answer);
-}
-
-static int resident(QTestState *qts, uint64_t pa)
-{
-    int mecid;
-    bool mixed;
-
-    query(qts, pa, &mecid, &mixed);
-    return mecid;
-}
-
-static bool mixed(QTestState *qts, uint64_t pa)
-{
-    int mecid;
-    bool mixed;
-
-    query(qts, pa, &mecid, &mixed);
-    return mixed;
-}
-
-/* Neither 32-bit half is that of @value */
-static void assert_unreadable(uint64_t seen, uint64_t value)
-{
-    g_assert_cmphex((uint32_t)seen, !=, (uint32_t)value);
-    g_assert_cmphex(seen >> 32, !=, value >> 32);
-}
+#include "arm-mec-lib.h"
 
 /* Case 54: what is refused, and what the message must tell */
 
@@ -277,21 +101,6 @@ static bool machine_has_mec(QTestState *qts)
     }
     qobject_unref(answer);
     return has;
-}
-
-/* How often @what stands in the output of the monitor's @command */
-static int count_in_hmp(QTestState *qts, const char *command,
-                        const char *what)
-{
-    g_autofree char *text = qtest_hmp(qts, "%s", command);
-    const char *at = text;
-    int count = 0;
-
-    while ((at = strstr(at, what))) {
-        at += strlen(what);
-        count++;
-    }
-    return count;
 }
 
 static void assert_query_refused(QTestState *qts, uint64_t pa)
@@ -562,206 +371,6 @@ static void test_reset(void)
     qtest_quit(qts);
 }
 
-/* Pages of contexts 1, 2, 3, of 0, and one that is mixed */
-static void write_pages(QTestState *qts, uint64_t value)
-{
-    for (int i = 0; i < 4; i++) {
-        store(qts, i, REALM(PAGES + i * PAGE), value + i);
-    }
-    store(qts, 1, REALM(PAGES + 4 * PAGE), value);
-    store(qts, 2, REALM(PAGES + 4 * PAGE + 8), value);
-    store(qts, 3, REALM(PAGES + 4 * PAGE + 16), value);
-}
-
-static void check_pages(QTestState *qts, uint64_t value)
-{
-    for (int i = 0; i < 4; i++) {
-        uint64_t va = REALM(PAGES + i * PAGE);
-
-        g_assert_cmpint(resident(qts, PAGES + i * PAGE), ==, i);
-        g_assert_false(mixed(qts, PAGES + i * PAGE));
-        g_assert_cmphex(load(qts, i, va), ==, value + i);
-        assert_unreadable(load(qts, i + 1, va), value + i);
-    }
-    g_assert_true(mixed(qts, PAGES + 4 * PAGE));
-    for (int i = 0; i < 3; i++) {
-        g_assert_cmphex(load(qts, i + 1, REALM(PAGES + 4 * PAGE + i * 8)),
-                        ==, value);
-    }
-}
-
-static void run_job(QTestState *qts, const char *id)
-{
-    int64_t end = g_get_monotonic_time() + TIMEOUT_US;
-    bool concluded = false;
-
-    while (!concluded) {
-        QDict *answer = qtest_qmp(qts, "{'execute': 'query-jobs'}");
-        const QListEntry *entry;
-
-        QLIST_FOREACH_ENTRY(qdict_get_qlist(answer, "return"), entry) {
-            QDict *job = qobject_to(QDict, qlist_entry_obj(entry));
-
-            if (g_str_equal(qdict_get_str(job, "id"), id) &&
-                g_str_equal(qdict_get_str(job, "status"), "concluded")) {
-                g_assert_cmpstr(qdict_get_try_str(job, "error"), ==, NULL);
-                concluded = true;
-            }
-        }
-        qobject_unref(answer);
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(1000);
-    }
-    qtest_qmp_assert_success(
-        qts, "{'execute': 'job-dismiss', 'arguments': {'id': %s}}", id);
-}
-
-/* An empty qcow2 image as node "disk" */
-static void add_disk(QTestState *qts, const char *path)
-{
-    qtest_qmp_assert_success(
-        qts, "{'execute': 'blockdev-add', 'arguments': {'driver': 'file',"
-        " 'filename': %s, 'node-name': 'file'}}", path);
-    qtest_qmp_assert_success(
-        qts, "{'execute': 'blockdev-create', 'arguments': {'job-id': 'c',"
-        " 'options': {'driver': 'qcow2', 'file': 'file',"
-        " 'size': 1048576}}}");
-    run_job(qts, "c");
-    qtest_qmp_assert_success(
-        qts, "{'execute': 'blockdev-add', 'arguments': {'driver': 'qcow2',"
-        " 'file': 'file', 'node-name': 'disk'}}");
-}
-
-static void snapshot(QTestState *qts, const char *what)
-{
-    qtest_qmp_assert_success(
-        qts, "{'execute': %s, 'arguments': {'job-id': 's', 'tag': 't',"
-        " 'vmstate': 'disk', 'devices': ['disk']}}", what);
-    run_job(qts, "s");
-}
-
-/* Case 52, savevm and loadvm */
-static void test_snapshot(void)
-{
-    g_autofree char *path = NULL;
-    QTestState *qts = start();
-    int fd = g_file_open_tmp("arm-mec-XXXXXX.qcow2", &path, NULL);
-
-    g_assert_cmpint(fd, >=, 0);
-    close(fd);
-    wait_for_start(qts, 1);
-    add_disk(qts, path);
-    write_pages(qts, VALUE);
-    g_assert_cmphex(load(qts, 3, REALM(PAGES + 3 * PAGE)), ==, VALUE + 3);
-    snapshot(qts, "snapshot-save");
-
-    /* Everything becomes something else */
-    for (int i = 0; i < 5; i++) {
-        store(qts, 8 - i, REALM(PAGES + i * PAGE), ~VALUE);
-        store(qts, 8 - i, REALM(PAGES + i * PAGE + 8), ~VALUE);
-    }
-    snapshot(qts, "snapshot-load");
-
-    /* The register came back too, and no entry of the TLB stayed */
-    g_assert_cmphex(payload(qts, LOAD_AS_IT_IS, 0,
-                            REALM(PAGES + 3 * PAGE), 0), ==, VALUE + 3);
-    check_pages(qts, VALUE);
-    write_pages(qts, ~VALUE);
-    snapshot(qts, "snapshot-load");
-    check_pages(qts, VALUE);
-
-    qtest_quit(qts);
-    unlink(path);
-}
-
-static void wait_for_status(QTestState *qts, const char *command,
-                            const char *status)
-{
-    int64_t end = g_get_monotonic_time() + TIMEOUT_US;
-    bool reached = false;
-
-    while (!reached) {
-        QDict *answer = qtest_qmp_assert_success_ref(
-            qts, "{'execute': %s}", command);
-        const char *now = qdict_get_try_str(answer, "status");
-
-        g_assert_cmpstr(now, !=, "failed");
-        reached = now && g_str_equal(now, status);
-        qobject_unref(answer);
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(1000);
-    }
-}
-
-static QTestState *migrate(QTestState *from)
-{
-    g_autofree char *dir = g_dir_make_tmp("arm-mec-XXXXXX", NULL);
-    g_autofree char *path = g_strdup_printf("%s/socket", dir);
-    g_autofree char *uri = g_strdup_printf("unix:%s", path);
-    g_autofree char *args = g_strdup_printf(CPU "-incoming %s", uri);
-    QTestState *to = start_with(MACHINE ",mec=on", args);
-
-    qtest_qmp_assert_success(
-        from, "{'execute': 'migrate', 'arguments': {'uri': %s}}", uri);
-    wait_for_status(from, "query-migrate", "completed");
-    wait_for_status(to, "query-status", "running");
-    qtest_quit(from);
-    unlink(path);
-    rmdir(dir);
-    return to;
-}
-
-/* Case 52, to another emulator */
-static void test_migrate(void)
-{
-    QTestState *qts = start();
-
-    wait_for_start(qts, 1);
-    write_pages(qts, VALUE);
-    g_assert_cmphex(load(qts, 2, REALM(PAGES + 2 * PAGE)), ==, VALUE + 2);
-    qts = migrate(qts);
-    g_assert_cmphex(payload(qts, LOAD_AS_IT_IS, 0,
-                            REALM(PAGES + 2 * PAGE), 0), ==, VALUE + 2);
-    check_pages(qts, VALUE);
-    write_pages(qts, ~VALUE);
-    check_pages(qts, ~VALUE);
-    qtest_quit(qts);
-}
-
-/* The same while pages change their context all the time */
-static void test_migrate_churn(void)
-{
-    QTestState *qts = start();
-    uint64_t laps;
-    int mecid;
-
-    wait_for_start(qts, 1);
-    command(qts, CHURN, 0, REALM(PAGES), 0);
-    for (int i = 0; i < 3; i++) {
-        laps = wait_for(qts, BOX_LAPS, qtest_readq(qts, BOX_LAPS), true);
-        qts = migrate(qts);
-        g_assert_cmpint(qtest_readq(qts, BOX_LAPS), >=, laps);
-        wait_for(qts, BOX_LAPS, qtest_readq(qts, BOX_LAPS), true);
-    }
-    qtest_writeq(qts, BOX_STOP, 1);
-    wait_for(qts, BOX_COMMAND, 0, false);
-    g_assert_cmphex(qtest_readq(qts, BOX_FAULT), ==, 0);
-    g_assert_cmpint(qtest_readq(qts, BOX_ERRORS), ==, 0);
-    laps = qtest_readq(qts, BOX_LAPS);
-    g_assert_cmpint(laps, >, 3 * CHURN_PAGES);
-    g_test_message("%" PRIu64 " pages written", laps);
-
-    for (int i = 0; i < CHURN_PAGES; i++) {
-        mecid = qtest_readq(qts, BOX_SHADOW + i * 16);
-        g_assert_cmpint(mecid, >=, 1);
-        g_assert_cmphex(load(qts, mecid, REALM(PAGES + i * PAGE)), ==,
-                        qtest_readq(qts, BOX_SHADOW + i * 16 + 8));
-        assert_unreadable(load(qts, mecid + 1, REALM(PAGES + i * PAGE)),
-                          qtest_readq(qts, BOX_SHADOW + i * 16 + 8));
-    }
-    qtest_quit(qts);
-}
-
 /*
  * The monitor translates addresses in a thread of its own. That must not
  * confuse what a CPU knows of its TLB, or the CPU reads by a translation of
@@ -792,23 +401,12 @@ static void test_debug_walks(void)
     qtest_quit(qts);
 }
 
-static void write_payload(void)
-{
-    g_autoptr(GError) error = NULL;
-    int fd = g_file_open_tmp("arm-mec-XXXXXX.bin", &payload_file, &error);
-
-    g_assert_no_error(error);
-    g_assert_cmpint(write(fd, arm_mec_payload, sizeof(arm_mec_payload)), ==,
-                    sizeof(arm_mec_payload));
-    close(fd);
-}
-
 int main(int argc, char **argv)
 {
     int status;
 
     g_test_init(&argc, &argv, NULL);
-    write_payload();
+    arm_mec_write_payload();
 
     for (int i = 0; i < ARRAY_SIZE(refused); i++) {
         g_autofree char *path = g_strdup_printf("/arm-mec/refused/%s",
@@ -833,13 +431,11 @@ int main(int argc, char **argv)
                         test_contexts);
     qtest_add_func("/arm-mec/dma", test_dma);
     qtest_add_func("/arm-mec/reset", test_reset);
-    qtest_add_func("/arm-mec/snapshot", test_snapshot);
-    qtest_add_func("/arm-mec/migrate", test_migrate);
-    qtest_add_func("/arm-mec/migrate-churn", test_migrate_churn);
+    arm_mec_add_migration_tests();
     qtest_add_func("/arm-mec/debug-walks", test_debug_walks);
+    arm_mec_add_field_tests();
 
     status = g_test_run();
-    unlink(payload_file);
-    g_free(payload_file);
+    unlink(arm_mec_payload_file);
     return status;
 }

@@ -6,13 +6,14 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * Models what lies behind the point of encryption of a system with FEAT_MEC
- * (Arm ARM D7.5.8 and D8.12): which context each page of main RAM is stored
- * for, and how it looks to any other. Which context an access has is the PE's
+ * (Arm ARM D7.5.8 and D8.12): which context each page of RAM is stored for,
+ * and how it looks to any other. Which context an access has is the PE's
  * part, see target/arm/ptw_mec.h. Nothing here asks the PE for anything.
  *
  * QEMU interface:
- *  + QOM property "ram": MemoryRegion of the RAM to manage (link)
- *  + QOM property "base": its physical address
+ *  + QOM property "memory": MemoryRegion of the physical address space (link)
+ *  + QOM properties "base", "size": the range of it in which RAM has contexts;
+ *    RAM can come and go there
  *  + QOM property "mismatch": ArmMecMismatch, what a wrong context reads
  *  + CPUs take the device by their link property "mec", before realize
  */
@@ -65,42 +66,60 @@ bool arm_mec_contains(ARMMECState *s, hwaddr pa);
  */
 bool arm_mec_is_foreign(ARMMECState *s, hwaddr pa, uint16_t mecid);
 
-/**
- * arm_mec_report_read: tell a developer of a read under the wrong MECID
- * @s: device
- * @va: virtual address
- * @pa: physical address, of a page that is foreign to @mecid
- * @mecid: context of the read
- *
- * Does nothing if the reader can have written the page, or one of the two
- * contexts is 0.
- */
-void arm_mec_report_read(ARMMECState *s, vaddr va, hwaddr pa, uint16_t mecid);
+/* A fetch, or an update, of a translation table descriptor */
+typedef struct ARMMECWalk {
+    uint64_t address;       /* what is translated: a VA, or an IPA at stage 2 */
+    const char *reg;        /* the register that gave @mecid, or "default" */
+    uint16_t mecid;
+    int8_t level;
+    bool stage2;
+    bool debug;             /* not the guest's: say nothing */
+} ARMMECWalk;
 
 /**
- * arm_mec_convert_read: what a context sees in RAM
+ * arm_mec_note_fill: a CPU's translation leads to RAM with contexts
+ * @s: device
+ * @va: virtual address of the access
+ * @pa: physical address of the access
+ * @size: of the access in bytes, which stays within the page
+ * @mecid: its context
+ * @store: does it store?
+ *
+ * Where the page is foreign to @mecid the view tells of mismatches, and is
+ * told here by which VA it is reached; else @mecid's later accesses are not
+ * seen, and if this one reads what another context has written, that is
+ * reported now.
+ */
+void arm_mec_note_fill(ARMMECState *s, vaddr va, hwaddr pa, unsigned size,
+                       uint16_t mecid, bool store);
+
+/**
+ * arm_mec_convert_read: a descriptor as its reader sees it
  * @s: device
  * @pa: physical address, naturally aligned
- * @size: 1, 2, 4 or 8 bytes
- * @mecid: context of the reader
+ * @size: 4 or 8 bytes
+ * @walk: the fetch; it is reported if the reader gets what another context
+ *        has written
  * @data: the bytes in RAM as a little endian number
  *
  * A CPU that runs is sure of @data. To any other thread this is but a hint, as
  * the page may be re-keyed at any time.
  */
 uint64_t arm_mec_convert_read(ARMMECState *s, hwaddr pa, unsigned size,
-                              uint16_t mecid, uint64_t data);
+                              const ARMMECWalk *walk, uint64_t data);
 
 /**
- * arm_mec_write_mask: prepare to write eight bytes of RAM
+ * arm_mec_write_mask: prepare to update a descriptor in RAM
  * @s: device
- * @pa: physical address, aligned
- * @mecid: context of the writer
+ * @pa: physical address, aligned to eight bytes
+ * @walk: the update, reported as a fetch is
+ * @data: the new descriptor as a little endian number
  *
  * Returns what to XOR bytes, as a little endian number, with on their way.
- * The page counts as one that @mecid has written.
+ * The page counts as one that the context of @walk has written.
  */
-uint64_t arm_mec_write_mask(ARMMECState *s, hwaddr pa, uint16_t mecid);
+uint64_t arm_mec_write_mask(ARMMECState *s, hwaddr pa, const ARMMECWalk *walk,
+                            uint64_t data);
 
 /**
  * arm_mec_clean: maintenance by PA to the point of encryption

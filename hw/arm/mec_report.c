@@ -1,0 +1,236 @@
+/*
+ * FEAT_MEC: telling a developer of reads under the wrong MECID
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What counts is what the reader gets (mec_writers.c), whatever it looks like.
+ * Nothing here changes what memory reads as.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/lockable.h"
+#include "qemu/log.h"
+#include "qemu/timer.h"
+#include "exec/icount.h"
+#include "hw/core/cpu.h"
+#include "mec-internal.h"
+#include "trace.h"
+
+/* Messages of a kind in a second */
+#define MEC_LOG_LIMIT 16
+
+/*
+ * The text
+ */
+
+char *mec_report_text(const ArmMecEvent *e)
+{
+    if (e->access == ARM_MEC_ACCESS_READ) {
+        g_autofree char *va = e->has_va
+                              ? g_strdup_printf("VA 0x%" PRIx64 " ", e->va)
+                              : g_strdup("");
+
+        return g_strdup_printf("read at %sPA 0x%" PRIx64 " with MECID %u of a "
+                               "page written with MECID %u", va, e->addr,
+                               e->mecid, e->writer);
+    }
+    return g_strdup_printf("walk for %s 0x%" PRIx64 ": level %d descriptor at "
+                           "PA 0x%" PRIx64 " %s with MECID %u (%s), written "
+                           "with MECID %u", e->has_va ? "VA" : "IPA",
+                           e->has_va ? e->va : e->ipa, (int)e->level, e->addr,
+                           e->access == ARM_MEC_ACCESS_WALK ? "read"
+                                                            : "updated",
+                           e->mecid, e->reg, e->writer);
+}
+
+/* At most so many times a second, and each pair of contexts of a page once */
+static void mec_log(MECLog *log, const ArmMecEvent *e)
+{
+    uint32_t contexts = (uint32_t)e->writer << 16 | e->mecid;
+    uint64_t page = e->addr >> MEC_PAGE_BITS;
+    int64_t now = get_clock();
+
+    if (now - log->since > NANOSECONDS_PER_SECOND) {
+        log->since = now;
+        log->count = 0;
+    } else if (log->page == page && log->contexts == contexts) {
+        return;
+    }
+    log->page = page;
+    log->contexts = contexts;
+    if (log->count < MEC_LOG_LIMIT) {
+        g_autofree char *text = mec_report_text(e);
+
+        qemu_log_mask(LOG_GUEST_ERROR, "MEC: %s\n", text);
+    } else if (log->count == MEC_LOG_LIMIT) {
+        qemu_log_mask(LOG_GUEST_ERROR,
+                      "MEC: more such reads, not shown\n");
+    }
+    log->count++;
+}
+
+/*
+ * The last ones
+ */
+
+static void mec_event_now(MECEvent *event)
+{
+    event->e.last = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
+    if (event->e.times == 1) {
+        event->e.first = event->e.last;
+    }
+    event->untimed = false;
+}
+
+static void mec_event_work(CPUState *cs, run_on_cpu_data data)
+{
+    ARMMECState *s = data.host_ptr;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    for (unsigned i = 0; i < MEC_EVENTS; i++) {
+        if (s->events[i].untimed) {
+            mec_event_now(&s->events[i]);
+        }
+    }
+}
+
+/*
+ * Where instructions are counted there is no time inside a block of them. It
+ * comes at its end then.
+ */
+static void mec_event_time(ARMMECState *s, MECEvent *event)
+{
+    if (!icount_enabled() || current_cpu->neg.can_do_io) {
+        mec_event_now(event);
+    } else if (!event->untimed) {
+        event->untimed = true;
+        async_run_on_cpu(current_cpu, mec_event_work, RUN_ON_CPU_HOST_PTR(s));
+    }
+}
+
+static bool mec_event_same(const ArmMecEvent *a, const ArmMecEvent *b)
+{
+    return a->access == b->access && a->mecid == b->mecid &&
+           a->writer == b->writer && a->cpu_index == b->cpu_index &&
+           a->addr >> MEC_PAGE_BITS == b->addr >> MEC_PAGE_BITS;
+}
+
+/* The same again counts with the first; or else the oldest makes room. */
+static void mec_event_keep(ARMMECState *s, const ArmMecEvent *e)
+{
+    MECEvent *event = &s->events[0];
+    uint64_t times = 0;
+
+    for (unsigned i = 0; i < MEC_EVENTS; i++) {
+        MECEvent *other = &s->events[i];
+
+        if (other->seq && mec_event_same(&other->e, e)) {
+            event = other;
+            times = other->e.times;
+            break;
+        }
+        if (other->seq < event->seq) {
+            event = other;
+        }
+    }
+    s->event_count++;
+    event->seq = ++s->event_seq;
+    if (!times) {
+        event->e = *e;
+        event->untimed = false;
+    }
+    event->e.times = times + 1;
+    mec_event_time(s, event);
+}
+
+static void mec_tell(ARMMECState *s, MECLog *log, ArmMecEvent *e)
+{
+    e->cpu_index = current_cpu->cpu_index;
+    trace_arm_mec_mismatch(ArmMecAccess_str(e->access), e->addr, e->mecid,
+                           e->writer);
+    mec_log(log, e);
+    mec_event_keep(s, e);
+}
+
+/*
+ * Reads
+ */
+
+void mec_report_read(ARMMECState *s, hwaddr offset, unsigned size,
+                     uint16_t mecid, const vaddr *va)
+{
+    ArmMecEvent e = {
+        .access = ARM_MEC_ACCESS_READ,
+        .addr = s->base + offset,
+        .mecid = mecid,
+        .has_va = va,
+        .va = va ? *va : 0,
+    };
+    bool was_there;
+
+    if (mecid &&
+        mec_writers_find(s, offset, MIN(size, MEC_PAGE_SIZE -
+                                        offset % MEC_PAGE_SIZE),
+                         mecid, &e.writer, &was_there) &&
+        (e.writer || was_there)) {
+        mec_tell(s, &s->log_reads, &e);
+    }
+}
+
+static MECDoor *mec_door(ARMMECState *s, uint64_t page)
+{
+    return &s->doors[(page ^ page >> 9 ^ current_cpu->cpu_index * 7) %
+                     MEC_DOORS];
+}
+
+void mec_report_set_door(ARMMECState *s, uint64_t page, vaddr va,
+                         uint16_t mecid)
+{
+    *mec_door(s, page) = (MECDoor) {
+        .page = page,
+        .va = va & ~(vaddr)(MEC_PAGE_SIZE - 1),
+        .cpu = current_cpu->cpu_index,
+        .mecid = mecid,
+    };
+}
+
+void mec_report_read_by_view(ARMMECState *s, hwaddr offset, unsigned size,
+                             uint16_t mecid)
+{
+    uint64_t page = offset >> MEC_PAGE_BITS;
+    MECDoor *door = mec_door(s, page);
+    vaddr va = door->va | (offset & (MEC_PAGE_SIZE - 1));
+    bool known = door->page == page && door->mecid == mecid &&
+                 door->cpu == current_cpu->cpu_index;
+
+    mec_report_read(s, offset, size, mecid, known ? &va : NULL);
+}
+
+/*
+ * Walks. A developer who has the tables of a realm walked under the wrong
+ * MECID will know of no other trace than a fault at some level.
+ */
+void mec_report_walk(ARMMECState *s, hwaddr offset, unsigned size,
+                     const ARMMECWalk *walk, bool update)
+{
+    ArmMecEvent e = {
+        .access = update ? ARM_MEC_ACCESS_UPDATE : ARM_MEC_ACCESS_WALK,
+        .addr = s->base + offset,
+        .mecid = walk->mecid,
+        .has_va = !walk->stage2,
+        .va = walk->stage2 ? 0 : walk->address,
+        .has_ipa = walk->stage2,
+        .ipa = walk->stage2 ? walk->address : 0,
+        .has_level = true,
+        .level = walk->level,
+        .reg = (char *)walk->reg,
+    };
+    bool was_there;
+
+    if (mec_writers_find(s, offset, size, walk->mecid, &e.writer,
+                         &was_there)) {
+        mec_tell(s, &s->log_walks, &e);
+    }
+}
