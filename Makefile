@@ -15,6 +15,8 @@ override MAKEFLAGS += --no-print-directory
 	check-qtest check-asan check-series check-guest check-mec \
 	check-firmware check-fuzz check-explore check-cache-mutants \
 	check-litmus check-fault check-fault-long check-iommu check-smmu \
+	check-kernels \
+	check-plug check-plug-long \
 	check-mutants demo demo-mec run bench refresh series clean distclean
 
 help:
@@ -31,6 +33,9 @@ help:
 	@echo '  make check-unit | check-qtest | check-asan | check-series | check-guest'
 	@echo '  make check-iommu   the device behind an intel-iommu or a virtio-iommu'
 	@echo '  make check-smmu    the device behind an SMMUv3, in an arm64 guest'
+	@echo '  make check-kernels  guests with Debian'\''s later kernels; minutes'
+	@echo '  make check-plug    plugged into a slot that was empty at boot; SeaBIOS and OVMF'
+	@echo '  make check-plug-long  ... with caches of more sizes'
 	@echo '  make check-litmus  CPUs and devices on the same lines; LITMUS_SCALE=percent'
 	@echo '  make check-fault   the device fails and goes away under a LUKS volume; FAULTS=N'
 	@echo '  make check-fault-long  ... 500 times'
@@ -99,6 +104,15 @@ check-iommu: build deps-guest
 check-smmu: build deps-arm64
 	@scripts/check.sh smmu
 
+check-kernels: build deps-arm64
+	@scripts/check.sh kernels
+
+check-plug: build deps-guest
+	@scripts/check.sh plug
+
+check-plug-long: build deps-guest
+	@PLUG=--long scripts/check.sh plug
+
 check-litmus: build deps-guest
 	@scripts/check.sh litmus
 
@@ -115,7 +129,7 @@ check-firmware: build deps-mec
 	@scripts/check.sh firmware
 
 check: deps-check prepare
-	@scripts/check.sh quick field fuzz build unit qtest mec series firmware asan guest iommu smmu litmus fault
+	@scripts/check.sh quick field fuzz build unit qtest mec series firmware asan guest iommu smmu plug litmus fault
 
 demo: build deps-guest
 	@scripts/guest/demo.sh

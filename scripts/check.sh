@@ -3,7 +3,7 @@
 #
 # Run test suites and end with "N passed, N failed":
 #   check.sh [quick|field|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|
-#             guest|iommu|smmu|litmus|fault]...
+#             guest|iommu|smmu|plug|kernels|litmus|fault]...
 # Logs and counts are left in build/check.
 
 . "$(dirname "$0")/lib.sh"
@@ -135,6 +135,17 @@ check_iommu() {
 
 check_smmu() {
     tally smmu --show "$TOP/scripts/guest/smmu.sh"
+    tally smmu-kernels --show "$TOP/scripts/guest/kernels.sh" smmu-612 smmu-7
+}
+
+# Not of "make check": minutes, and a kernel that may be new
+check_kernels() {
+    tally kernels --show "$TOP/scripts/guest/kernels.sh"
+}
+
+# PLUG=--long: caches of more sizes
+check_plug() {
+    tally plug --show "$TOP/scripts/guest/plug.sh" ${PLUG:-}
 }
 
 check_litmus() {

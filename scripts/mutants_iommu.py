@@ -57,4 +57,44 @@ FAULTS = [
      '        cache_mem_give_up_clean(p->s->cache);\n'
      '        return -VIRTIO_CRYPTO_ERR;', '        return -VIRTIO_CRYPTO_ERR;',
      ATS),
+    ('write-only is no answer', VTD,
+     '        if (!(entry.perm & IOMMU_RW)) {',
+     '        if ((entry.perm & flags) != flags) {',
+     ATS),
+    ('read-only is no answer', VTD,
+     'permitted = iommu_idx == VTD_IDX_ATS ? *reads || *writes :',
+     'permitted = iommu_idx == VTD_IDX_ATS && !is_write ? *reads || *writes :',
+     ATS),
+    ('permissions of one level count', VTD,
+     'permitted = iommu_idx == VTD_IDX_ATS ? *reads || *writes :\n'
+     '                    is_write ? *writes : *reads;',
+     '*reads = sspte & VTD_SS_R;\n'
+     '        *writes = sspte & VTD_SS_W;\n'
+     '        permitted = *reads || *writes;',
+     ATS),
+    ('what the IOTLB refuses is no fault', VTD,
+     '    if (iotlb_entry && (iommu_idx == VTD_IDX_ATS ||',
+     '    if (iotlb_entry && (true ||',
+     ATS),
+    ('ATS above an IOMMU without', CRYPTO,
+     '    return iommu == CACHE_MEM_ATS_IOMMU_HAS &&',
+     '    return iommu != CACHE_MEM_ATS_NO_IOMMU &&',
+     DMA),
+    ('ATS of a device that is let past', CRYPTO,
+     '           virtio_host_has_feature(VIRTIO_DEVICE(&s->vdev),\n'
+     '                                   VIRTIO_F_ACCESS_PLATFORM);',
+     '           true;',
+     DMA),
+    ('ats=on without a warning', CRYPTO,
+     '    if (iommu == CACHE_MEM_ATS_IOMMU_HAS_NOT) {',
+     '    if (0) {',
+     DMA),
+    ('an IOMMU that comes later is not seen', CRYPTO,
+     '    qemu_add_machine_init_done_notifier(&s->machine_done);',
+     '    qemu_add_machine_init_done_notifier(&s->machine_done);\n'
+     '    if (!phase_check(PHASE_MACHINE_READY)) {\n'
+     '        init_ats(&s->machine_done, NULL);\n'
+     '        s->ats = ON_OFF_AUTO_OFF;\n'
+     '    }',
+     DMA),
 ]

@@ -26,10 +26,16 @@
 #define ATS_ENTRIES     1024
 #define ATS_PAGE        (4 * KiB)
 
+/**
+ * AtsEntry: a translation
+ * @node: of untranslated addresses
+ * @to: what node.start is translated to
+ * @perm: IOMMU_RO, IOMMU_WO or both: what was asked for and granted
+ */
 typedef struct AtsEntry {
-    IntervalTreeNode node;      /* of untranslated addresses */
-    hwaddr to;                  /* what node.start is translated to */
-    bool can_write;
+    IntervalTreeNode node;
+    hwaddr to;
+    IOMMUAccessFlags perm;
     QTAILQ_ENTRY(AtsEntry) age;
 } AtsEntry;
 
@@ -110,19 +116,30 @@ static ssize_t ask_iommu(CacheMemAts *ats, hwaddr page, bool write,
                                        page, ATS_PAGE, !write, tlb, 1, errors);
 }
 
-/* An IOMMU without ATS answers no request, and tells of no invalidation. */
-static bool iommu_has_ats(CacheMemAts *ats, hwaddr page)
+CacheMemAtsIommu cache_mem_ats_iommu(PCIDevice *pdev)
 {
-    IOMMUTLBEntry tlb;
+    PCIBus *iommu, *bus;
     uint32_t errors;
-    ssize_t n = ask_iommu(ats, page, false, &tlb, &errors);
+    int devfn;
 
-    return n != -ENODEV && n != -EPERM;
+    pci_device_get_iommu_bus_devfn(pdev, &iommu, &bus, &devfn);
+    if (!iommu) {
+        return CACHE_MEM_ATS_NO_IOMMU;
+    }
+    /* To be told nothing is enough, and needs nothing of the device */
+    return iommu->iommu_ops->ats_request_translation &&
+           !iommu->iommu_ops->ats_request_translation(bus, iommu->iommu_opaque,
+                                                      devfn, PCI_NO_PASID,
+                                                      false, false, 0, 0, true,
+                                                      NULL, 0, &errors) ?
+           CACHE_MEM_ATS_IOMMU_HAS : CACHE_MEM_ATS_IOMMU_HAS_NOT;
 }
 
-static bool hear_invalidations(CacheMemAts *ats, hwaddr page)
+/* An IOMMU without ATS tells of no invalidation. */
+static bool hear_invalidations(CacheMemAts *ats)
 {
-    if (!ats->listening && iommu_has_ats(ats, page) &&
+    if (!ats->listening &&
+        cache_mem_ats_iommu(ats->pdev) == CACHE_MEM_ATS_IOMMU_HAS &&
         !pci_iommu_init_iotlb_notifier(ats->pdev, &ats->notifier, notified,
                                        ats)) {
         ats->listening = !pci_iommu_register_iotlb_notifier(ats->pdev,
@@ -204,11 +221,16 @@ static AtsEntry *add_entry(CacheMemAts *ats, const IOMMUTLBEntry *tlb,
     return e;
 }
 
+static bool permits(IOMMUAccessFlags perm, bool write)
+{
+    return perm & (write ? IOMMU_WO : IOMMU_RO);
+}
+
 static AtsEntry *lookup(CacheMemAts *ats, hwaddr addr, bool write)
 {
     AtsEntry *e = find_entry(ats, addr, addr);
 
-    if (!e || (write && !e->can_write)) {
+    if (!e || !permits(e->perm, write)) {
         return NULL;
     }
     QTAILQ_REMOVE(&ats->by_age, e, age);
@@ -216,25 +238,58 @@ static AtsEntry *lookup(CacheMemAts *ats, hwaddr addr, bool write)
     return e;
 }
 
-/* Returns NULL if the IOMMU has no such translation. */
+/* Memory, and of all that was asked for */
+static bool is_translation(const IOMMUTLBEntry *tlb, hwaddr page)
+{
+    hwaddr first = tlb->iova & ~tlb->addr_mask;
+
+    return tlb->target_as == &address_space_memory && page >= first &&
+           page - first <= tlb->addr_mask &&
+           ATS_PAGE - 1 <= tlb->addr_mask - (page - first);
+}
+
+/*
+ * An answer may grant less than was asked for (PCIe r5.0 section 10.2.3): a
+ * page that can only be read, only be written, or neither.
+ *
+ * What is granted is kept. "Neither" is not: nobody would say when that ends.
+ */
+static void keep_granted(CacheMemAts *ats, const IOMMUTLBEntry *tlb,
+                         hwaddr page, bool write)
+{
+    IOMMUAccessFlags perm = tlb->perm & IOMMU_RW;
+    AtsEntry *e;
+
+    if (!write) {
+        /* Asked with "no write" the IOMMU has not noted the page as written */
+        perm &= IOMMU_RO;
+    }
+    if (!perm) {
+        return;
+    }
+    e = add_entry(ats, tlb, page);
+    /* Who reads is not told about writing, who writes is told about both. */
+    e->perm = write ? perm : e->perm | perm;
+}
+
+/* Returns NULL if the IOMMU does not permit it. */
 static AtsEntry *request(CacheMemAts *ats, hwaddr addr, bool write)
 {
     hwaddr page = QEMU_ALIGN_DOWN(addr, ATS_PAGE);
     IOMMUTLBEntry tlb;
     uint32_t errors;
     ssize_t n = ask_iommu(ats, page, write, &tlb, &errors);
-    bool good = n == 1 && !errors && tlb.target_as == &address_space_memory;
-    AtsEntry *e;
+    bool good = n == 1 && !errors && is_translation(&tlb, page);
+    AtsEntry *e = NULL;
 
     trace_cxl_cache_ats_request(ats->name, page, write, n,
-                                good ? tlb.translated_addr : 0);
-    if (!good) {
-        ats->stats.refusals++;
-        return NULL;
+                                good ? tlb.translated_addr : 0,
+                                good ? tlb.perm & IOMMU_RW : IOMMU_NONE);
+    if (good) {
+        keep_granted(ats, &tlb, page, write);
+        e = lookup(ats, addr, write);
     }
-    e = add_entry(ats, &tlb, page);
-    /* Asked with "no write" the IOMMU has not noted the page as written */
-    e->can_write |= write;
+    ats->stats.refusals += !e;
     return e;
 }
 
@@ -320,7 +375,7 @@ CacheMemTranslation cache_mem_ats_translate(CacheMemAts *ats,
         return CACHE_MEM_TRANSLATED;
     }
     if (!pcie_ats_enabled(ats->pdev) || !n ||
-        !hear_invalidations(ats, QEMU_ALIGN_DOWN(seg->addr, ATS_PAGE))) {
+        !hear_invalidations(ats)) {
         return CACHE_MEM_UNTRANSLATED;
     }
     return translate_lasting(ats, seg, n, write, to);

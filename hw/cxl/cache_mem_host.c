@@ -301,8 +301,8 @@ static void *touch_thread(void *opaque)
 
 /* Before a device has lines, and when it has none any more */
 
-static const char *why_not(const CacheMemRegion *region,
-                           const CacheMemSection *s)
+const char *cache_mem_host_why_not(const CacheMemRegion *region,
+                                   const CacheMemSection *s)
 {
     return region->obstacle ? region->obstacle :
            !s->block ? "it does not consist of whole pages of 4 KiB" :
@@ -327,7 +327,8 @@ void cache_mem_host_prepare(CacheMemRegion *region, hwaddr addr, uint64_t len,
         if (!cache_mem_pages_usable(region, s)) {
             /* Who bypasses the trap has been named when he came. */
             if (own && !s->readonly && !(s->block && s->block->bypassed)) {
-                cache_mem_pages_note(region, why_not(region, s));
+                cache_mem_pages_note(region, region->obstacle ? NULL : s->mr,
+                                     cache_mem_host_why_not(region, s));
             }
             continue;
         }
@@ -495,7 +496,8 @@ bool cache_mem_host_check(CacheMemRegion *region, Error **errp)
         any = true;
         if (!cache_mem_pages_usable(region, s)) {
             error_setg(errp, "lines of memory '%s' cannot be kept: %s",
-                       memory_region_name(s->mr), why_not(region, s));
+                       memory_region_name(s->mr),
+                       cache_mem_host_why_not(region, s));
             return false;
         }
     }
@@ -572,8 +574,7 @@ void cache_mem_host_stop(CacheMemRegion *region)
     ram_block_notifier_remove(&region->block_notifier);
     stop_trap(region);
     g_clear_pointer(&region->ram, cache_mem_ram_free);
-    g_clear_pointer(&region->unfit, g_free);
-    g_clear_pointer(&region->said, g_free);
+    g_clear_pointer(&region->said, g_hash_table_unref);
     g_clear_pointer(&region->no_trap, g_free);
     region->bypassed = NULL;
     region->discards = false;

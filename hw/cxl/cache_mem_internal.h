@@ -94,8 +94,7 @@ typedef struct CacheMemTotals {
  * @home_ops: what @home asks of memory
  * @trap: NULL where lines cannot be kept at all
  * @obstacle: why no line is kept now, or NULL
- * @unfit: why lines of some RAM are not kept, or NULL
- * @said: what the user has been told last
+ * @said: the set of what the user has been told, or NULL
  * @no_trap: why there is no @trap
  * @bypassed: who may use any RAM past the trap, or NULL
  * @discards: somebody may discard guest RAM
@@ -123,8 +122,7 @@ struct CacheMemRegion {
     CacheMemTrap *trap;
     QemuThread thread;
     const char *obstacle;
-    char *unfit;
-    char *said;
+    GHashTable *said;
     char *no_trap;
     const char *bypassed;
     bool discards;
@@ -146,6 +144,7 @@ struct CacheMemRegion {
  * @lost_lines: modified lines that a system reset dropped
  * @refused: operations that @allow has refused
  * @fail: what is to happen to the next request, by injection
+ * @window_page: what the window shows: CACHE_MEM_WINDOW_LINES from there on
  * @errors: to be reported by @error_bh, a bit for each CXLCacheError
  * @error_bh: NULL when not attached
  *
@@ -170,6 +169,7 @@ struct CacheMemDev {
     char *name;
     uint64_t once_lines;
     uint64_t lost_lines;
+    uint32_t window_page;
     uint32_t errors;
     QEMUBH *error_bh;
     QTAILQ_ENTRY(CacheMemDev) next;
@@ -209,6 +209,17 @@ void cache_mem_host_stop(CacheMemRegion *region);
  * Returns: false with @errp set to why not
  */
 bool cache_mem_host_check(CacheMemRegion *region, Error **errp);
+
+/**
+ * cache_mem_host_why_not: why lines of a section are not kept now
+ *
+ * Starts nothing: whether the trap can watch the memory is known only when
+ * lines of it have been asked for.
+ *
+ * Returns: the reason, or NULL if they are kept
+ */
+const char *cache_mem_host_why_not(const CacheMemRegion *region,
+                                   const CacheMemSection *s);
 
 /* What is at a line: CXL_CACHE_MEM_* flags; 0 where no RAM is. */
 unsigned cache_mem_host_decode(CacheMemRegion *region, uint64_t line);
@@ -259,8 +270,12 @@ int cache_mem_pages_map(CacheMemRegion *region, CacheMemBlock *block,
 /* The lines of a page that stand in the way of an access */
 uint64_t cache_mem_page_lines(const CacheMemPage *p, bool write);
 
-/* Say once that lines of some memory are not kept */
-void cache_mem_pages_note(CacheMemRegion *region, const char *why);
+/**
+ * cache_mem_pages_note: say once that lines are not kept
+ * @mr: of what memory, or NULL: of none at all
+ */
+void cache_mem_pages_note(CacheMemRegion *region, const MemoryRegion *mr,
+                          const char *why);
 
 /**
  * cache_mem_pages_refuse: from now on no line of the block is kept

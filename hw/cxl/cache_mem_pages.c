@@ -18,22 +18,27 @@
 #include "qemu/bitops.h"
 #include "qemu/error-report.h"
 #include "qapi/error.h"
+#include "system/ramblock.h"
 #include "cache_mem_internal.h"
 #include "trace.h"
 
-void cache_mem_pages_note(CacheMemRegion *region, const char *why)
+void cache_mem_pages_note(CacheMemRegion *region, const MemoryRegion *mr,
+                          const char *why)
 {
-    if (!g_strcmp0(region->said, why)) {
-        return;
+    char *text = mr ?
+        g_strdup_printf("devices use lines of memory '%s' once and keep none "
+                        "of them: %s", memory_region_name(mr), why) :
+        g_strdup_printf("devices use lines of guest memory once and keep "
+                        "none: %s", why);
+
+    if (!region->said) {
+        region->said = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                             NULL);
     }
-    g_free(region->said);
-    region->said = g_strdup(why);
-    warn_report("CXL.cache: devices use lines of guest memory once and keep "
-                "none: %s", why);
-    if (why != region->obstacle) {
-        g_free(region->unfit);
-        region->unfit = g_strdup(why);
+    if (!g_hash_table_contains(region->said, text)) {
+        warn_report("CXL.cache: %s", text);
     }
+    g_hash_table_add(region->said, text);
 }
 
 void cache_mem_pages_update(CacheMemRegion *region)
@@ -48,7 +53,7 @@ void cache_mem_pages_refuse(CacheMemRegion *region, CacheMemBlock *block,
 {
     g_free(block->unfit);
     block->unfit = why;
-    cache_mem_pages_note(region, why);
+    cache_mem_pages_note(region, block->rb->mr, why);
 }
 
 /* A page that is not there when it is zapped would not be trapped. */

@@ -146,6 +146,56 @@ static CxlCacheDeviceInfoList *query_devices(CacheMemRegion *region)
     return list;
 }
 
+static bool in_list(const CxlCacheMemoryList *list, const MemoryRegion *mr)
+{
+    for (; list; list = list->next) {
+        if (!strcmp(list->value->name, memory_region_name(mr))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The memory that the machine has now; one may be there in several places */
+static CxlCacheMemoryList *query_memory(const CacheMemRegion *region)
+{
+    CxlCacheMemoryList *list = NULL, **tail = &list;
+
+    for (unsigned i = 0; i < region->ram->sections->len; i++) {
+        const CacheMemSection *s = &g_array_index(region->ram->sections,
+                                                  CacheMemSection, i);
+        CxlCacheMemory *info;
+
+        if (!cache_mem_ram_is_main(s) || in_list(list, s->mr)) {
+            continue;
+        }
+        info = g_new0(CxlCacheMemory, 1);
+        info->name = g_strdup(memory_region_name(s->mr));
+        info->size = memory_region_size(s->mr);
+        info->obstacle = g_strdup(cache_mem_host_why_not(region, s));
+        info->kept = !info->obstacle;
+        QAPI_LIST_APPEND(tail, info);
+    }
+    return list;
+}
+
+/* Why no line of any memory is kept, or NULL */
+static const char *query_obstacle(const CacheMemRegion *region,
+                                  const CxlCacheMemoryList *list)
+{
+    const char *first = list ? list->value->obstacle : NULL;
+
+    if (region->obstacle || region->bypassed) {
+        return region->obstacle ?: region->bypassed;
+    }
+    for (; list; list = list->next) {
+        if (list->value->kept) {
+            return NULL;
+        }
+    }
+    return first;
+}
+
 static CxlCacheTrap *query_trap(const CacheMemRegion *region)
 {
     const CacheMemTrapStats *stats = &region->stats;
@@ -157,8 +207,8 @@ static CxlCacheTrap *query_trap(const CacheMemRegion *region)
     info->zapped = stats->zaps;
     info->held = stats->pages;
     info->can_share = region->can_share;
-    info->obstacle = g_strdup(region->obstacle ?: region->bypassed ?:
-                              region->unfit);
+    info->memory = query_memory(region);
+    info->obstacle = g_strdup(query_obstacle(region, info->memory));
     return info;
 }
 
@@ -286,6 +336,19 @@ static void print_home(Monitor *mon, const CxlCacheInfo *info)
     print_accesses(mon, info);
 }
 
+static void print_memory(Monitor *mon, const CxlCacheMemoryList *list)
+{
+    for (; list; list = list->next) {
+        const CxlCacheMemory *info = list->value;
+        g_autofree char *what = g_strdup_printf("memory %s", info->name);
+
+        print_word(mon, what, info->kept ? "kept" : "not kept");
+        if (!info->kept) {
+            monitor_printf(mon, "    %s\n", info->obstacle);
+        }
+    }
+}
+
 static void print_trap(Monitor *mon, const CxlCacheTrap *trap)
 {
     monitor_printf(mon, "trap\n");
@@ -295,8 +358,9 @@ static void print_trap(Monitor *mon, const CxlCacheTrap *trap)
     print_number(mon, "pages zapped", trap->zapped);
     print_number(mon, "pages held", trap->held);
     print_word(mon, "can share pages", trap->can_share ? "yes" : "no");
+    print_memory(mon, trap->memory);
     if (trap->obstacle) {
-        monitor_printf(mon, "  lines are not kept: %s\n", trap->obstacle);
+        monitor_printf(mon, "  no lines are kept: %s\n", trap->obstacle);
     }
 }
 

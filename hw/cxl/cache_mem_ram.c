@@ -273,8 +273,8 @@ bool cache_mem_ram_is_main(const CacheMemSection *s)
 
 /*
  * Also what a vCPU is translating now, from bytes that it read before they
- * changed: with address_space_cache_invalidate() only a page that has translated
- * code is looked at, and that one has none yet. So the page's lock is waited for,
+ * changed: address_space_cache_invalidate() looks only at pages that have
+ * translated code, and that one has none yet. So the page's lock is waited for,
  * whatever the page counts as.
  */
 void cache_mem_discard_code(AddressSpace *as, hwaddr addr, size_t len)

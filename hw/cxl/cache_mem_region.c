@@ -252,11 +252,10 @@ static bool check_config(CacheMemRegion *region,
     uint64_t lines = config->cache_size / CXL_CACHE_LINE_SIZE;
     uint32_t ways = config->cache_ways;
 
-    if (!ways || ways > CACHE_MAX_WAYS || lines % ways ||
-        !is_power_of_2(lines / ways)) {
+    if (!ways || ways > CACHE_MAX_WAYS || lines % ways) {
         error_setg(errp, "a cache of %" PRIu64 " lines cannot have %" PRIu32
-                   " ways: 'cache-ways' must be 1 to %d and leave a power of "
-                   "two of sets", lines, ways, CACHE_MAX_WAYS);
+                   " ways: 'cache-ways' must be 1 to %d and divide the number "
+                   "of lines", lines, ways, CACHE_MAX_WAYS);
         return false;
     }
     if (region->users && region->sf_size != config->sf_size) {
@@ -426,6 +425,7 @@ void cache_mem_dev_reset(CacheMemDev *cm)
     cxl_cache_dev_reset(cm->dev);
     cxl_cache_dev_set_caching(cm->dev, false);
     cm->mode = CACHE_MEM_OFF;
+    cm->window_page = 0;
     trace_cxl_cache_reset(cm->name, 0);
 }
 

@@ -7,11 +7,14 @@
  *
  * A slot is made up anew by each access, a word of 8 bytes at a time. Two
  * accesses may see two different moments.
+ *
+ * The window is as large for every cache: the smallest memory window that a
+ * bridge can have (1 MiB) has room for it and for the device's other BARs,
+ * whatever firmware has left for a slot that was empty.
  */
 
 #include "qemu/osdep.h"
 #include "qemu/bitops.h"
-#include "qemu/host-utils.h"
 #include "qemu/lockable.h"
 #include "qemu/log.h"
 #include "cache_mem_internal.h"
@@ -29,6 +32,13 @@
 
 #define STATE_STAGED    (1 << 6)
 #define STATE_POISON    (1 << 7)
+
+/* Registers behind the slots */
+#define SLOTS_SIZE      (CACHE_MEM_WINDOW_LINES * SLOT_SIZE)
+#define REG_LINES       SLOTS_SIZE          /* of the cache */
+#define REG_PAGE_LINES  (SLOTS_SIZE + 4)    /* of a page of the window */
+#define REG_PAGE        (SLOTS_SIZE + 8)
+#define WINDOW_SIZE     (2 * SLOTS_SIZE)
 
 #define DESC_VALID      (1ULL << 63)
 #define DESC_CREDITS_MAX 127
@@ -157,19 +167,55 @@ static uint64_t slot_word(const CacheMemDev *cm, unsigned index, unsigned word)
     }
 }
 
+/* Of the page that is shown: the last one need not be full. */
+static uint64_t page_word(const CacheMemDev *cm, hwaddr addr)
+{
+    uint64_t index = (uint64_t)cm->window_page * CACHE_MEM_WINDOW_LINES +
+                     addr / SLOT_SIZE;
+
+    return index < cxl_cache_dev_num_lines(cm->dev) ?
+           slot_word(cm, index, addr % SLOT_SIZE / 8) : 0;
+}
+
+static uint64_t register_word(const CacheMemDev *cm, hwaddr addr)
+{
+    switch (QEMU_ALIGN_DOWN(addr, 8)) {
+    case REG_LINES:
+        return deposit64(cxl_cache_dev_num_lines(cm->dev), 32, 32,
+                         CACHE_MEM_WINDOW_LINES);
+    case REG_PAGE:
+        return cm->window_page;
+    default:
+        return 0;
+    }
+}
+
+QEMU_BUILD_BUG_ON(REG_PAGE_LINES != REG_LINES + 4);
+
 static uint64_t window_read(void *opaque, hwaddr addr, unsigned size)
 {
     CacheMemDev *cm = opaque;
-    hwaddr index = addr / SLOT_SIZE;
     uint64_t word;
 
     QEMU_LOCK_GUARD(&cm->region->lock);
-    /* The region is a power of two, the cache need not be one. */
-    if (index >= cxl_cache_dev_num_lines(cm->dev)) {
-        return 0;
-    }
-    word = slot_word(cm, index, addr % SLOT_SIZE / 8);
+    word = addr < SLOTS_SIZE ? page_word(cm, addr) : register_word(cm, addr);
     return extract64(word, addr % 8 * 8, size * 8);
+}
+
+static void turn_page(CacheMemDev *cm, uint32_t page)
+{
+    uint32_t pages;
+
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    pages = DIV_ROUND_UP(cxl_cache_dev_num_lines(cm->dev),
+                         CACHE_MEM_WINDOW_LINES);
+    if (page < pages) {
+        cm->window_page = page;
+        return;
+    }
+    qemu_log_mask(LOG_GUEST_ERROR, "%s: the cache window has %" PRIu32
+                  " pages: there is no page %" PRIu32 "\n", cm->name, pages,
+                  page);
 }
 
 static void window_write(void *opaque, hwaddr addr, uint64_t val,
@@ -177,6 +223,10 @@ static void window_write(void *opaque, hwaddr addr, uint64_t val,
 {
     CacheMemDev *cm = opaque;
 
+    if (addr == REG_PAGE && size == 4) {
+        turn_page(cm, val);
+        return;
+    }
     qemu_log_mask(LOG_GUEST_ERROR, "%s: the cache window is read-only: "
                   "write of %u bytes at 0x%" HWADDR_PRIx " is ignored\n",
                   cm->name, size, addr);
@@ -202,8 +252,6 @@ static const MemoryRegionOps window_ops = {
 
 void cache_mem_dev_window(CacheMemDev *cm, MemoryRegion *mr, Object *owner)
 {
-    uint64_t lines = cxl_cache_dev_num_lines(cm->dev);
-
     memory_region_init_io(mr, owner, &window_ops, cm, "cxl-cache-window",
-                          pow2ceil(lines * SLOT_SIZE));
+                          WINDOW_SIZE);
 }

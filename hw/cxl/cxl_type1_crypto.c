@@ -7,6 +7,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/error-report.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "hw/core/qdev-properties.h"
@@ -14,6 +15,8 @@
 #include "hw/core/resettable.h"
 #include "hw/pci/pcie.h"
 #include "hw/pci/pcie_port.h"
+#include "standard-headers/linux/virtio_config.h"
+#include "system/system.h"
 #include "hw/cxl/cxl_type1_crypto.h"
 #include "hw/cxl/cxl_type1_port.h"
 #include "trace.h"
@@ -23,6 +26,10 @@
 #define DEFAULT_CACHE_SIZE (1 * MiB)
 #define DEFAULT_CACHE_WAYS 16
 #define REFUSED_SIZE       (256 * KiB)
+
+/* One for the configuration, one that all queues share; what MSI-X can have */
+#define MIN_VECTORS        2
+#define MAX_VECTORS        2048
 
 /* EUI-64 of QEMU's locally administered range for serials we make up */
 #define SERIAL_EUI64_BASE  0x525400fffe000000ULL
@@ -43,6 +50,13 @@ static bool check_virtio_options(VirtIOPCIProxy *proxy, Error **errp)
     if (proxy->pci_dev.sriov_pf) {
         error_setg(errp, "%s cannot be an SR-IOV virtual function",
                    TYPE_CXL_TYPE1_CRYPTO);
+        return false;
+    }
+    if (proxy->nvectors != DEV_NVECTORS_UNSPECIFIED &&
+        (proxy->nvectors < MIN_VECTORS || proxy->nvectors > MAX_VECTORS)) {
+        error_setg(errp, "'vectors' must be %d to %d, not %" PRIu32 ": there "
+                   "is no interrupt but MSI-X", MIN_VECTORS, MAX_VECTORS,
+                   proxy->nvectors);
         return false;
     }
     return true;
@@ -163,6 +177,47 @@ static uint64_t serial_number(CXLType1Crypto *s)
     return SERIAL_EUI64_BASE | slot->chassis << 16 | slot->slot;
 }
 
+static bool wants_ats(CXLType1Crypto *s, CacheMemAtsIommu iommu)
+{
+    if (s->ats != ON_OFF_AUTO_AUTO) {
+        return s->ats == ON_OFF_AUTO_ON;
+    }
+    /* Let past the IOMMU by iommu_platform=off it has nothing to ask */
+    return iommu == CACHE_MEM_ATS_IOMMU_HAS &&
+           virtio_host_has_feature(VIRTIO_DEVICE(&s->vdev),
+                                   VIRTIO_F_ACCESS_PLATFORM);
+}
+
+/*
+ * What it would take is known when the machine is complete: an IOMMU may come
+ * after the device on the command line. So this capability is the last one.
+ *
+ * Linux takes a device that is Cache_Capable and has ATS for one that cannot do
+ * without: 7.3 then fails to probe an SMMUv3 that has none.
+ */
+static void init_ats(Notifier *notifier, void *data)
+{
+    CXLType1Crypto *s = container_of(notifier, CXLType1Crypto, machine_done);
+    VirtIOPCIProxy *proxy = VIRTIO_PCI(s);
+    PCIDevice *pci_dev = PCI_DEVICE(s);
+    CacheMemAtsIommu iommu = cache_mem_ats_iommu(pci_dev);
+
+    if (!wants_ats(s, iommu)) {
+        return;
+    }
+    if (iommu == CACHE_MEM_ATS_IOMMU_HAS_NOT) {
+        warn_report("%s: ats=on, but the IOMMU above the device has no ATS; a "
+                    "guest that relies on it may leave all devices without "
+                    "that IOMMU, as Linux 7.3 does with an SMMUv3",
+                    DEVICE(s)->id ?: TYPE_CXL_TYPE1_CRYPTO);
+        error_printf("With ats=auto, the default, the device has ATS where "
+                     "the IOMMU does.\n");
+    }
+    pcie_ats_init(pci_dev, proxy->last_pcie_cap_offset,
+                  proxy->flags & VIRTIO_PCI_FLAG_ATS_PAGE_ALIGNED);
+    proxy->last_pcie_cap_offset += PCI_EXT_CAP_ATS_SIZEOF;
+}
+
 static void cxl_type1_crypto_realize(VirtIOPCIProxy *proxy, Error **errp)
 {
     CXLType1Crypto *s = CXL_TYPE1_CRYPTO(proxy);
@@ -197,12 +252,15 @@ static void cxl_type1_crypto_realize(VirtIOPCIProxy *proxy, Error **errp)
                      &s->window);
     pcie_cap_fill_link_ep_usp(pci_dev, s->width, s->speed, false);
     cxl_type1_port_link_up(pci_dev);
+    s->machine_done.notify = init_ats;
+    qemu_add_machine_init_done_notifier(&s->machine_done);
 }
 
 static void cxl_type1_crypto_exit(PCIDevice *pci_dev)
 {
     CXLType1Crypto *s = CXL_TYPE1_CRYPTO(pci_dev);
 
+    qemu_remove_machine_init_done_notifier(&s->machine_done);
     cxl_type1_inject_exit(s);
     cxl_type1_port_link_down(pci_dev);
     CXL_TYPE1_CRYPTO_GET_CLASS(s)->parent_exit(pci_dev);
@@ -271,6 +329,9 @@ static const Property cxl_type1_crypto_properties[] = {
     DEFINE_PROP_ON_OFF_AUTO("cache", CXLType1Crypto, cache_policy,
                             ON_OFF_AUTO_AUTO),
     DEFINE_PROP_BOOL("cache-enable", CXLType1Crypto, cache_enable, true),
+    DEFINE_PROP_ON_OFF_AUTO("ats", CXLType1Crypto, ats, ON_OFF_AUTO_AUTO),
+    DEFINE_PROP_BIT("aer", VirtIOPCIProxy, flags, VIRTIO_PCI_FLAG_AER_BIT,
+                    true),
     DEFINE_PROP_STRING("window", CXLType1Crypto, guard),
     DEFINE_PROP_UINT64("sn", CXLType1Crypto, sn, UINT64_MAX),
     DEFINE_PROP_STRING("x-fault", CXLType1Crypto, inject.faults.start),
@@ -346,7 +407,6 @@ static void cxl_type1_crypto_instance_init(Object *obj)
 {
     CXLType1Crypto *s = CXL_TYPE1_CRYPTO(obj);
 
-    VIRTIO_PCI(obj)->flags |= VIRTIO_PCI_FLAG_ATS | VIRTIO_PCI_FLAG_AER;
     /*
      * What an IOMMU refuses is to fail a request, not the queue: it needs a
      * bounce buffer. The IOMMU is asked for each word of it.

@@ -91,6 +91,45 @@ static bool take_order(CXLType1Faults *faults, const FaultOrder *order,
     return true;
 }
 
+/* Returns: the value that @name has, or -1 with @errp telling the good names */
+static int parse_name(const QEnumLookup *lookup, const char *what,
+                      const char *name, Error **errp)
+{
+    g_autoptr(GString) names = g_string_new("");
+    int value = qapi_enum_parse(lookup, name, -1, NULL);
+
+    if (value >= 0) {
+        return value;
+    }
+    for (int i = 0; i < lookup->size; i++) {
+        g_string_append_printf(names, "%s%s", i ? ", " : "", lookup->array[i]);
+    }
+    error_setg(errp, "there is no %s '%s'; there are: %s", what, name,
+               names->str);
+    return -1;
+}
+
+static bool parse_kind(const char *name, FaultOrder *order, Error **errp)
+{
+    int value = parse_name(&CxlType1FaultKind_lookup, "fault", name, errp);
+
+    order->kind = value < 0 ? CXL_TYPE1_FAULT_KIND_CLEAR : value;
+    return value >= 0;
+}
+
+static bool parse_point(const char *name, FaultOrder *order, Error **errp)
+{
+    int value;
+
+    if (!name || !*name) {
+        return true;
+    }
+    value = parse_name(&CxlType1FaultPoint_lookup, "point", name, errp);
+    order->has_point = value >= 0;
+    order->point = order->has_point ? value : 0;
+    return order->has_point;
+}
+
 static bool parse_number(const char *text, bool *has, uint32_t *number,
                          Error **errp)
 {
@@ -107,23 +146,10 @@ static bool parse_start(const char *start, FaultOrder *order, Error **errp)
 {
     g_auto(GStrv) part = g_strsplit(start, ":", 4);
     unsigned n = g_strv_length(part);
-    int value;
 
-    value = qapi_enum_parse(&CxlType1FaultKind_lookup, n ? part[0] : "", -1,
-                            errp);
-    if (value < 0) {
-        return false;
-    }
-    order->kind = value;
-    if (n > 1 && *part[1]) {
-        value = qapi_enum_parse(&CxlType1FaultPoint_lookup, part[1], -1, errp);
-        if (value < 0) {
-            return false;
-        }
-        order->point = value;
-        order->has_point = true;
-    }
-    return parse_number(n > 2 ? part[2] : NULL, &order->has_after,
+    return parse_kind(n ? part[0] : "", order, errp) &&
+           parse_point(n > 1 ? part[1] : NULL, order, errp) &&
+           parse_number(n > 2 ? part[2] : NULL, &order->has_after,
                         &order->after, errp) &&
            parse_number(n > 3 ? part[3] : NULL, &order->has_count,
                         &order->count, errp);
@@ -237,63 +263,75 @@ void qmp_x_cxl_type1_fault(const char *id, CxlType1FaultKind fault,
     }
 }
 
-CxlType1FaultInfo *qmp_x_query_cxl_type1_fault(const char *id, Error **errp)
+static CxlType1FaultInfo *query_faults(CXLType1Faults *faults)
 {
-    CXLType1Faults *faults = find_faults(id, errp);
-    CxlType1FaultInfo *info;
+    CxlType1FaultInfo *info = g_new0(CxlType1FaultInfo, 1);
 
-    if (!faults) {
-        return NULL;
-    }
-    info = g_new0(CxlType1FaultInfo, 1);
     info->armed = faults->armed;
     info->taken = faults->taken;
     faults->ops->query(faults->opaque, info);
     return info;
 }
 
+CxlType1FaultInfo *qmp_x_query_cxl_type1_fault(const char *id, Error **errp)
+{
+    CXLType1Faults *faults = find_faults(id, errp);
+
+    return faults ? query_faults(faults) : NULL;
+}
+
 void hmp_cxl_type1_fault(Monitor *mon, const QDict *qdict)
 {
-    const char *id = qdict_get_str(qdict, "id");
-    const char *point = qdict_get_try_str(qdict, "point");
+    CXLType1Faults *faults = NULL;
     FaultOrder order = {
-        .has_point = point,
         .has_after = qdict_haskey(qdict, "after"),
         .after = qdict_get_try_int(qdict, "after", 0),
         .has_count = qdict_haskey(qdict, "count"),
         .count = qdict_get_try_int(qdict, "count", 1),
     };
-    CXLType1Faults *faults;
     Error *err = NULL;
 
-    order.kind = qapi_enum_parse(&CxlType1FaultKind_lookup,
-                                 qdict_get_str(qdict, "fault"), 0, &err);
-    if (!err && point) {
-        order.point = qapi_enum_parse(&CxlType1FaultPoint_lookup, point, 0,
-                                      &err);
+    if (parse_kind(qdict_get_str(qdict, "fault"), &order, &err) &&
+        parse_point(qdict_get_try_str(qdict, "point"), &order, &err)) {
+        faults = find_faults(qdict_get_str(qdict, "id"), &err);
     }
-    if (!err) {
-        faults = find_faults(id, &err);
-        if (faults) {
-            take_order(faults, &order, &err);
-        }
+    if (faults) {
+        take_order(faults, &order, &err);
     }
     hmp_handle_error(mon, err);
 }
 
-void hmp_info_cxl_type1_fault(Monitor *mon, const QDict *qdict)
+static void print_faults(Monitor *mon, CXLType1Faults *faults)
 {
-    g_autoptr(CxlType1FaultInfo) info = NULL;
-    Error *err = NULL;
+    g_autofree char *path = object_get_canonical_path(OBJECT(faults->dev));
+    g_autoptr(CxlType1FaultInfo) info = query_faults(faults);
 
-    info = qmp_x_query_cxl_type1_fault(qdict_get_str(qdict, "id"), &err);
-    if (hmp_handle_error(mon, err)) {
-        return;
-    }
+    monitor_printf(mon, "%s:\n", faults->dev->id ?: path);
     monitor_printf(mon, "armed %s, taken %" PRIu64 ", hanging requests %u%s\n",
                    info->armed ? "yes" : "no", info->taken, info->held,
                    info->hung ? ", hung" : "");
     monitor_printf(mon, "viral %s, link %s, HW_READY %s\n",
                    info->viral ? "yes" : "no", info->link_down ? "down" : "up",
                    info->hw_ready ? "yes" : "no");
+}
+
+void hmp_info_cxl_type1_fault(Monitor *mon, const QDict *qdict)
+{
+    const char *id = qdict_get_try_str(qdict, "id");
+    CXLType1Faults *faults;
+    Error *err = NULL;
+
+    if (id) {
+        faults = find_faults(id, &err);
+        if (!hmp_handle_error(mon, err)) {
+            print_faults(mon, faults);
+        }
+        return;
+    }
+    if (QLIST_EMPTY(&all_faults)) {
+        monitor_printf(mon, "There is no CXL Type 1 device\n");
+    }
+    QLIST_FOREACH(faults, &all_faults, next) {
+        print_faults(mon, faults);
+    }
 }

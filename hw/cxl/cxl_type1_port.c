@@ -10,10 +10,12 @@
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "qapi/visitor.h"
+#include "hw/core/hotplug.h"
 #include "hw/core/resettable.h"
 #include "hw/cxl/cxl.h"
 #include "hw/cxl/cxl_type1_port.h"
 #include "hw/cxl/cxl_type1_regs.h"
+#include "hw/pci/pci_bridge.h"
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pcie.h"
 #include "qom/object.h"
@@ -32,6 +34,10 @@
  */
 #define SNOOP_FILTER_GROUP           0
 
+/* CXL r3.1 section 8.1.5.2: of the Extensions DVSEC for Ports */
+#define PORT_EXT_CONTROL             0x0c
+#define PORT_EXT_CONTROL_UNMASK_SBR  BIT(0)
+
 #define TYPE_CXL_TYPE1_PORT "cxl-type1-port"
 OBJECT_DECLARE_SIMPLE_TYPE(CXLType1Port, CXL_TYPE1_PORT)
 
@@ -40,6 +46,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(CXLType1Port, CXL_TYPE1_PORT)
 /**
  * CXLType1Port: what is kept about a port
  * @cache: it offers CXL.cache
+ * @sf_size: of the snoop filter; @sf_given: by the user
  * @link_up: a cache device has trained below it
  * @idle_status: the negotiated status when none has
  */
@@ -48,6 +55,7 @@ struct CXLType1Port {
 
     bool cache;
     uint64_t sf_size;
+    bool sf_given;
     bool link_up;
     uint16_t idle_status;
 };
@@ -55,6 +63,9 @@ struct CXLType1Port {
 /* The methods that the port's class had before ours */
 static DeviceRealize parent_realize;
 static ResettablePhases parent_phases;
+static PCIConfigWriteFunc *parent_config_write;
+static void (*parent_pre_plug)(HotplugHandler *handler, DeviceState *dev,
+                               Error **errp);
 
 /* NULL for a port that has been told nothing about CXL.cache */
 static CXLType1Port *find_state(Object *obj)
@@ -64,8 +75,8 @@ static CXLType1Port *find_state(Object *obj)
     return child ? CXL_TYPE1_PORT(child) : NULL;
 }
 
-/* Where @port's Flex Bus Port DVSEC is in config space, 0 for none */
-static uint16_t find_flex_bus_dvsec(PCIDevice *port)
+/* Where a DVSEC of @port is in config space, 0 for none */
+static uint16_t find_dvsec(PCIDevice *port, uint16_t id)
 {
     uint16_t pos = PCI_CONFIG_SPACE_SIZE;
 
@@ -79,13 +90,56 @@ static uint16_t find_flex_bus_dvsec(PCIDevice *port)
 
         if (PCI_EXT_CAP_ID(header) == PCI_EXT_CAP_ID_DVSEC &&
             pci_get_word(cap + PCIE_DVSEC_HEADER1_OFFSET) == CXL_VENDOR_ID &&
-            pci_get_word(cap + PCIE_DVSEC_ID_OFFSET) ==
-            PCIE_FLEXBUS_PORT_DVSEC) {
+            pci_get_word(cap + PCIE_DVSEC_ID_OFFSET) == id) {
             return pos;
         }
         pos = PCI_EXT_CAP_NEXT(header);
     }
     return 0;
+}
+
+static uint16_t find_flex_bus_dvsec(PCIDevice *port)
+{
+    return find_dvsec(port, PCIE_FLEXBUS_PORT_DVSEC);
+}
+
+/* ---- Secondary bus reset ---- */
+
+static uint8_t *port_ext_control(PCIDevice *port)
+{
+    return port->config + find_dvsec(port, EXTENSIONS_PORT_DVSEC) +
+           PORT_EXT_CONTROL;
+}
+
+/* A link that has trained as PCI Express knows no such mask. */
+static bool is_sbr_masked(PCIDevice *port)
+{
+    PCIDevice *below = pci_bridge_get_sec_bus(PCI_BRIDGE(port))->devices[0];
+
+    return below && object_dynamic_cast(OBJECT(below), INTERFACE_CXL_DEVICE) &&
+           !(pci_get_word(port_ext_control(port)) &
+             PORT_EXT_CONTROL_UNMASK_SBR);
+}
+
+/*
+ * While it is masked the bit can be written, and does nothing: what resets
+ * must not see it.
+ */
+static void port_config_write(PCIDevice *port, uint32_t addr, uint32_t val,
+                              int len)
+{
+    uint32_t sbr = 0;
+
+    if (range_covers_byte(addr, len, PCI_BRIDGE_CONTROL) &&
+        is_sbr_masked(port)) {
+        sbr = val & PCI_BRIDGE_CTL_BUS_RESET << 8 * (PCI_BRIDGE_CONTROL - addr);
+    }
+    parent_config_write(port, addr, val & ~sbr, len);
+    if (sbr) {
+        pci_word_test_and_set_mask(port->config + PCI_BRIDGE_CONTROL,
+                                   PCI_BRIDGE_CTL_BUS_RESET);
+        trace_cxl_type1_port_sbr_masked(port->name);
+    }
 }
 
 /* ---- The port ---- */
@@ -106,10 +160,54 @@ static void port_realize(DeviceState *dev, Error **errp)
     ERRP_GUARD();
     CXLType1Port *state = find_state(OBJECT(dev));
 
+    if (state && state->sf_given && !state->cache) {
+        error_setg(errp, "'cxl-cache-sf-size' is of a port that offers "
+                   "CXL.cache: cxl-cache=on is missing");
+        return;
+    }
     parent_realize(dev, errp);
     if (!*errp && state && state->cache) {
         offer_cache(PCI_DEVICE(dev));
     }
+}
+
+/* What else than @pdev is on its bus; virtual functions go with theirs */
+static PCIDevice *other_function(PCIBus *bus, const PCIDevice *pdev,
+                                 bool (*is_it)(PCIDevice *other))
+{
+    for (int i = 0; i < ARRAY_SIZE(bus->devices); i++) {
+        PCIDevice *other = bus->devices[i];
+
+        if (other && other != pdev && !other->sriov_pf && is_it(other)) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
+static bool has_cache(PCIDevice *pdev)
+{
+    uint16_t flex_bus = find_flex_bus_dvsec(pdev);
+
+    return flex_bus &&
+           pci_get_word(pdev->config + flex_bus + A_CXL_FLEX_BUS_CAP) &
+           R_CXL_FLEX_BUS_CAP_CACHE_MASK;
+}
+
+/* The device that is there has checked that it is alone; so it stays. */
+static void port_pre_plug(HotplugHandler *handler, DeviceState *dev,
+                          Error **errp)
+{
+    PCIBus *bus = pci_bridge_get_sec_bus(PCI_BRIDGE(handler));
+    PCIDevice *holder = other_function(bus, PCI_DEVICE(dev), has_cache);
+
+    if (holder) {
+        error_setg(errp, "%s must be the only function below its root port: "
+                   "there can be no other on bus '%s'",
+                   object_get_typename(OBJECT(holder)), BUS(bus)->name);
+        return;
+    }
+    parent_pre_plug(handler, dev, errp);
 }
 
 /* The port's CXL.cachemem registers, found by the BAR that shows them */
@@ -128,6 +226,8 @@ static void port_reset_hold(Object *obj, ResetType type)
     if (parent_phases.hold) {
         parent_phases.hold(obj, type);
     }
+    pci_word_test_and_clear_mask(port_ext_control(PCI_DEVICE(obj)),
+                                 PORT_EXT_CONTROL_UNMASK_SBR);
     if (state && state->cache) {
         uint8_t *snoop = cachemem_registers(PCI_DEVICE(obj)) +
                          CXL_SNOOP_REGISTERS_OFFSET;
@@ -199,16 +299,23 @@ static void set_sf_size(Object *obj, Visitor *v, const char *name,
         return;
     }
     state->sf_size = value;
+    state->sf_given = true;
 }
 
 void cxl_type1_port_class_init(ObjectClass *oc)
 {
+    PCIDeviceClass *pc = PCI_DEVICE_CLASS(oc);
+
     /* A second class needs a place for its methods */
     assert(!parent_realize);
     device_class_set_parent_realize(DEVICE_CLASS(oc), port_realize,
                                     &parent_realize);
     resettable_class_set_parent_phases(RESETTABLE_CLASS(oc), NULL,
                                        port_reset_hold, NULL, &parent_phases);
+    parent_config_write = pc->config_write;
+    pc->config_write = port_config_write;
+    parent_pre_plug = HOTPLUG_HANDLER_CLASS(oc)->pre_plug;
+    HOTPLUG_HANDLER_CLASS(oc)->pre_plug = port_pre_plug;
     object_class_property_add_bool(oc, "cxl-cache", get_cache, set_cache);
     object_class_property_set_description(oc, "cxl-cache",
         "Offer CXL.cache to the device below (default: off)");
@@ -228,11 +335,39 @@ PCIDevice *cxl_type1_port_above(PCIDevice *pdev)
 
 static bool offers_cache(PCIDevice *port)
 {
-    uint16_t flex_bus = find_flex_bus_dvsec(port);
+    return find_state(OBJECT(port)) && has_cache(port);
+}
 
-    return find_state(OBJECT(port)) && flex_bus &&
-           pci_get_word(port->config + flex_bus + A_CXL_FLEX_BUS_CAP) &
-           R_CXL_FLEX_BUS_CAP_CACHE_MASK;
+/* Their buses are not of the type TYPE_CXL_BUS, and yet CXL is what they do */
+static bool is_switch_port(PCIDevice *port)
+{
+    return port && (object_dynamic_cast(OBJECT(port), "cxl-upstream") ||
+                    object_dynamic_cast(OBJECT(port), "cxl-downstream"));
+}
+
+static bool is_any(PCIDevice *other)
+{
+    return true;
+}
+
+static bool check_alone(PCIDevice *pdev, Error **errp)
+{
+    const char *type = object_get_typename(OBJECT(pdev));
+    PCIDevice *other = other_function(pci_get_bus(pdev), pdev, is_any);
+
+    /* 68B flits carry no Cache ID: the port can tell one cache device only */
+    if (pdev->devfn > 0) {
+        error_setg(errp, "%s must be device 0, function 0 of its bus", type);
+        return false;
+    }
+    if (other) {
+        error_setg(errp, "%s must be the only function below its root port, "
+                   "but there is a %s at %x.%x", type,
+                   object_get_typename(OBJECT(other)),
+                   PCI_SLOT(other->devfn), PCI_FUNC(other->devfn));
+        return false;
+    }
+    return true;
 }
 
 bool cxl_type1_port_check(PCIDevice *pdev, Error **errp)
@@ -241,7 +376,8 @@ bool cxl_type1_port_check(PCIDevice *pdev, Error **errp)
     PCIDevice *port = cxl_type1_port_above(pdev);
     const char *type = object_get_typename(OBJECT(pdev));
 
-    if (!object_dynamic_cast(OBJECT(bus), TYPE_CXL_BUS) || !port) {
+    if (!port || (!object_dynamic_cast(OBJECT(bus), TYPE_CXL_BUS) &&
+                  !is_switch_port(port))) {
         error_setg(errp, "%s needs a CXL bus, but '%s' is not a CXL bus", type,
                    bus->name);
         error_append_hint(errp, "Plug it into a cxl-rp with cxl-cache=on.\n");
@@ -258,12 +394,7 @@ bool cxl_type1_port_check(PCIDevice *pdev, Error **errp)
         error_append_hint(errp, "Add cxl-cache=on to its cxl-rp.\n");
         return false;
     }
-    /* 68B flits carry no Cache ID: the port can tell one cache device only */
-    if (pdev->devfn > 0) {
-        error_setg(errp, "%s must be device 0, function 0 of its bus", type);
-        return false;
-    }
-    return true;
+    return check_alone(pdev, errp);
 }
 
 CacheMemDev *cxl_type1_port_attach(PCIDevice *pdev, CacheMemDevConfig *config,

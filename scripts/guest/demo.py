@@ -237,6 +237,11 @@ class Demo:
                        f'{total["module_requests"]} requests by the module, '
                        f'{total["software"]} of them in software')
 
+    def keeps_lines(self):
+        """Are results in the device's cache until somebody asks for them?"""
+        return self.cached and self.ram == 'memfd' and \
+            self.writeback == 'on-demand'
+
     def traffic(self, vm):
         """What went over CXL.cache, and whether that was as it should be."""
         if self.device != guest.TYPE1:

@@ -13,9 +13,13 @@
 # usage: fetch.sh GROUP...
 #   kernel      the guest's kernel, and the headers to build its module
 #   kernel612   the headers of a 6.12 kernel
+#   kernel7     the newest kernel that Debian has, without headers
 #   root        what the guest's root file system is made of
+#   firmware-amd64  UEFI for an amd64 guest
 #   kernel-arm64, root-arm64, firmware-arm64
 #               the same for an arm64 guest, which starts from UEFI
+#   kernel612-arm64, kernel7-arm64
+#               its kernel from a later Debian
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -38,8 +42,14 @@ wanted() {
              libjson-c5 libargon2-1 libc6 libudev1 libselinux1 \
              libpcre2-8-0 libext2fs2 libcom-err2 libss2 kmod libkmod2 \
              liblzma5 libzstd1 ;;
+    firmware-amd64)
+        echo ovmf ;;
     kernel-arm64)
         echo linux-image-arm64 ;;
+    kernel612-arm64 | kernel7-arm64)
+        echo linux-image-arm64 ;;
+    kernel7)
+        echo linux-image-amd64 ;;
     root-arm64)
         echo busybox-static ;;
     firmware-arm64)
@@ -49,13 +59,22 @@ wanted() {
     esac
 }
 
+# The Debian suites that have the packages, the first one that does is taken;
+# none for those of the machine's apt sources
+suites_of() {
+    case $1 in
+    kernel612-*) echo trixie bookworm-backports ;;
+    kernel7*) echo experimental sid ;;
+    esac
+}
+
 # Metapackages are resolved to what they stand for today
 group_packages() {
     local package
     for package in $(wanted "$1"); do
         case $package in
         linux-image-*)
-            depends "$package" '^linux-image-6' ;;
+            kernel "$package" ;;
         linux-headers-*)
             headers "$package" ;;
         *)
@@ -67,6 +86,13 @@ group_packages() {
 depends() {
     apt-cache "${APT[@]}" depends "$1" 2>/dev/null |
         sed -n 's/^ *Depends: //p' | grep -E "$2" || return 1
+}
+
+# From 7.2 on it comes in three parts, which the image's package only names
+kernel() {
+    local image
+    image=$(depends "$1" '^linux-image-[0-9]') || return 1
+    depends "$image" '^linux-(base|binary|modules)-[0-9]' || echo "$image"
 }
 
 # Headers come in three parts: this flavour's, the common ones, and kbuild
@@ -112,6 +138,25 @@ private_index() {
         2>"$state/update.log" || UPDATE_FAILED=1
 }
 
+# The index of one suite, from the mirror that the machine's sources name
+suite_index() {
+    local suite=$1 arch=$2 state=$GUEST/apt-$1-$2
+    say "asking for the index of $suite, $arch"
+    mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
+    # shellcheck disable=SC2016  # $(REPO_URI) is apt-get's
+    apt-get indextargets --no-release-info --format '$(REPO_URI)' |
+        grep '/debian/*$' | sort -u | sed "s,.*,deb & $suite main," \
+        > "$state/sources.list" || return 1
+    APT_PRIVATE=$suite-$arch
+    APT_ARCH=$suite-$arch
+    APT=(-o "Dir::State::lists=$state/lists" -o "Dir::Cache=$state/cache"
+         -o "Dir::Etc::SourceList=$state/sources.list"
+         -o Dir::Etc::SourceParts=/dev/null -o Debug::NoLocking=1
+         -o "APT::Architecture=$arch" -o "APT::Architectures=$arch")
+    apt-get "${APT[@]}" -qq -o APT::Update::Error-Mode=any update \
+        2>"$state/update.log"
+}
+
 download() {
     local sum size name uri
     while read -r sum size name uri; do
@@ -141,8 +186,20 @@ give_up() {
         say "the last download: $(cat "$DEBS/error.log")"
     [ -z "$UPDATE_FAILED" ] ||
         say "apt-get update: $(cat "$GUEST/apt-$APT_ARCH/update.log")"
-    die "they come from Debian 12 and its security archive: are both in the" \
-        "apt sources, and can this machine reach them?"
+    die "they come from Debian ${2:-12 and its security archive}: are these in" \
+        "the apt sources, and can this machine reach them?"
+}
+
+fetch_of_suites() {
+    local group=$1 suite
+    for suite in $(suites_of "$group"); do
+        if suite_index "$suite" "$(arch_of "$group")" && resolve "$group" &&
+           download "$group"; then
+            wanted "$group" > "$DEBS/$group.wanted"
+            return
+        fi
+    done
+    give_up "$group" "$(suites_of "$group")"
 }
 
 fetch() {
@@ -154,6 +211,10 @@ fetch() {
         return
     fi
     rm -f "$DEBS/$group.wanted"
+    if [ -n "$(suites_of "$group")" ]; then
+        fetch_of_suites "$group"
+        return
+    fi
     if [ "$(arch_of "$group")" != "$APT_ARCH" ] ||
        ! { resolve "$group" && download "$group"; }; then
         private_index "$group" || give_up "$group"

@@ -124,19 +124,21 @@ def chosen_device():
     return device, backend
 
 
-def machine_args(memory='1G', arch=AMD64, options=''):
+def machine_args(memory='1G', arch=AMD64, options='', own_ram=False):
     """
     RAM of the environment: "memfd" (default), which QEMU can map twice, so
-    that the device can keep lines of it; or "ordinary".  ACCEL: "kvm" where
-    that works; existing is not enough.
+    that the device can keep lines of it; or "ordinary"; with @own_ram the
+    caller says what it is.  ACCEL: "kvm" where that works; existing is not
+    enough.
     """
     accel = os.environ.get('ACCEL') or 'tcg,thread=multi'
     ram = {'memfd': f'memory-backend-memfd,id=ram,size={memory},share=on',
            'ordinary': f'memory-backend-ram,id=ram,size={memory}'}
-    return [*arch.firmware,
-            '-M', f'{arch.machine}{options},memory-backend=ram',
+    backend = () if own_ram else (
+        '-M', 'memory-backend=ram',
+        '-object', ram[os.environ.get('RAM') or 'memfd'])
+    return [*arch.firmware, '-M', f'{arch.machine}{options}', *backend,
             '-accel', accel, '-cpu', arch.cpu, '-smp', '2', '-m', memory,
-            '-object', ram[os.environ.get('RAM') or 'memfd'],
             '-nodefaults', '-display', 'none', '-no-reboot',
             *platform_iommu.machine_args()]
 
@@ -209,16 +211,18 @@ def save_results(results):
 class Guest:
     """
     A running guest.  sh() runs a shell command in it, qmp() one in its QEMU.
-    What the kernel says goes to @log.  @machine: more options of the machine.
+    What the kernel says goes to @log.  @machine: more options of the machine;
+    @ram: memory and own_ram of machine_args().
     """
 
-    def __init__(self, args, log, cmdline='', arch=AMD64, machine=''):
+    def __init__(self, args, log, cmdline='', arch=AMD64, machine='', **ram):
         self.log = log
         self.token = 0
         self.command = Channel()
         self.monitor = Channel()
         fds = [chan.theirs.fileno() for chan in (self.command, self.monitor)]
-        argv = [qemu_binary(arch), *machine_args(arch=arch, options=machine),
+        argv = [qemu_binary(arch),
+                *machine_args(arch=arch, options=machine, **ram),
                 *args, *kernel_args('guest.serve ' + cmdline, arch),
                 '-serial', f'file:{log}',
                 '-chardev', f'socket,id=command,fd={fds[0]}',
@@ -257,7 +261,9 @@ class Guest:
         deadline = time.monotonic() + BOOT_TIMEOUT
         self.monitor.line(deadline, 'the QMP greeting')
         self.qmp('qmp_capabilities')
-        while self.command.line(deadline, 'booting') != 'guest is up':
+        # The firmware may have cleared the screen on that port, too
+        while not self.command.line(deadline,
+                                    'booting').endswith('guest is up'):
             pass
 
     def stop(self):

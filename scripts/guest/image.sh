@@ -5,11 +5,13 @@
 # system in memory with busybox, cryptsetup, mkfs, the test programs and the
 # module.  Nothing here needs root.
 #
-# usage: image.sh [kernel|kernel612|kernel-arm64]  (default: what IOMMU= needs)
-#   kernel612     the same with a 6.12 kernel: {vmlinuz612,initramfs612.cpio}
-#   kernel-arm64  another architecture: {vmlinuz-arm64,initramfs-arm64.cpio},
-#                 with its firmware; busybox and some of the test programs are
-#                 all that is in it
+# usage: image.sh [GROUP]       (default: what IOMMU= needs)
+#   kernel, kernel612   ... with a 6.12 kernel: {vmlinuz612,initramfs612.cpio}
+#   kernel7             ... with the newest one: busybox and the stock driver
+#   kernel-arm64, kernel612-arm64, kernel7-arm64
+#                       another architecture: {vmlinuz-arm64,...}, with its
+#                       firmware; busybox and some of the test programs are all
+#                       that is in it
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -31,14 +33,21 @@ bin=$GUEST                          # where our own programs are made
 case $group in
 kernel612)
     MODULES+=" virtio_iommu" ;;
-kernel-arm64)
+kernel7)
+    MODULES="virtio_pci virtio_crypto aesni_intel cxl_acpi cxl_pci"
+    PROGRAMS=
+    TOOLS= ;;
+kernel*-arm64)
     MODULES="virtio_pci virtio_crypto algif_skcipher vfio_pci vfio_iommu_type1"
     PROGRAMS="algtest vfio-crypto"
     TOOLS=
     rootfs="root-arm64"
     cc=aarch64-linux-gnu-gcc-12
     bin=$GUEST/arm64
-    mkdir -p "$bin" ;;
+    mkdir -p "$bin" ;;&
+kernel7-arm64)
+    MODULES="virtio_pci virtio_crypto"
+    PROGRAMS= ;;
 esac
 
 need "$cc" python3 readelf
@@ -46,10 +55,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 # depmod of amd64's root serves every architecture
 "$here/unpack.sh" "$group" root
 inputs=("$GUEST/$group.stamp" "$GUEST/$rootfs.stamp")
-if [ "$group" = kernel-arm64 ]; then
+ko=
+if [ "$rootfs" = root-arm64 ]; then
     "$here/unpack.sh" root-arm64 firmware-arm64
-    ko=
-else
+elif [ "$group" != kernel7 ]; then
     "$here/module.sh" "$group"
     ko=$GUEST/module-$group/cxl_type1_cbc.ko
     inputs+=("$ko")

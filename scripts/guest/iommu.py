@@ -36,18 +36,26 @@ class Checks:
     def domain(self):
         return self.vm.try_sh(f'cat {self.pci()}/iommu_group/type')[1].strip()
 
-    def ats_enabled(self):
-        """In the control register of the ATS capability"""
+    def config(self):
         text = self.vm.sh(f'od -An -v -tx1 {self.pci()}/config')
-        config = bytes.fromhex(''.join(text.split()))
+        return bytes.fromhex(''.join(text.split()))
+
+    def ext_cap(self, wanted):
+        """Where an extended capability is; 0 for none"""
+        config = self.config()
         at = FIRST_EXT_CAP
         while at:
             header = int.from_bytes(config[at:at + 4], 'little')
-            if header & 0xffff == EXT_CAP_ATS:
-                control = int.from_bytes(config[at + 6:at + 8], 'little')
-                return bool(control & ATS_ENABLE)
+            if header & 0xffff == wanted:
+                return at
             at = header >> 20
-        return False
+        return 0
+
+    def ats_enabled(self):
+        """In the control register of the ATS capability"""
+        at = self.ext_cap(EXT_CAP_ATS)
+        control = int.from_bytes(self.config()[at + 6:at + 8], 'little')
+        return bool(at and control & ATS_ENABLE)
 
     def interrupts(self):
         """Of the device's vectors: (how many so far, name of the chip)"""

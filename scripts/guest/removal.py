@@ -9,7 +9,7 @@ import time
 
 import guest
 import volume
-from faultkinds import Accelerator, line_totals, wait_for, NoStrike
+from faultkinds import Accelerator, line_totals, wait_for, NoStrike, POLL
 
 LINE = 64
 FILES = 8
@@ -42,6 +42,7 @@ class RemovalAct:
         self.vm = vm
         self.demo = demo
         self.device = Accelerator(vm)
+        self.held = 0       # modified lines when it was pulled out
 
     # -- what goes on
 
@@ -82,12 +83,34 @@ class RemovalAct:
         volume.unmount(self.vm)
         volume.luks_close(self.vm)
 
+    def modified(self):
+        return self.vm.cache_lines().get('M', 0)
+
+    def pull(self):
+        """
+        At a moment when the cache has lines that memory has not, where lines are
+        kept.  What the volume leaves there is soon asked for, so at some moments
+        there are none.  The guest stands still from the look at the cache until
+        the device is gone: nobody can ask for a line in between.
+        """
+        deadline = time.monotonic() + TIMEOUT
+        self.vm.qmp('stop')
+        self.held = self.modified()
+        while self.demo.keeps_lines() and not self.held and \
+                time.monotonic() < deadline:
+            self.vm.qmp('cont')
+            time.sleep(POLL)
+            self.vm.qmp('stop')
+            self.held = self.modified()
+        self.device.fault('removal')
+        self.vm.qmp('cont')
+
     def pull_and_put_back(self):
         say = self.demo.say
         first = self.stretch('device')
         say('pulling the device out while the volume is busy...')
         begun = time.monotonic()
-        self.device.fault('removal')
+        self.pull()
         self.device.wait_gone()
         # What the device had finished is counted by then
         wait_for(lambda: self.counters().software, TIMEOUT,
@@ -116,12 +139,18 @@ class RemovalAct:
               f'{last.device} requests by the device, {last.files} files')
         lines = line_totals(self.vm)
         lost = (lines['lost'] + lines['poisoned']) * LINE
+        if self.demo.keeps_lines():
+            check('lines that only the device had came home',
+                  0 < self.held <= lines['rescued'],
+                  f'{self.held} lines modified when it was pulled out, '
+                  f'{lines["rescued"]} rescued')
         check('nothing that the device had done was lost', lost == 0,
               f'{lines["rescued"]} lines rescued, {lost} bytes lost')
         self.demo.report.update(
             removal_device_requests_before=first.device,
             removal_software_requests=away.software,
             removal_device_requests_after=last.device,
+            removal_lines_modified=self.held,
             removal_lines_rescued=lines['rescued'], removal_bytes_lost=lost)
 
     def check_log(self, pattern_sum):

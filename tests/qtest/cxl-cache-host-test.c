@@ -14,6 +14,7 @@
 #include "libqos/cxl-type1.h"
 #include "cxl-cache-testdev.h"
 #include "qobject/qdict.h"
+#include "qobject/qlist.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
@@ -372,6 +373,191 @@ static void test_huge_pages(void)
     machine_end(&m);
 }
 
+/* ---- What is said of it ---- */
+
+/* What x-query-cxl-cache says of memory @name: NULL, "kept", or why not */
+static char *said_of(QTestState *qts, const char *name)
+{
+    QDict *info = qtest_qmp_assert_success_ref(qts,
+                                    "{'execute': 'x-query-cxl-cache'}");
+    QDict *trap = qdict_get_qdict(info, "trap");
+    char *said = NULL;
+    QListEntry *e;
+
+    g_assert_nonnull(qdict_get_qlist(trap, "memory"));
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(trap, "memory"), e) {
+        QDict *mem = qobject_to(QDict, qlist_entry_obj(e));
+
+        if (!strcmp(qdict_get_str(mem, "name"), name)) {
+            g_assert_null(said);
+            g_assert_true(qdict_get_bool(mem, "kept") !=
+                          qdict_haskey(mem, "obstacle"));
+            g_assert_cmpint(qdict_get_int(mem, "size"), ==, RAM_SIZE);
+            said = g_strdup(qdict_get_try_str(mem, "obstacle") ?: "kept");
+        }
+    }
+    qobject_unref(info);
+    return said;
+}
+
+static void check_said(Machine *m, const char *name, const char *want)
+{
+    g_autofree char *said = said_of(m->qts, name);
+
+    if (!said || !want) {
+        g_assert_cmpstr(said, ==, want);
+    } else if (!strstr(said, want)) {
+        g_error("of '%s' it says '%s', not '%s'", name, said, want);
+    }
+}
+
+/* As machine_boot(), and what QEMU says goes to a file; returns its name */
+static char *machine_boot_heard(Machine *m, const char *memory,
+                                const char *opts)
+{
+    char *path = g_strdup_printf("%s/cxl-cache-host-%d.err", g_get_tmp_dir(),
+                                 (int)getpid());
+    int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_APPEND, 0600);
+    int ours = dup(STDERR_FILENO);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(dup2(fd, STDERR_FILENO), ==, STDERR_FILENO);
+    machine_boot(m, memory, NULL, opts);
+    dup2(ours, STDERR_FILENO);
+    close(ours);
+    close(fd);
+    return path;
+}
+
+static unsigned times_said(const char *path, const char *what)
+{
+    g_autofree char *said = NULL;
+    unsigned n = 0;
+
+    g_assert_true(g_file_get_contents(path, &said, NULL, NULL));
+    for (char *at = said; (at = strstr(at, what)); at++) {
+        n++;
+    }
+    return n;
+}
+
+#define NODES(_second)                                                  \
+    "-m 256M -numa node,memdev=n0 -numa node,memdev=n1 "                \
+    "-object memory-backend-memfd,id=n0,share=on,size=128M "            \
+    "-object " _second ",id=n1,size=128M "
+
+/* Of two nodes, one whose lines are kept: before it has been used, and after */
+static void test_said_of_nodes(void)
+{
+    g_autofree char *path = NULL;
+    g_autofree char *hmp = NULL;
+    g_autofree char *obstacle = NULL;
+    Machine m;
+
+    if (!host_keeps()) {
+        return;
+    }
+    path = machine_boot_heard(&m, NODES("memory-backend-ram"), "");
+    g_assert_null(obstacle_of(m.qts));
+    check_said(&m, "n0", "kept");
+    check_said(&m, "n1", "it is not shared memory");
+    g_assert_cmpuint(times_said(path, "CXL.cache"), ==, 0);
+    for (int i = 0; i < 2; i++) {
+        g_assert_cmpuint(request(&m.dev, CXL_CACHE_RD_OWN,
+                                 RAM_SIZE + B).state, ==, CCT_STATE_I);
+    }
+    g_assert_cmpuint(times_said(path, "devices use lines of memory 'n1' once "
+                                "and keep none of them: it is not shared "
+                                "memory"), ==, 1);
+    g_assert_cmpuint(times_said(path, "CXL.cache"), ==, 1);
+    g_assert_cmpuint(request(&m.dev, CXL_CACHE_RD_OWN, A).state, ==,
+                     CCT_STATE_E);
+    g_assert_null(obstacle_of(m.qts));
+    check_said(&m, "n0", "kept");
+    check_said(&m, "n1", "it is not shared memory");
+
+    hmp = qtest_hmp(m.qts, "info cxl-cache");
+    g_assert_nonnull(strstr(hmp, "memory n0                     kept"));
+    g_assert_nonnull(strstr(hmp, "memory n1                 not kept\r\n"
+                            "    it is not shared memory"));
+    g_assert_null(strstr(hmp, "no lines are kept"));
+    unlink(path);
+    machine_end(&m);
+
+    /* Of neither: then that is said, too. */
+    machine_boot(&m, NODES("memory-backend-memfd,share=on"), NULL,
+                 "-overcommit mem-lock=on");
+    obstacle = obstacle_of(m.qts);
+    g_assert_nonnull(obstacle);
+    g_assert_nonnull(strstr(obstacle, "locked"));
+    check_said(&m, "n0", "it is locked");
+    check_said(&m, "n1", "it is locked");
+    machine_end(&m);
+}
+
+/* The guest's answer to device_del of the DIMM in slot 0: ACPI ejects it. */
+static void eject_dimm(QTestState *qts)
+{
+    qtest_outl(qts, 0xa00, 0);
+    qtest_outb(qts, 0xa14, 1 << 3);
+    qtest_qmp_eventwait(qts, "DEVICE_DELETED");
+}
+
+/* An ordinary DIMM beside memory whose lines are kept: it comes and goes. */
+static void test_said_of_dimm(void)
+{
+    g_autofree char *path = NULL;
+    Machine m;
+
+    if (!host_keeps()) {
+        return;
+    }
+    path = machine_boot_heard(&m, "-m 128M,slots=2,maxmem=1G -machine "
+                              "memory-backend=ram -object memory-backend-memfd,"
+                              "id=ram,share=on,size=128M ",
+                              "-object memory-backend-ram,id=dimm,size=128M");
+    check_said(&m, "dimm", NULL);
+    qtest_qmp_device_add(m.qts, "pc-dimm", "d0", "{'memdev': 'dimm'}");
+    check_said(&m, "dimm", "it is not shared memory");
+    check_said(&m, "ram", "kept");
+    g_assert_cmpuint(request(&m.dev, CXL_CACHE_RD_OWN, 4 * GiB).state, ==,
+                     CCT_STATE_I);
+    g_assert_cmpuint(times_said(path, "lines of memory 'dimm' once"), ==, 1);
+    g_assert_cmpuint(times_said(path, "CXL.cache"), ==, 1);
+    g_assert_cmpuint(request(&m.dev, CXL_CACHE_RD_OWN, A).state, ==,
+                     CCT_STATE_E);
+    g_assert_null(obstacle_of(m.qts));
+
+    qtest_qmp_device_del_send(m.qts, "d0");
+    eject_dimm(m.qts);
+    check_said(&m, "dimm", NULL);
+    check_said(&m, "ram", "kept");
+    g_assert_null(obstacle_of(m.qts));
+    unlink(path);
+    machine_end(&m);
+}
+
+/* Before a line has been asked for it is known whether pages can be shared. */
+static void test_said_before_use(void)
+{
+    QDict *info;
+    bool before;
+    Machine m;
+
+    if (!host_keeps()) {
+        return;
+    }
+    machine_boot(&m, QCXL_SHARED_RAM, NULL, "");
+    info = qct_query(m.qts);
+    before = qct_can_share(info);
+    qobject_unref(info);
+    request(&m.dev, CXL_CACHE_RD_OWN, A);
+    info = qct_query(m.qts);
+    g_assert_cmpint(qct_can_share(info), ==, before);
+    qobject_unref(info);
+    machine_end(&m);
+}
+
 static bool can_bind(void)
 {
     QTestState *qts = qtest_init("-machine none");
@@ -666,6 +852,12 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-cache-host/memory/private", test_private);
     qtest_add_func("/cxl-cache-host/memory/huge-pages", test_huge_pages);
     qtest_add_func("/cxl-cache-host/memory/numa", test_numa);
+    qtest_add_func("/cxl-cache-host/field/04-said-of-nodes",
+                   test_said_of_nodes);
+    qtest_add_func("/cxl-cache-host/field/04-said-of-dimm",
+                   test_said_of_dimm);
+    qtest_add_func("/cxl-cache-host/field/04-said-before-use",
+                   test_said_before_use);
     qtest_add_func("/cxl-cache-host/cache-on", test_cache_on);
     qtest_add_func("/cxl-cache-host/refused/cache-on", test_cache_on_refused);
     qtest_add_func("/cxl-cache-host/address/wrap", test_wrap);

@@ -38,6 +38,8 @@ typedef struct Rig {
     uint8_t cipher[PAGE];
 } Rig;
 
+static const uint8_t key[16] = "sixteen bytes...";
+
 static void encrypt(Rig *r)
 {
     qct_encrypt_zeroes(r->t, r->dst, PAGE);
@@ -45,8 +47,6 @@ static void encrypt(Rig *r)
 
 static void rig_start(Rig *r, const char *ram, const char *dev_opts)
 {
-    static const uint8_t key[16] = "sixteen bytes...";
-
     r->qts = qtest_initf("-nodefaults " QCXL_MACHINE "%s" QCXL_PXB QCXL_RP
                          ",cxl-cache=on " QCT_BACKEND QCT_DEVICE "%s",
                          ram, dev_opts);
@@ -139,7 +139,6 @@ static void test_life_of_a_page(void)
     Rig r;
 
     rig_start(&r, QCXL_SHARED_RAM, ",id=t1");
-    g_assert_cmpuint(r.t->window_size, ==, CACHE_LINES * SLOT);
     info = qct_query(r.qts);
     g_assert_cmpstr(qdict_get_str(device(info), "mode"), ==, "on");
     /* It was off until now, and has only said so. */
@@ -147,6 +146,7 @@ static void test_life_of_a_page(void)
     g_assert_cmpint(sent_all(info, "d2h-req"), ==, flushes);
     qct_check_quiet(info);
     check_window(&r, MESI_I);
+    g_assert_cmpuint(r.t->lines, ==, CACHE_LINES);
     qobject_unref(info);
 
     encrypt(&r);
@@ -174,7 +174,7 @@ static void test_life_of_a_page(void)
 
     /* Looking costs nothing, and writing to the window does nothing. */
     check_window(&r, MESI_M);
-    for (uint64_t at = 0; at < CACHE_LINES * SLOT; at += 1000 * 8) {
+    for (uint64_t at = 0; at < QCT_WINDOW_SIZE; at += 1000 * 8) {
         qpci_io_writeq(r.t->c->pci->pdev, r.t->window, at, UINT64_MAX);
     }
     check_window(&r, MESI_M);
@@ -227,7 +227,7 @@ static void test_window_accesses(void)
     QPCIDevice *pci;
     uint8_t *image;
     QDict *info;
-    int first;
+    int first, end;
     Rig r;
 
     rig_start(&r, QCXL_SHARED_RAM, ",id=t1");
@@ -238,15 +238,19 @@ static void test_window_accesses(void)
         goto out;
     }
     slot = qct_read_window(r.t);
-    image = (uint8_t *)slot;
     for (first = 0; !(slot[first].ats & cpu_to_le64(1)); first++) {
         g_assert_cmpint(first, <, CACHE_LINES - 1);
     }
-    for (int at = first * SLOT; at < (first + 2) * SLOT; at++) {
+    qpci_io_writel(pci, r.t->window, QCT_WINDOW_PAGE,
+                   first / QCT_WINDOW_PAGE_SLOTS);
+    image = (uint8_t *)&slot[QEMU_ALIGN_DOWN(first, QCT_WINDOW_PAGE_SLOTS)];
+    first %= QCT_WINDOW_PAGE_SLOTS;
+    end = MIN(first + 2, QCT_WINDOW_PAGE_SLOTS) * SLOT;
+    for (int at = first * SLOT; at < end; at++) {
         for (int i = 0; i < ARRAY_SIZE(sizes); i++) {
             uint8_t buf[200];
 
-            if (at + sizes[i] <= CACHE_LINES * SLOT) {
+            if (at + sizes[i] <= QCT_WINDOW_PAGE_SLOTS * SLOT) {
                 qpci_memread(pci, r.t->window, at, buf, sizes[i]);
                 g_assert_cmpmem(buf, sizes[i], image + at, sizes[i]);
             }
@@ -266,6 +270,81 @@ out:
     rig_end(&r);
 }
 
+static uint32_t window_get(Rig *r, uint64_t reg)
+{
+    return qpci_io_readl(r->t->c->pci->pdev, r->t->window, reg);
+}
+
+static void window_turn(Rig *r, uint32_t page)
+{
+    qpci_io_writel(r->t->c->pci->pdev, r->t->window, QCT_WINDOW_PAGE, page);
+}
+
+/* Caches of whole pages, of less than one, and with a last one that is not */
+static void test_window_page(void)
+{
+    static const struct {
+        const char *opts;
+        uint32_t lines, pages;
+    } caches[] = {
+        { ",id=t1", 16384, 8 },
+        { ",id=t1,cache-size=64K", 1024, 1 },
+        { ",id=t1,cache-size=448K", 7168, 4 },
+        { ",id=t1,cache-size=255M", 4177920, 2040 },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(caches); i++) {
+        uint32_t last = caches[i].pages - 1;
+        QPCIDevice *pci;
+        uint64_t end;
+        Rig r;
+
+        rig_start(&r, QCXL_SHARED_RAM, caches[i].opts);
+        pci = r.t->c->pci->pdev;
+        g_assert_cmpuint(window_get(&r, QCT_WINDOW_LINES), ==,
+                         caches[i].lines);
+        g_assert_cmpuint(window_get(&r, QCT_WINDOW_PAGE_LINES), ==,
+                         QCT_WINDOW_PAGE_SLOTS);
+        g_assert_cmpuint(window_get(&r, QCT_WINDOW_PAGE), ==, 0);
+
+        /* A way that is empty is in state I; behind the last there is none. */
+        window_turn(&r, last);
+        g_assert_cmpuint(window_get(&r, QCT_WINDOW_PAGE), ==, last);
+        end = (caches[i].lines - 1) % QCT_WINDOW_PAGE_SLOTS * SLOT + SLOT;
+        g_assert_cmphex(window_get(&r, end - SLOT + 72), ==, MESI_I);
+        g_assert_cmphex(window_get(&r, end % QCT_WINDOW_LINES + 72), ==,
+                        end == QCT_WINDOW_LINES ? MESI_I : 0);
+
+        /* No such page; not a register's size; not a register */
+        window_turn(&r, last + 1);
+        window_turn(&r, UINT32_MAX);
+        qpci_io_writeb(pci, r.t->window, QCT_WINDOW_PAGE, 0);
+        qpci_io_writew(pci, r.t->window, QCT_WINDOW_PAGE, 0);
+        qpci_io_writew(pci, r.t->window, QCT_WINDOW_PAGE + 2, 0);
+        qpci_io_writel(pci, r.t->window, QCT_WINDOW_LINES, 0);
+        qpci_io_writel(pci, r.t->window, QCT_WINDOW_PAGE_LINES, 0);
+        qpci_io_writel(pci, r.t->window, QCT_WINDOW_PAGE + 4, 0);
+        g_assert_cmpuint(window_get(&r, QCT_WINDOW_PAGE), ==, last);
+        g_assert_cmpuint(window_get(&r, QCT_WINDOW_PAGE + 4), ==, 0);
+        g_assert_cmpuint(window_get(&r, QCT_WINDOW_SIZE - 4), ==, 0);
+        rig_end(&r);
+    }
+}
+
+static void test_window_page_reset(void)
+{
+    Rig r;
+
+    rig_start(&r, QCXL_SHARED_RAM, ",id=t1");
+    window_turn(&r, 7);
+    qcxl_secondary_reset(r.cxl);
+    /* Its BARs are not decoded any more */
+    qct_free(r.t, true);
+    r.t = qct_new(r.cxl, &r.alloc, key);
+    g_assert_cmpuint(window_get(&r, QCT_WINDOW_PAGE), ==, 0);
+    rig_end(&r);
+}
+
 static void test_window_log(void)
 {
     g_autofree char *log = g_strdup_printf("%s/cxl-cache-query-%d.log",
@@ -279,6 +358,12 @@ static void test_window_log(void)
     qpci_io_writel(r.t->c->pci->pdev, r.t->window, 72, 0);
     g_assert_true(g_file_get_contents(log, &said, NULL, NULL));
     g_assert_nonnull(strstr(said, "t1: the cache window is read-only"));
+    g_assert_null(strstr(said, "there is no page"));
+    g_clear_pointer(&said, g_free);
+    window_turn(&r, 8);
+    g_assert_true(g_file_get_contents(log, &said, NULL, NULL));
+    g_assert_nonnull(strstr(said, "t1: the cache window has 8 pages: "
+                            "there is no page 8"));
     unlink(log);
     rig_end(&r);
 }
@@ -383,7 +468,6 @@ static void test_description(void)
     Rig r;
 
     rig_start(&r, QCXL_SHARED_RAM, ",id=t1,cache-size=512K,cache-ways=4");
-    g_assert_cmpuint(r.t->window_size, ==, 1 * MiB);
     info = qct_query(r.qts);
     dev = device(info);
     g_assert_cmpstr(qdict_get_str(dev, "id"), ==, "t1");
@@ -671,6 +755,9 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-cache-query/life-of-a-page", test_life_of_a_page);
     qtest_add_func("/cxl-cache-query/window-accesses", test_window_accesses);
     qtest_add_func("/cxl-cache-query/window-log", test_window_log);
+    qtest_add_func("/cxl-cache-query/field/03-window-page", test_window_page);
+    qtest_add_func("/cxl-cache-query/field/03-window-page-reset",
+                   test_window_page_reset);
     qtest_add_func("/cxl-cache-query/use-once", test_use_once);
 #ifdef CONFIG_LINUX
     qtest_add_func("/cxl-cache-query/bypass", test_bypass);

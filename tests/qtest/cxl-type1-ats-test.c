@@ -559,6 +559,222 @@ static void test_no_write(gconstpointer data)
     qci_end(&r);
 }
 
+/* ---- What may be read only, written only, or neither ---- */
+
+static bool first_level(QCIRig *r)
+{
+    return r->mode->tables == QVTD_TM_SCALABLE_FLT;
+}
+
+static void drain_faults(QCIRig *r)
+{
+    QCVFault fault;
+
+    while (qcv_fault(r->vtd, &fault)) {
+        g_assert_cmphex(fault.sid, ==, qci_sid(0));
+    }
+}
+
+/* Mapped with other permissions, and what was known of it is forgotten */
+static void map_as(QCIRig *r, uint64_t iova, uint64_t gpa, uint64_t len,
+                   QCVAccess access)
+{
+    qcv_map(r->vtd, &r->dom[0], iova, gpa, len, access);
+    qcv_invalidate(r->vtd, &r->dom[0], qci_sid(0), iova, len);
+}
+
+/* The destination becomes a source, of which not a byte gets out. */
+static void check_unreadable(QCIRig *r, QCIJob *j)
+{
+    int64_t refusals = qci_atc(r, 0, "refusals");
+    uint64_t other = qci_alloc(r, PAGE);
+    uint64_t to = qci_expose(r, 0, other, PAGE, QCV_RW);
+
+    g_assert_cmpuint(qct_crypt_to(r->q.t[0], j->to, to, PAGE), ==,
+                     VIRTIO_CRYPTO_ERR);
+    g_assert_cmpint(qci_atc(r, 0, "refusals"), ==, refusals + 1);
+    qct_check_filled(&r->q, other, QCI_OLD, PAGE);
+    drain_faults(r);
+}
+
+/* As Linux 7.2 maps what a device writes (DMA_FROM_DEVICE) */
+static void test_write_only(gconstpointer data)
+{
+    QCVFault fault;
+    int64_t misses;
+    QCIJob j;
+    QCIRig r;
+
+    qci_start(&r, data, "");
+    qci_job_init(&j, &r, 2);
+    map_as(&r, j.to, j.dst, j.len, QCV_WRITE);
+    run_owned(&r, &j);
+    g_assert_false(qcv_fault(r.vtd, &fault));
+    g_assert_cmpint(qci_atc(&r, 0, "refusals"), ==, 0);
+    qci_job_check_done(&j, &r);
+
+    misses = qci_atc(&r, 0, "misses");
+    qtest_memset(r.q.qts, j.dst, QCI_OLD, j.len);
+    run_owned(&r, &j);
+    g_assert_cmpint(qci_atc(&r, 0, "misses"), ==, misses);
+    check_unreadable(&r, &j);
+
+    /* CXL.io */
+    qci_set_ats(&r, 0, false);
+    qtest_memset(r.q.qts, j.dst, QCI_OLD, j.len);
+    g_assert_cmpuint(qci_job_run(&j, &r), ==, VIRTIO_CRYPTO_OK);
+    check_home(&r, &j);
+    g_assert_false(qcv_fault(r.vtd, &fault));
+    check_quiet(&r);
+    qci_job_clear(&j);
+    qci_end(&r);
+}
+
+static void test_write_only_large(gconstpointer data)
+{
+    const uint64_t to = 5 * QCV_LARGE, len = 4 * PAGE;
+    uint64_t page;
+    QCIJob j;
+    QCIRig r;
+
+    qci_start(&r, data, "");
+    qci_job_init(&j, &r, 4);
+    page = r.area + QCV_LARGE;
+    qcv_map_large(r.vtd, &r.dom[0], to, page, QCV_WRITE);
+    qct_encrypt(r.q.t[0], j.from, to + PAGE, len);
+    g_assert_cmpuint(qci_owned(&r, 0, page + PAGE, len), ==, 4 * PAGE_LINES);
+    qct_check_memory(&r.q, page + PAGE, j.want, len);
+    g_assert_cmpuint(qct_crypt_to(r.q.t[0], to, j.to, PAGE), ==,
+                     VIRTIO_CRYPTO_ERR);
+    qci_job_check_untouched(&j, &r);
+    qci_job_clear(&j);
+    qci_end(&r);
+}
+
+/* Refused for writing; that it can be read is known from then on. */
+static void test_read_only(gconstpointer data)
+{
+    int64_t misses, refusals;
+    QCVFault fault = { };
+    QCIJob j, k;
+    QCIRig r;
+
+    qci_start(&r, data, "");
+    qci_job_init(&j, &r, 1);
+    qci_job_init(&k, &r, 1);
+    qct_encrypt(r.q.t[0], k.from, k.to, PAGE);
+    refusals = qci_atc(&r, 0, "refusals");
+    map_as(&r, j.to, j.dst, PAGE, QCV_READ);
+    for (unsigned i = 0; i < 2; i++) {
+        g_assert_cmpuint(qci_job_run(&j, &r), ==, VIRTIO_CRYPTO_ERR);
+        g_assert_cmpint(qci_atc(&r, 0, "refusals"), ==, ++refusals);
+        /* The second time, too, although the IOMMU has it in its TLB */
+        g_assert_true(qcv_fault(r.vtd, &fault));
+        g_assert_cmphex(fault.addr, ==, j.to);
+        g_assert_false(fault.is_read);
+        drain_faults(&r);
+    }
+    qci_job_check_untouched(&j, &r);
+
+    misses = qci_atc(&r, 0, "misses");
+    qct_encrypt(r.q.t[0], j.to, k.to, PAGE);
+    g_assert_cmpint(qci_atc(&r, 0, "misses"), ==, misses);
+    g_assert_cmpint(qci_atc(&r, 0, "refusals"), ==, refusals);
+    g_assert_false(qcv_fault(r.vtd, &fault));
+
+    map_as(&r, j.to, j.dst, PAGE, QCV_RW);
+    run_owned(&r, &j);
+    check_quiet(&r);
+    qci_job_clear(&j);
+    qci_job_clear(&k);
+    qci_end(&r);
+}
+
+/* Nothing is known of it, so it can be used as soon as it is mapped. */
+static void check_no_access(QCIRig *r, QCIJob *j)
+{
+    int64_t held, refusals = qci_atc(r, 0, "refusals");
+
+    g_assert_cmpuint(qci_job_run(j, r), ==, VIRTIO_CRYPTO_ERR);
+    held = qci_atc(r, 0, "held");
+    g_assert_cmpint(qci_atc(r, 0, "refusals"), ==, ++refusals);
+    g_assert_cmpuint(qci_job_run(j, r), ==, VIRTIO_CRYPTO_ERR);
+    g_assert_cmpint(qci_atc(r, 0, "refusals"), ==, ++refusals);
+    g_assert_cmpint(qci_atc(r, 0, "held"), ==, held);
+    qci_job_check_untouched(j, r);
+    drain_faults(r);
+}
+
+static void test_no_access(gconstpointer data)
+{
+    QCIJob j;
+    QCIRig r;
+
+    qci_start(&r, data, "");
+    qci_job_init(&j, &r, 1);
+    qci_take_back(&r, 0, j.to, PAGE);
+    check_no_access(&r, &j);
+    qcv_map(r.vtd, &r.dom[0], j.to, j.dst, PAGE, QCV_RW);
+    run_owned(&r, &j);
+
+    /* One level permits to read, another one to write: neither then */
+    j.to = 7 * QCV_LARGE;
+    qtest_memset(r.q.qts, j.dst, QCI_OLD, PAGE);
+    if (!first_level(&r)) {
+        qcv_map(r.vtd, &r.dom[0], j.to, j.dst, PAGE, QCV_WRITE);
+        qcv_limit(r.vtd, &r.dom[0], j.to, QCV_READ);
+        check_no_access(&r, &j);
+        check_unreadable(&r, &j);
+    }
+    qcv_map(r.vtd, &r.dom[0], j.to, j.dst, PAGE, QCV_RW);
+    qcv_limit(r.vtd, &r.dom[0], j.to, QCV_RW);
+    run_owned(&r, &j);
+    check_quiet(&r);
+    qci_job_clear(&j);
+    qci_end(&r);
+}
+
+/* Some of a request, and only in one way; then taken away while in use */
+static void test_part(gconstpointer data)
+{
+    const uint64_t to = 7 * QCV_LARGE;
+    QCIJob j;
+    QCIRig r;
+
+    qci_start(&r, data, "");
+    qci_job_init(&j, &r, 4);
+    /* The level above says no to what its pages permit */
+    qcv_map(r.vtd, &r.dom[0], to, j.dst, j.len, QCV_RW);
+    qcv_limit(r.vtd, &r.dom[0], to, QCV_READ);
+    g_assert_cmpuint(qct_crypt_to(r.q.t[0], j.from, to, j.len), ==,
+                     VIRTIO_CRYPTO_ERR);
+    qci_job_check_untouched(&j, &r);
+    drain_faults(&r);
+
+    map_as(&r, j.to + 2 * PAGE, j.dst + 2 * PAGE, PAGE, QCV_READ);
+    g_assert_cmpuint(qci_job_run(&j, &r), ==, VIRTIO_CRYPTO_ERR);
+    qci_job_check_untouched(&j, &r);
+    drain_faults(&r);
+    map_as(&r, j.to + 2 * PAGE, j.dst + 2 * PAGE, PAGE, QCV_RW);
+    run_owned(&r, &j);
+
+    /* It can still be read, and its lines are home for that. */
+    map_as(&r, j.to, j.dst, PAGE, QCV_READ);
+    g_assert_cmpuint(qci_owned(&r, 0, j.dst, PAGE), ==, 0);
+    g_assert_cmpuint(qci_owned(&r, 0, j.dst + PAGE, 3 * PAGE), ==,
+                     3 * PAGE_LINES);
+    g_assert_cmpuint(qci_job_run(&j, &r), ==, VIRTIO_CRYPTO_ERR);
+    qci_job_check_done(&j, &r);
+    if (!first_level(&r)) {
+        map_as(&r, j.to, j.dst, PAGE, QCV_WRITE);
+        check_unreadable(&r, &j);
+        g_assert_cmpuint(qci_job_run(&j, &r), ==, VIRTIO_CRYPTO_OK);
+        qci_job_check_done(&j, &r);
+    }
+    qci_job_clear(&j);
+    qci_end(&r);
+}
+
 /* ---- Large pages ---- */
 
 /* A translation of 2 MiB; part of it taken back is all of it taken back. */
@@ -843,10 +1059,17 @@ static void test_load(gconstpointer data)
     qci_end(&r);
 }
 
+/* @second: the first level knows no page that cannot be read */
 static const struct {
     const char *name;
     GTestDataFunc func;
+    bool second;
 } cases[] = {
+    { "field/01-write-only", test_write_only, .second = true },
+    { "field/01-write-only-large", test_write_only_large, .second = true },
+    { "field/01-read-only", test_read_only },
+    { "field/01-no-access", test_no_access },
+    { "field/01-part", test_part },
     { "owned", test_owned },
     { "no-invalidate", test_negative },
     { "ranges", test_ranges },
@@ -938,6 +1161,9 @@ int main(int argc, char **argv)
                                                     cases[i].name,
                                                     modes[m].name);
 
+            if (cases[i].second && modes[m].tables == QVTD_TM_SCALABLE_FLT) {
+                continue;
+            }
             qtest_add_data_func(path, &modes[m], cases[i].func);
         }
     }

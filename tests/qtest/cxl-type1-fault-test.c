@@ -721,6 +721,167 @@ static void test_masked(void)
     rig_end(&r);
 }
 
+/* ---- What it takes that a guest hears of it ---- */
+
+/**
+ * Said: what software has seen to, of all that reporting passes
+ * @SAID_RAS: Uncorrectable Error Mask of the RAS capability: off
+ * @SAID_AER: bit 22 of AER's Uncorrectable Error Mask: off
+ * @SAID_DEVICE: Device Control: report fatal and non-fatal errors
+ * @SAID_BRIDGE: SERR# Enable of the root port's Bridge Control
+ * @SAID_PORT: the root port's own Device Control
+ * @SAID_ROOT: Root Error Command
+ */
+enum {
+    SAID_RAS = 1 << 0,
+    SAID_AER = 1 << 1,
+    SAID_DEVICE = 1 << 2,
+    SAID_BRIDGE = 1 << 3,
+    SAID_PORT = 1 << 4,
+    SAID_ROOT = 1 << 5,
+    SAID_ALL = (1 << 6) - 1,
+};
+
+#define HEARD_MSI       0x4321
+#define REPORT_UNC      (PCI_EXP_DEVCTL_FERE | PCI_EXP_DEVCTL_NFERE)
+
+static void report_errors(QPCIDevice *dev, bool on)
+{
+    uint8_t cap = qpci_find_capability(dev, PCI_CAP_ID_EXP, 0);
+    uint16_t ctl = qcxl_readw(dev, cap + PCI_EXP_DEVCTL) & ~REPORT_UNC;
+
+    qcxl_writew(dev, cap + PCI_EXP_DEVCTL, ctl | (on ? REPORT_UNC : 0));
+}
+
+/* The root port's interrupts become words in memory. */
+static uint64_t catch_msi(Rig *r)
+{
+    QPCIDevice *rp = r->t->cxl->rp;
+    uint8_t msi = qpci_find_capability(rp, PCI_CAP_ID_MSI, 0);
+    uint64_t addr = qct_alloc_filled(&r->rig, PAGE, 0);
+    uint16_t flags = qcxl_readw(rp, msi + PCI_MSI_FLAGS);
+
+    qcxl_writel(rp, msi + PCI_MSI_ADDRESS_LO, addr);
+    if (flags & PCI_MSI_FLAGS_64BIT) {
+        qcxl_writel(rp, msi + PCI_MSI_ADDRESS_HI, 0);
+        qcxl_writew(rp, msi + PCI_MSI_DATA_64, HEARD_MSI);
+    } else {
+        qcxl_writew(rp, msi + PCI_MSI_DATA_32, HEARD_MSI);
+    }
+    qcxl_writew(rp, msi + PCI_MSI_FLAGS, flags | PCI_MSI_FLAGS_ENABLE);
+    return addr;
+}
+
+static void say(Rig *r, unsigned said, bool fatal)
+{
+    QPCIDevice *rp = r->t->cxl->rp;
+    uint16_t root = qcxl_find_ext_cap(rp, PCI_EXT_CAP_ID_ERR, 0);
+    uint16_t bridge = qcxl_readw(rp, PCI_BRIDGE_CONTROL);
+
+    ras_write(r, RAS_UNC_MASK, said & SAID_RAS ? 0 : RAS_ALL);
+    qcxl_writel(r->pdev, r->aer + PCI_ERR_UNCOR_MASK,
+                said & SAID_AER ? 0 : PCI_ERR_UNC_INTN);
+    qcxl_writel(r->pdev, r->aer + PCI_ERR_UNCOR_SEVER,
+                fatal ? PCI_ERR_UNC_INTN : 0);
+    report_errors(r->pdev, said & SAID_DEVICE);
+    report_errors(rp, said & SAID_PORT);
+    bridge &= ~PCI_BRIDGE_CTL_SERR;
+    qcxl_writew(rp, PCI_BRIDGE_CONTROL, bridge | (said & SAID_BRIDGE ?
+                                                  PCI_BRIDGE_CTL_SERR : 0));
+    qcxl_writel(rp, root + PCI_ERR_ROOT_COMMAND, said & SAID_ROOT ?
+                PCI_ERR_ROOT_CMD_NONFATAL_EN | PCI_ERR_ROOT_CMD_FATAL_EN : 0);
+}
+
+/* A kind of error, at which point, and whether the RAS capability has it */
+static const struct {
+    const char *kind;
+    const char *point;
+    bool ras;
+} heard[] = {
+    { "poison", "source-read", true },
+    { "poison", "publication", true },
+    { "go-err", "source-read", true },
+    { "go-err", "publication", true },
+    { "viral", NULL, false },
+};
+
+/* Is the root port told, and does it interrupt? Clears what it says. */
+static void check_heard(Rig *r, uint64_t msi, bool told, bool interrupted,
+                        bool fatal)
+{
+    QPCIDevice *rp = r->t->cxl->rp;
+    uint16_t root = qcxl_find_ext_cap(rp, PCI_EXT_CAP_ID_ERR, 0);
+    uint32_t status = qcxl_readl(rp, root + PCI_ERR_ROOT_STATUS);
+    uint32_t want = PCI_ERR_ROOT_UNCOR_RCV |
+                    (fatal ? PCI_ERR_ROOT_FATAL_RCV | PCI_ERR_ROOT_FIRST_FATAL :
+                     PCI_ERR_ROOT_NONFATAL_RCV);
+
+    g_assert_cmphex(status & 0x7f, ==, told ? want : 0);
+    if (told) {
+        g_assert_cmphex(qcxl_readw(rp, root + PCI_ERR_ROOT_ERR_SRC + 2), ==,
+                        (QCXL_BUS_NR + 1) << 8);
+    }
+    /* The vector is in the lowest bit. */
+    g_assert_cmphex(qtest_readl(r->qts, msi) & ~1u, ==,
+                    interrupted ? HEARD_MSI & ~1u : 0);
+    qtest_writel(r->qts, msi, 0);
+    qcxl_writel(rp, root + PCI_ERR_ROOT_STATUS, UINT32_MAX);
+    qcxl_writel(r->pdev, r->aer + PCI_ERR_UNCOR_STATUS, UINT32_MAX);
+    ras_write(r, RAS_UNC_STATUS, UINT32_MAX);
+}
+
+static void check_hears(Rig *r, uint64_t msi, unsigned i, unsigned said,
+                        bool fatal)
+{
+    unsigned matters = heard[i].ras ? SAID_ALL : SAID_ALL & ~SAID_RAS;
+    bool told = (said & matters & ~SAID_ROOT) == (matters & ~SAID_ROOT);
+
+    g_test_message("%s at %s, said 0x%x, fatal %d", heard[i].kind,
+                   heard[i].point ?: "once", said, fatal);
+    say(r, said, fatal);
+    qct_fault(r->qts, &(QCTFault) { heard[i].kind, heard[i].point });
+    if (heard[i].point) {
+        g_assert_cmpuint(run(r, &places[0]), ==, VIRTIO_CRYPTO_ERR);
+    }
+    check_heard(r, msi, told, told && said & SAID_ROOT, fatal);
+    qct_clear(r->qts);
+}
+
+static void test_hears(void)
+{
+    uint64_t msi;
+    Rig r;
+
+    rig_start(&r, QCXL_SHARED_RAM, "");
+    msi = catch_msi(&r);
+    for (unsigned i = 0; i < ARRAY_SIZE(heard); i++) {
+        check_hears(&r, msi, i, SAID_ALL, true);
+        check_hears(&r, msi, i, SAID_ALL, false);
+        for (unsigned bit = 1; bit < SAID_ALL; bit <<= 1) {
+            check_hears(&r, msi, i, SAID_ALL & ~bit, true);
+        }
+    }
+    rig_end(&r);
+}
+
+/* Nobody hears of anything before software has said so. */
+static void test_deaf(void)
+{
+    Rig r;
+
+    rig_start(&r, QCXL_SHARED_RAM, "");
+    qcxl_secondary_reset(r.t->cxl);
+    qcxl_writew(r.pdev, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    qcxl_writel(r.pdev, PCI_BASE_ADDRESS_0 + 4 * COMPONENT_BAR,
+                r.component.addr);
+    g_assert_cmphex(ras_read(&r, RAS_UNC_MASK), ==, RAS_ALL);
+    g_assert_cmphex(qcxl_readl(r.pdev, r.aer + PCI_ERR_UNCOR_MASK) &
+                    PCI_ERR_UNC_INTN, ==, PCI_ERR_UNC_INTN);
+    g_assert_cmphex(qcxl_readl(r.pdev, r.aer + PCI_ERR_UNCOR_SEVER) &
+                    PCI_ERR_UNC_INTN, ==, PCI_ERR_UNC_INTN);
+    rig_end(&r);
+}
+
 static void flr(Rig *r)
 {
     uint8_t cap = qpci_find_capability(r->pdev, PCI_CAP_ID_EXP, 0);
@@ -865,6 +1026,8 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-type1-fault/go-err-write-pull",
                    test_go_err_write_pull);
     qtest_add_func("/cxl-type1-fault/masked", test_masked);
+    qtest_add_func("/cxl-type1-fault/field/07-hears", test_hears);
+    qtest_add_func("/cxl-type1-fault/field/07-masked-at-reset", test_deaf);
     qtest_add_func("/cxl-type1-fault/viral", test_viral);
     qtest_add_func("/cxl-type1-fault/not-ready", test_not_ready);
     qtest_add_func("/cxl-type1-fault/config-interrupt",

@@ -105,11 +105,12 @@ static void check_known_answer(QCIRig *r, bool cached)
     qct_check_memory(&r->q, dst + 64, qct_cipher, sizeof(qct_cipher));
 }
 
-static void run_known_answer(const QCIMode *mode, bool cached)
+static void run_known_answer(const QCIMode *mode, const char *opts,
+                             bool cached)
 {
     QCIRig r;
 
-    qci_start(&r, mode, "");
+    qci_start(&r, mode, opts);
     check_known_answer(&r, cached);
     qci_end(&r);
 }
@@ -118,19 +119,162 @@ static void test_known_answer(gconstpointer data)
 {
     const QCIMode *mode = data;
 
-    run_known_answer(mode, mode->ats);
+    run_known_answer(mode, "", mode->ats);
 }
 
 static void test_no_iommu_ats(void)
 {
-    run_known_answer(&no_ats, false);
-    run_known_answer(&no_ats_enabled, false);
-    run_known_answer(&snoop_control, false);
+    run_known_answer(&no_ats, "", false);
+    run_known_answer(&no_ats_enabled, ",ats=on", false);
+    run_known_answer(&snoop_control, ",ats=on", false);
 }
 
 static void test_off(void)
 {
-    run_known_answer(&off, false);
+    run_known_answer(&off, "", false);
+}
+
+/* ---- Where there is an ATS capability ---- */
+
+#define AUTO_NONE   ""
+#define AUTO_DT     "-device intel-iommu,intremap=on,device-iotlb=on "
+#define NO_ATS_TEXT "ats=on, but the IOMMU above the device has no ATS"
+
+/**
+ * Auto: what a machine has, and what comes of it
+ * @args: ahead of the device
+ * @opts: of the device, and what follows it
+ * @there: the capability is
+ * @warned: about "ats=on"
+ */
+typedef struct Auto {
+    const char *name;
+    const char *args;
+    const char *opts;
+    bool there;
+    bool warned;
+} Auto;
+
+static const Auto autos[] = {
+    { "none", AUTO_NONE, "" },
+    { "none, on", AUTO_NONE, ",ats=on", .there = true },
+    { "intel", QCI_NO_ATS, "" },
+    { "intel, auto", QCI_NO_ATS, ",ats=auto" },
+    { "intel, on", QCI_NO_ATS, ",ats=on", .there = true, .warned = true },
+    { "device-iotlb", AUTO_DT, "", .there = true },
+    { "device-iotlb, on", AUTO_DT, ",ats=on", .there = true },
+    { "device-iotlb, off", AUTO_DT, ",ats=off" },
+    { "scalable", QCI_SCALABLE, "", .there = true },
+    { "first level", QCI_FIRST, "", .there = true },
+    { "device-iotlb, that tells nobody",
+      "-device intel-iommu,device-iotlb=on,snoop-control=on ", "" },
+    { "device-iotlb, let past it", AUTO_DT, ",iommu_platform=off" },
+    { "device-iotlb, after the device", AUTO_NONE, " " AUTO_DT,
+      .there = true },
+    { "intel, after the device, on", AUTO_NONE, ",ats=on " QCI_NO_ATS,
+      .there = true, .warned = true },
+    { "amd", "-device amd-iommu ", "" },
+    { "amd, on", "-device amd-iommu ", ",ats=on", .there = true,
+      .warned = true },
+    { "virtio", "-device virtio-iommu-pci,addr=4 ", "" },
+    { "virtio, on", "-device virtio-iommu-pci,addr=4 ", ",ats=on",
+      .there = true, .warned = true },
+};
+
+/* What QEMU has said on the file that its standard error went to */
+static void check_warned(const char *path, bool warned)
+{
+    g_autofree char *text = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    if (!!strstr(text, NO_ATS_TEXT) != warned) {
+        g_error("said: %s", text);
+    }
+}
+
+static void check_ats_there(QPCIDevice *dev, bool there)
+{
+    uint16_t ats = qcxl_find_ext_cap(dev, PCI_EXT_CAP_ID_ATS, 0);
+
+    g_assert_cmpint(ats != 0, ==, there);
+    if (there) {
+        g_assert_cmphex(qcxl_readw(dev, ats + PCI_ATS_CTRL), ==, 0);
+        qcxl_writew(dev, ats + PCI_ATS_CTRL, PCI_ATS_CTRL_ENABLE);
+        g_assert_cmphex(qcxl_readw(dev, ats + PCI_ATS_CTRL), ==,
+                        PCI_ATS_CTRL_ENABLE);
+        g_assert_cmphex(PCI_EXT_CAP_NEXT(qcxl_readl(dev, ats)), ==, 0);
+    }
+}
+
+static void check_auto(const Auto *a)
+{
+    g_autofree char *log = g_strdup_printf("%s/cxl-ats-%d", g_get_tmp_dir(),
+                                           (int)getpid());
+    QTestState *qts;
+    QPCIDevice *dev;
+    QCXL *cxl;
+
+    g_test_message("%s", a->name);
+    qts = qtest_initf("-nodefaults " QCXL_MACHINE "%s" QCXL_PXB QCXL_RP
+                      ",cxl-cache=on " QCT_BACKEND QCT_DEVICE "%s 2>%s",
+                      a->args, a->opts, log);
+    cxl = qcxl_new(qts);
+    dev = qcxl_endpoint(cxl);
+    check_ats_there(dev, a->there);
+    g_free(dev);
+    qcxl_free(cxl);
+    qtest_quit(qts);
+    check_warned(log, a->warned);
+    unlink(log);
+}
+
+static void test_ats_auto(void)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(autos); i++) {
+        if ((!strstr(autos[i].args, "amd-iommu") ||
+             qtest_has_device("amd-iommu")) &&
+            (!strstr(autos[i].args, "virtio-iommu") ||
+             qtest_has_device("virtio-iommu-pci"))) {
+            check_auto(&autos[i]);
+        }
+    }
+}
+
+/* By device_add, into a machine that is complete */
+static void check_hot_added(const char *iommu, const char *ats, bool there,
+                            bool warned)
+{
+    g_autofree char *log = g_strdup_printf("%s/cxl-ats-%d", g_get_tmp_dir(),
+                                           (int)getpid());
+    QTestState *qts = qtest_initf("-nodefaults " QCXL_MACHINE "%s" QCXL_PXB
+                                  QCXL_RP ",cxl-cache=on " QCT_BACKEND
+                                  " 2>%s", iommu, log);
+    QCXL *cxl = qcxl_new(qts);
+    QPCIDevice *dev;
+
+    for (unsigned i = 0; i < 2; i++) {
+        qtest_qmp_device_add(qts, "cxl-type1-crypto", "t0",
+                             "{'bus': 'rp0', 'cryptodev': 'c0', 'ats': %s}",
+                             ats);
+        qcxl_plugged(cxl);
+        dev = qcxl_endpoint(cxl);
+        check_ats_there(dev, there);
+        g_free(dev);
+        qcxl_unplug(cxl, "t0");
+    }
+    qcxl_free(cxl);
+    qtest_quit(qts);
+    check_warned(log, warned);
+    unlink(log);
+}
+
+static void test_ats_hot_add(void)
+{
+    check_hot_added("", "auto", false, false);
+    check_hot_added(QCI_NO_ATS, "auto", false, false);
+    check_hot_added(QCI_NO_ATS, "on", true, true);
+    check_hot_added(AUTO_DT, "auto", true, false);
+    check_hot_added(AUTO_DT, "off", false, false);
 }
 
 /* Enabled and disabled while the device is in use */
@@ -1012,6 +1156,8 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-type1-iommu/known-answer/no-ats", test_no_iommu_ats);
     qtest_add_func("/cxl-type1-iommu/known-answer/off", test_off);
     qtest_add_func("/cxl-type1-iommu/ats-switch", test_ats_switch);
+    qtest_add_func("/cxl-type1-iommu/field/02-ats-auto", test_ats_auto);
+    qtest_add_func("/cxl-type1-iommu/field/02-ats-hot-add", test_ats_hot_add);
     qtest_add_func("/cxl-type1-iommu/feature-refused", test_feature_refused);
     if (qtest_has_device("virtio-iommu-pci")) {
         qtest_add_func("/cxl-type1-iommu/virtio-iommu", test_viommu);

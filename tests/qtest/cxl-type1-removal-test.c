@@ -504,7 +504,7 @@ static Seen look(Rig *r, uint64_t page, bool exclusive)
     g_autofree QCTSlot *slot = qct_read_window(r->t);
     Seen seen = { };
 
-    for (unsigned i = 0; i < r->t->window_size / sizeof(*slot); i++) {
+    for (unsigned i = 0; i < r->t->lines; i++) {
         uint64_t ats = le64_to_cpu(slot[i].ats);
         uint64_t addr = ats & ATS_ADDR;
 
@@ -823,7 +823,7 @@ static void check_bars_gone(Rig *r)
     uint64_t first = qpci_io_readq(pdev, r->t->window, 72);
 
     g_assert_true(first == 0 || first == UINT64_MAX);
-    for (uint64_t at = 0; at < r->t->window_size; at += 4 * KiB) {
+    for (uint64_t at = 0; at < QCT_WINDOW_SIZE; at += 4 * KiB) {
         qpci_io_writeq(pdev, r->t->window, at, 0);
         g_assert_cmphex(qpci_io_readq(pdev, r->t->window, at + 72), ==, first);
     }

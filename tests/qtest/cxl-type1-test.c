@@ -22,6 +22,7 @@
 #include "hw/pci/pci_regs.h"
 #include "hw/pci/pci_ids.h"
 #include "qobject/qdict.h"
+#include "qobject/qlist.h"
 #include "qobject/qjson.h"
 
 #define BACKEND     "-object cryptodev-backend-builtin,id=c0 "
@@ -161,7 +162,7 @@ static void test_bars(void)
         int bar;
         uint32_t ones;    /* what is left of a write of all ones */
     } bars[] = {
-        { 0, 0xffe00000 },                     /* slots of a 1 MiB cache */
+        { 0, 0xfff80000 },                     /* window, for any cache */
         { 1, 0xfffff000 },                     /* MSI-X, 32 bit */
         { 2, 0xffff0004 }, { 3, 0xffffffff },  /* component, 64 bit */
         { 4, 0xffffc00c }, { 5, 0xffffffff },  /* virtio, 64 bit prefetch */
@@ -180,6 +181,51 @@ static void test_bars(void)
     machine_end(&m);
 }
 
+/* What a BAR that is not a 64-bit one's upper half takes of the window */
+static uint64_t bar_size(QPCIDevice *dev, int bar)
+{
+    uint16_t off = PCI_BASE_ADDRESS_0 + 4 * bar;
+    uint32_t ones;
+
+    qcxl_writel(dev, off, UINT32_MAX);
+    ones = qcxl_readl(dev, off);
+    qcxl_writel(dev, off, 0);
+    return -(uint64_t)(ones & PCI_BASE_ADDRESS_MEM_MASK) & UINT32_MAX;
+}
+
+/*
+ * Issue 14, item 3: for every size that CXL Capability2 has, the BARs fit in
+ * the smallest memory windows that a bridge can have, of 1 MiB each: then there
+ * is room in a slot that was empty when firmware laid them out.
+ */
+static void test_bars_fit(void)
+{
+    static const uint64_t unit[] = { 64 * KiB, 1 * MiB };
+    static const int count[] = {
+        1, 2, 3, 5, 7, 16, 17, 31, 100, 127, 128, 129, 192, 241, 254, 255,
+    };
+    Machine m;
+
+    port_start(&m, ",cxl-cache=on");
+    for (int i = 0; i < ARRAY_SIZE(unit) * ARRAY_SIZE(count); i++) {
+        uint64_t size = unit[i % 2] * count[i / 2];
+
+        qtest_qmp_device_add(m.qts, "cxl-type1-crypto", "t1",
+                             "{'bus': 'rp0', 'cryptodev': 'c0',"
+                             " 'cache-size': %" PRIu64 "}", size);
+        qcxl_plugged(m.cxl);
+        m.dev = qcxl_endpoint(m.cxl);
+        g_assert_nonnull(m.dev);
+        g_assert_cmpuint(bar_size(m.dev, 0) + bar_size(m.dev, 1) +
+                         bar_size(m.dev, 2), <=, 1 * MiB);
+        g_assert_cmpuint(bar_size(m.dev, 4), <=, 1 * MiB);
+        g_free(m.dev);
+        m.dev = NULL;
+        qcxl_unplug(m.cxl, "t1");
+    }
+    machine_end(&m);
+}
+
 /* T81: the list of extended capabilities, their versions and lengths */
 static void test_ext_caps(void)
 {
@@ -190,18 +236,18 @@ static void test_ext_caps(void)
         uint16_t len;
     } caps[] = {
         { PCI_EXT_CAP_ID_ERR, -1 },
-        { PCI_EXT_CAP_ID_ATS, -1 },
         { PCI_EXT_CAP_ID_DVSEC, DVSEC_DEVICE, 3, 0x3c },
         { PCI_EXT_CAP_ID_DVSEC, DVSEC_GPF, 0, 0x10 },
         { PCI_EXT_CAP_ID_DVSEC, DVSEC_FLEX_BUS, 2, 0x20 },
         { PCI_EXT_CAP_ID_DVSEC, DVSEC_REG_LOC, 0, 0x24 },
         { PCI_EXT_CAP_ID_DOE, -1 },
         { PCI_EXT_CAP_ID_DSN, -1 },
+        { PCI_EXT_CAP_ID_ATS, -1 },
     };
     Machine m;
     uint32_t off = PCI_CONFIG_SPACE_SIZE, end = off;
 
-    start(&m);
+    machine_start(&m, ",cxl-cache=on", ",ats=on");
     for (int i = 0; i < ARRAY_SIZE(caps); i++) {
         uint32_t hdr = qcxl_readl(m.dev, off);
 
@@ -452,6 +498,10 @@ static void test_cache_size(void)
         { ",cache-size=16M", 16 * MiB },
         { ",cache-size=128M", 128 * MiB },
         { ",cache-size=240M,cache-ways=15", 240 * MiB },
+        /* Sets in any number, with the default ways */
+        { ",cache-size=192K", 192 * KiB },
+        { ",cache-size=16320K", 16320 * KiB },
+        { ",cache-size=255M", 255 * MiB },
     };
     static const uint64_t units[] = { 0, 64 * KiB, 1 * MiB };
     Machine m;
@@ -1051,7 +1101,7 @@ static const struct {
         BACKEND QCXL_RP ",cxl-cache=on -device cxl-upstream,bus=rp0,id=us "
         "-device cxl-downstream,bus=us,id=ds,slot=5 "
         "-device cxl-type1-crypto,bus=ds,cryptodev=c0",
-        "needs a CXL bus, but 'ds' is not a CXL bus",
+        "must be plugged directly into a cxl-rp, not into a cxl-downstream",
     }, {
         "no-cxl-cache",
         BACKEND QCXL_RP " " TYPE1,
@@ -1101,9 +1151,9 @@ static const struct {
         BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",cache-ways=32768",
         "a cache of 16384 lines cannot have 32768 ways",
     }, {
-        "cache-size-192K-16-ways",
-        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",cache-size=192K",
-        "a cache of 3072 lines cannot have 16 ways",
+        "cache-size-192K-7-ways",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",cache-size=192K,cache-ways=7",
+        "a cache of 3072 lines cannot have 7 ways",
     }, {
         "snoop-filter-67-units",
         BACKEND QCXL_RP ",cxl-cache=on,cxl-cache-sf-size=4288K " TYPE1,
@@ -1157,6 +1207,194 @@ static const struct {
         "snoop-filter-size-0",
         QCXL_RP ",cxl-cache=on,cxl-cache-sf-size=0",
         "'cxl-cache-sf-size' must be a multiple of 64 KiB",
+    }, {
+        "field/05-switch-upstream-port",
+        BACKEND QCXL_RP ",cxl-cache=on -device cxl-upstream,bus=rp0,id=us "
+        "-device cxl-type1-crypto,bus=us,cryptodev=c0",
+        "must be plugged directly into a cxl-rp, not into a cxl-upstream",
+    }, {
+        "field/05-function-after",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",multifunction=on "
+        "-device virtio-rng-pci,bus=rp0,addr=0.1",
+        "cxl-type1-crypto must be the only function below its root port",
+    }, {
+        "field/05-function-before",
+        BACKEND QCXL_RP ",cxl-cache=on "
+        "-device virtio-rng-pci,bus=rp0,addr=0.1,multifunction=on "
+        TYPE1 ",multifunction=on",
+        "but there is a virtio-rng-pci at 0.1",
+    }, {
+        "field/05-device-after",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 " "
+        "-device virtio-rng-pci,bus=rp0,addr=1",
+        "cxl-type1-crypto must be the only function below its root port",
+    }, {
+        "field/05-device-before",
+        BACKEND QCXL_RP ",cxl-cache=on "
+        "-device virtio-rng-pci,bus=rp0,addr=1 " TYPE1,
+        "but there is a virtio-rng-pci at 1.0",
+    }, {
+        "field/05-same-place",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 " "
+        "-device virtio-rng-pci,bus=rp0",
+        "cxl-type1-crypto must be the only function below its root port",
+    }, {
+        "field/05-vectors-0",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",vectors=0",
+        "'vectors' must be 2 to 2048, not 0",
+    }, {
+        "field/05-vectors-1",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",vectors=1",
+        "'vectors' must be 2 to 2048, not 1",
+    }, {
+        "field/05-vectors-2049",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",vectors=2049",
+        "'vectors' must be 2 to 2048, not 2049",
+    }, {
+        "field/05-vectors-5000",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",vectors=5000",
+        "'vectors' must be 2 to 2048, not 5000",
+    }, {
+        "field/05-vectors-4294967294",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",vectors=4294967294",
+        "'vectors' must be 2 to 2048, not 4294967294",
+    }, {
+        "field/05-snoop-filter-without-cache",
+        QCXL_RP ",cxl-cache-sf-size=16M",
+        "'cxl-cache-sf-size' is of a port that offers CXL.cache: "
+        "cxl-cache=on is missing",
+    }, {
+        "field/05-snoop-filter-with-cache-off",
+        QCXL_RP ",cxl-cache=off,cxl-cache-sf-size=32M",
+        "cxl-cache=on is missing",
+    }, {
+        "field/05-x-fault-is-nonsense",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",x-fault=nonsense",
+        "x-fault: there is no fault 'nonsense'; there are: request-error, "
+        "wrong-status, poison",
+    }, {
+        "field/05-x-fault-is-",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",x-fault=",
+        "x-fault: there is no fault ''; there are: request-error",
+    }, {
+        "field/05-x-fault-is-hang-nowhere",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",x-fault=hang:nowhere",
+        "x-fault: there is no point 'nowhere'; there are: source-read, "
+        "ownership, half-written, publication",
+    }, {
+        "field/05-x-fault-is-hang-ownership-many",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",x-fault=hang:ownership:many",
+        "x-fault: 'many' is not a number of requests",
+    }, {
+        "field/05-x-fault-is-poison-ownership--1",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",x-fault=poison:ownership:-1",
+        "x-fault: '-1' is not a number of requests",
+    }, {
+        "field/05-x-fault-is-poison-ownership-1-2-3",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1
+        ",x-fault=poison:ownership:1:2:3",
+        "x-fault: '2:3' is not a number of requests",
+    }, {
+        "field/05-x-fault-is-poison-ownership-4294967296",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1
+        ",x-fault=poison:ownership:4294967296",
+        "x-fault: '4294967296' is not a number of requests",
+    }, {
+        "field/05-x-fault-is-hang-ownership-0-1",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",x-fault=hang:ownership:0:1",
+        "x-fault: 'hang' takes no 'count'",
+    }, {
+        "field/05-x-fault-is-clear",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",x-fault=clear",
+        "x-fault: 'clear' is not possible at startup",
+    }, {
+        "field/05-cache-is-maybe",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",cache=maybe",
+        "does not accept value 'maybe'",
+    }, {
+        "field/05-cache-enable-is-2",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",cache-enable=2",
+        "expects 'on' or 'off'",
+    }, {
+        "field/05-writeback-is-",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",writeback=",
+        "does not accept value ''",
+    }, {
+        "field/05-unplug-is-ask",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",unplug=ask",
+        "does not accept value 'ask'",
+    }, {
+        "field/05-sn-is--1x",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",sn=-1x",
+        "sn",
+    }, {
+        "field/05-sn-is-0x10000000000000000",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",sn=0x10000000000000000",
+        "sn",
+    }, {
+        "field/05-cache-size-is--64K",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",cache-size=-64K",
+        "cache-size",
+    }, {
+        "field/05-cache-size-is-1.5Q",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",cache-size=1.5Q",
+        "cache-size",
+    }, {
+        "field/05-cache-ways-is--1",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",cache-ways=-1",
+        "cache-ways",
+    }, {
+        "field/05-cache-ways-is-17",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",cache-ways=17",
+        "cannot have 17 ways: 'cache-ways' must be 1 to 16 and divide",
+    }, {
+        "field/05-vectors-is-many",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",vectors=many",
+        "vectors",
+    }, {
+        "field/05-aer-is-perhaps",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",aer=perhaps",
+        "expects 'on' or 'off'",
+    }, {
+        "field/05-iommu_platform-is-perhaps",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",iommu_platform=perhaps",
+        "expects 'on' or 'off'",
+    }, {
+        "field/05-window-is-all",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",window=all",
+        "'window'",
+    }, {
+        "field/05-x-speed-is-3",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",x-speed=3",
+        "does not accept value '3'",
+    }, {
+        "field/05-x-width-is-3",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",x-width=3",
+        "does not accept value '3'",
+    }, {
+        "field/05-addr-is-32",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",addr=32",
+        "addr",
+    }, {
+        "field/05-no-such-option-is-1",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",no-such-option=1",
+        "no-such-option",
+    }, {
+        "field/05-cache-is-on",
+        BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",cache=on",
+        "lines of memory",
+    }, {
+        "field/05-port-cxl-cache-is-2",
+        QCXL_RP ",cxl-cache=2",
+        "expects 'on' or 'off'",
+    }, {
+        "field/05-port-cxl-cache-sf-size-is--64K",
+        QCXL_RP ",cxl-cache-sf-size=-64K",
+        "cxl-cache-sf-size",
+    }, {
+        "field/05-port-cxl-cache-sf-size-is-all",
+        QCXL_RP ",cxl-cache-sf-size=all",
+        "cxl-cache-sf-size",
     },
 };
 
@@ -1229,6 +1467,125 @@ static void test_refused_hotplug(void)
     machine_end(&m);
 }
 
+#define CMD(name, args) "{'execute': '" name "', 'arguments': {" args "}}"
+
+/* Other functions, at run time and in both orders */
+static void test_function_hotplug(void)
+{
+    static const char *const others[] = { "0", "0.1", "0.7", "1", "1f.7" };
+    Machine m;
+    QDict *rsp;
+
+    start(&m);
+    for (int i = 0; i < ARRAY_SIZE(others); i++) {
+        rsp = qtest_qmp(m.qts, CMD("device_add", "'driver': 'virtio-rng-pci',"
+                                   "'bus': 'rp0', 'addr': %s"), others[i]);
+        g_assert_true(qdict_haskey(rsp, "error"));
+        g_assert_nonnull(strstr(qdict_get_str(qdict_get_qdict(rsp, "error"),
+                                              "desc"), "only function"));
+        qobject_unref(rsp);
+    }
+    qcxl_unplug(m.cxl, "t1");
+    /* A function that is not 0 waits for that one. */
+    qtest_qmp_device_add(m.qts, "virtio-rng-pci", "r1",
+                         "{'bus': 'rp0', 'addr': '0.1'}");
+    rsp = qtest_qmp(m.qts, CMD("device_add", "'driver': 'cxl-type1-crypto',"
+                               "'bus': 'rp0', 'cryptodev': 'c0',"
+                               "'multifunction': true"));
+    g_assert_true(qdict_haskey(rsp, "error"));
+    g_assert_nonnull(strstr(qdict_get_str(qdict_get_qdict(rsp, "error"),
+                                          "desc"), "a virtio-rng-pci at 0.1"));
+    qobject_unref(rsp);
+    machine_end(&m);
+}
+
+/* What is shown as a default is what one gets. */
+static void test_defaults(void)
+{
+    static const char *const on[] = {
+        "aer", "iommu_platform", "cache-enable", "ioeventfd",
+    };
+    Machine m;
+    QDict *rsp;
+
+    start(&m);
+    rsp = qtest_qmp(m.qts, CMD("device-list-properties",
+                               "'typename': 'cxl-type1-crypto'"));
+    for (int i = 0; i < ARRAY_SIZE(on); i++) {
+        QListEntry *e;
+        bool seen = false;
+
+        QLIST_FOREACH_ENTRY(qdict_get_qlist(rsp, "return"), e) {
+            QDict *info = qobject_to(QDict, qlist_entry_obj(e));
+
+            if (!strcmp(qdict_get_str(info, "name"), on[i])) {
+                g_test_message("%s", on[i]);
+                g_assert_true(qdict_get_bool(info, "default-value"));
+                seen = true;
+            }
+        }
+        g_assert_true(seen);
+    }
+    qobject_unref(rsp);
+    machine_end(&m);
+}
+
+/* Wrong words in the human monitor: one message, and nothing else happens. */
+static void test_hmp_errors(void)
+{
+    static const struct {
+        const char *cmd, *answer;
+    } cases[] = {
+        { "info cxl-type1-fault", "t1:\r\narmed no" },
+        { "info cxl-type1-fault t9", "there is no CXL Type 1 device 't9'" },
+        { "info cxl-type1-fault c0", "there is no CXL Type 1 device 'c0'" },
+        { "cxl_type1_fault", "cxl_type1_fault" },
+        { "cxl_type1_fault t1", "cxl_type1_fault" },
+        { "cxl_type1_fault t1 nonsense",
+          "there is no fault 'nonsense'; there are: request-error, " },
+        { "cxl_type1_fault t1 hang nowhere",
+          "there is no point 'nowhere'; there are: source-read, " },
+        { "cxl_type1_fault t9 hang", "there is no CXL Type 1 device 't9'" },
+        { "cxl_type1_fault t1 poison ownership -1",
+          "integer is for 32-bit values" },
+        { "cxl_type1_fault t1 poison ownership 4294967296",
+          "integer is for 32-bit values" },
+        { "cxl_type1_fault t1 poison ownership 0 4294967296",
+          "integer is for 32-bit values" },
+        { "cxl_type1_fault t1 poison ownership 0 0", "must be at least 1" },
+        { "cxl_type1_fault t1 poison ownership many", "invalid char" },
+        { "cxl_type1_fault t1 hang ownership 0 1", "takes no 'count'" },
+        { "cxl_type1_fault t1 clear ownership", "takes effect at once" },
+        { "info cxl-cache nonsense", "extraneous characters" },
+    };
+    Machine m;
+
+    start(&m);
+    for (int i = 0; i < ARRAY_SIZE(cases); i++) {
+        g_autofree char *said = qtest_hmp(m.qts, "%s", cases[i].cmd);
+        g_autofree char *state = NULL;
+
+        g_test_message("%s: %s", cases[i].cmd, said);
+        if (!strstr(said, cases[i].answer)) {
+            g_test_message("expected: %s", cases[i].answer);
+            g_test_fail();
+        }
+        state = qtest_hmp(m.qts, "info cxl-type1-fault t1");
+        g_assert_nonnull(strstr(state, "armed no, taken 0"));
+    }
+    machine_end(&m);
+
+    port_start(&m, ",cxl-cache=on");
+    {
+        g_autofree char *none = qtest_hmp(m.qts, "info cxl-type1-fault");
+        g_autofree char *cache = qtest_hmp(m.qts, "info cxl-cache");
+
+        g_assert_nonnull(strstr(none, "There is no CXL Type 1 device"));
+        g_assert_nonnull(strstr(cache, "has no CXL.cache device"));
+    }
+    machine_end(&m);
+}
+
 /* The virtio side of the endpoint that is there now, started */
 static QVirtioCrypto *attach(Machine *m, QGuestAllocator *alloc)
 {
@@ -1278,6 +1635,108 @@ static void system_reset(Machine *m)
 {
     qtest_system_reset(m->qts);
     qcxl_init(m->cxl);
+}
+
+/* A write to Bridge Control, all of which is in the dword at 0x3c */
+static const struct {
+    uint8_t offset;
+    unsigned size;
+} sbr_writes[] = {
+    { PCI_BRIDGE_CONTROL, 1 }, { PCI_BRIDGE_CONTROL, 2 },
+    { PCI_INTERRUPT_LINE, 4 },
+};
+
+static void write_sbr(Machine *m, int i, bool on)
+{
+    uint8_t off = sbr_writes[i].offset;
+    uint32_t bit = PCI_BRIDGE_CTL_BUS_RESET << 8 * (PCI_BRIDGE_CONTROL - off);
+    uint32_t val = qcxl_readl(m->cxl->rp, off) & ~bit;
+
+    val |= on ? bit : 0;
+    switch (sbr_writes[i].size) {
+    case 1:
+        qcxl_writeb(m->cxl->rp, off, val);
+        break;
+    case 2:
+        qcxl_writew(m->cxl->rp, off, val);
+        break;
+    default:
+        qcxl_writel(m->cxl->rp, off, val);
+    }
+    g_assert_cmphex(qcxl_readw(m->cxl->rp, PCI_BRIDGE_CONTROL) &
+                    PCI_BRIDGE_CTL_BUS_RESET, ==,
+                    on ? PCI_BRIDGE_CTL_BUS_RESET : 0);
+}
+
+/* Returns: whether the device, and nothing else of it, was reset */
+static bool pulse_resets(Machine *m, QPCIDevice *dev, int i)
+{
+    bool kept;
+
+    qcxl_writew(dev, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    qcxl_writel(dev, PCI_BASE_ADDRESS_1, 0xe0300000);
+    write_sbr(m, i, true);
+    write_sbr(m, i, false);
+    kept = qcxl_readw(dev, PCI_COMMAND) & PCI_COMMAND_MEMORY;
+    g_assert_cmphex(qcxl_readl(dev, PCI_BASE_ADDRESS_1), ==,
+                    kept ? 0xe0300000 : 0);
+    return !kept;
+}
+
+/* CXL r3.1 section 8.1.5.2 */
+static void test_unmask_sbr(void)
+{
+    QGuestAllocator alloc;
+    QVirtioCrypto *c;
+    uint16_t lock;
+    Machine m;
+
+    start(&m);
+    lock = dvsec(m.dev, DVSEC_DEVICE) + DEV_LOCK;
+    g_assert_false(qcxl_unmask_sbr(m.cxl, false));
+    for (int i = 0; i < ARRAY_SIZE(sbr_writes); i++) {
+        qcxl_writew(m.dev, lock, 1);
+        g_assert_false(pulse_resets(&m, m.dev, i));
+        g_assert_cmphex(qcxl_readw(m.dev, lock), ==, 1);
+        g_assert_false(qcxl_unmask_sbr(m.cxl, true));
+        g_assert_true(pulse_resets(&m, m.dev, i));
+        check_dev_reset_values(&m);
+        g_assert_true(qcxl_unmask_sbr(m.cxl, false));
+    }
+
+    /* In use, and not disturbed */
+    pc_alloc_init(&alloc, m.qts, ALLOC_NO_FLAGS);
+    c = attach(&m, &alloc);
+    check_virtio(c);
+    write_sbr(&m, 1, true);
+    check_virtio(c);
+    write_sbr(&m, 1, false);
+    check_virtio(c);
+    qvirtio_crypto_stop(c);
+    qvirtio_crypto_free(c);
+    alloc_destroy(&alloc);
+
+    /* Not sticky */
+    qcxl_unmask_sbr(m.cxl, true);
+    system_reset(&m);
+    g_assert_false(qcxl_unmask_sbr(m.cxl, false));
+    g_assert_false(pulse_resets(&m, m.dev, 0));
+    machine_end(&m);
+}
+
+/* What is no CXL device has a link that knows no UnmaskSBR. */
+static void test_sbr_pcie(void)
+{
+    Machine m;
+
+    m.qts = qtest_init("-nodefaults " QCXL_MACHINE QCXL_PXB QCXL_RP
+                       ",cxl-cache=on -device virtio-rng-pci,bus=rp0");
+    m.cxl = qcxl_new(m.qts);
+    m.dev = qcxl_endpoint(m.cxl);
+    for (int i = 0; i < ARRAY_SIZE(sbr_writes); i++) {
+        g_assert_true(pulse_resets(&m, m.dev, i));
+    }
+    machine_end(&m);
 }
 
 /* Whatever resets it, it is the same device afterwards, and works */
@@ -1355,6 +1814,7 @@ int main(int argc, char **argv)
 
     qtest_add_func("/cxl-type1/identity", test_identity);
     qtest_add_func("/cxl-type1/bars", test_bars);
+    qtest_add_func("/cxl-type1/field/03-bars-fit", test_bars_fit);
     qtest_add_func("/cxl-type1/ext-caps", test_ext_caps);
     qtest_add_func("/cxl-type1/device/reset-values", test_dev_reset_values);
     qtest_add_func("/cxl-type1/device/masks", test_dev_masks);
@@ -1378,8 +1838,14 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-type1/serial", test_serial);
     qtest_add_func("/cxl-type1/aer", test_aer);
     qtest_add_func("/cxl-type1/resets", test_resets);
+    qtest_add_func("/cxl-type1/field/06-unmask-sbr", test_unmask_sbr);
+    qtest_add_func("/cxl-type1/field/06-sbr-pcie", test_sbr_pcie);
     qtest_add_func("/cxl-type1/hotplug", test_hotplug);
     qtest_add_func("/cxl-type1/refused-hotplug", test_refused_hotplug);
+    qtest_add_func("/cxl-type1/field/05-function-hotplug",
+                   test_function_hotplug);
+    qtest_add_func("/cxl-type1/field/05-defaults", test_defaults);
+    qtest_add_func("/cxl-type1/field/05-monitor", test_hmp_errors);
     for (int i = 0; i < ARRAY_SIZE(refused); i++) {
         g_autofree char *path = g_strdup_printf("/cxl-type1/refused/%s",
                                                 refused[i].name);

@@ -11,8 +11,9 @@
  * stores or drops a line, flushes, gets viral, dies; a message of any channel
  * is taken by its receiver; the host accesses a line; a credit comes back; all
  * is reset. In each new state the rules of cxl-cache-explore-rules.h must hold,
- * and the standard scheduler must bring a copy of it to rest. What breaks a rule
- * is printed as the shortest sequence of steps and messages that leads there.
+ * and the standard scheduler must bring a copy of it to rest. What breaks a
+ * rule is printed as the shortest sequence of steps and messages that leads
+ * there.
  *
  * States are recognised by a 128-bit hash of their canonical form; what that
  * form merges, and why it may, is in docs/system/devices/cxl-cache.rst.

@@ -273,12 +273,12 @@ static void test_viral_evicts(void)
 
     for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
         World *w = world(1);
+        bool dirty = cases[i].state == CXL_CACHE_M;
 
         world_make(w, 0, 0, cases[i].state, V1);
         cxl_cache_dev_set_viral(w->dev[0], true);
         g_assert_false(world_do(w, 0, cases[i].opcode, 0, 0)->d.failed);
-        g_assert_cmphex(world_ram(w, 0), ==,
-                        cases[i].state == CXL_CACHE_M ? V1 : WORLD_V0);
+        g_assert_cmphex(world_ram(w, 0), ==, dirty ? V1 : WORLD_V0);
         g_assert_cmphex(tracks(w, 0), ==, 0);
         world_clear(w);
         world_free(w);

@@ -148,7 +148,7 @@ static void test_sizes(void)
         { 0, 1, 1 }, { 1, 1, 1 }, { 64, 0, 1 }, { 64, 1, 0 }, { 64, 2, 1 },
         { 64, 1, CXL_CACHE_ID_MAX + 1 }, { 64 * 17, 17, 1 }, { 96, 1, 1 },
         { UINT64_MAX, 1, 1 }, { 1ULL << 63, 16, 1 }, { 1ULL << 37, 1, 1 },
-        { 192, 1, 1 }, { 1024, 16, UINT_MAX }, { 1024, UINT_MAX, 1 },
+        { 192, 2, 1 }, { 1024, 16, UINT_MAX }, { 1024, UINT_MAX, 1 },
     };
     static const CXLCacheHomeConfig homes[] = {
         { 0, 1, 2 }, { 1, 0, 2 }, { 1, 1, 1 }, { 1, 1, CXL_CACHE_ID_MAX + 1 },

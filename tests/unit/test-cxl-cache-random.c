@@ -11,8 +11,8 @@
  * into an owned line, and when the home writes memory for a device or the host.
  * A line that is kept, memory that the host may read, and all that is written
  * back must be the reference's; data for one use must have been so at some time
- * since they were asked for. Memory that fails loses a line's last write, says so
- * once, and leaves poison where it was.
+ * since they were asked for. Memory that fails loses a line's last write, says
+ * so once, and leaves poison where it was.
  *
  * Seed: CXL_CACHE_SEED in the environment, else the test program's --seed.
  * Operations in each run: CXL_CACHE_OPS, a million without.
@@ -52,7 +52,7 @@ typedef struct Run {
     bool poison;                /* is injected */
     bool pin;                   /* the host takes lines for itself */
     bool drop;                  /* clean lines vanish silently */
-    bool fails;                 /* memory now and then does not do what it said */
+    bool fails;                 /* memory does not always keep its word */
     unsigned share;             /* of the operations: 1 in so many */
 } Run;
 

@@ -188,15 +188,16 @@ static void check_descs(const Slot *slot, unsigned which)
     g_assert_cmpuint(slot->nreq, ==, ctpop8(which));
 }
 
-/* A cache that is no power of two of lines: what is behind it reads as 0. */
+#define SLOTS_SIZE (2048 * 128)
+
+/* As large for any cache: what is behind its lines reads as 0. */
 static void test_size(void)
 {
     static const struct {
         unsigned lines;
         unsigned ways;
-        uint64_t size;
     } caches[] = {
-        { 16, 4, 2048 }, { 12, 3, 2048 }, { 24, 3, 4096 }, { 1, 1, 128 },
+        { 16, 4 }, { 12, 3 }, { 24, 3 }, { 20, 4 }, { 1, 1 },
     };
 
     for (int i = 0; i < ARRAY_SIZE(caches); i++) {
@@ -208,13 +209,16 @@ static void test_size(void)
         cfg.dev.ways = caches[i].ways;
         w = world_new(&cfg);
         window_open(&win, w, 0);
-        g_assert_cmpuint(win.size, ==, caches[i].size);
+        g_assert_cmpuint(win.size, ==, 2 * SLOTS_SIZE);
+        g_assert_cmphex(get(&win, SLOTS_SIZE, 4), ==, caches[i].lines);
+        g_assert_cmphex(get(&win, SLOTS_SIZE, 8), ==,
+                        2048ull << 32 | caches[i].lines);
         for (unsigned n = 0; n < caches[i].lines; n++) {
             Slot slot = slot_at(&win, n);
 
             check_empty(&slot);
         }
-        for (uint64_t at = caches[i].lines * 128; at < win.size; at += 8) {
+        for (uint64_t at = caches[i].lines * 128; at < SLOTS_SIZE; at += 8) {
             g_assert_cmphex(get(&win, at, 8), ==, 0);
         }
         window_close(&win);
@@ -338,6 +342,79 @@ static void test_order(void)
     world_free(w);
 }
 
+/* A cache of three pages: a line is in the one that its set is in. */
+static void test_page(void)
+{
+    WorldConfig cfg = world_config(1);
+    World *w;
+    Window win;
+    Slot slot;
+
+    cfg.dev.size = 3 * 2048 * 64;
+    cfg.dev.ways = 2;
+    w = world_new(&cfg);
+    window_open(&win, w, 0);
+    /* 3072 sets: line 5 of the world is in one of the three pages */
+    world_make(w, 0, 5, CXL_CACHE_M, 0x55);
+    for (unsigned page = 0; page < 3; page++) {
+        unsigned set = world_line(5) % 3072;
+        unsigned index = set * 2;
+
+        win.ops->write(win.opaque, SLOTS_SIZE + 8, page, 4);
+        g_assert_cmphex(get(&win, SLOTS_SIZE + 8, 4), ==, page);
+        slot = slot_at(&win, index % 2048);
+        if (index / 2048 == page) {
+            g_assert_cmphex(slot.ats, ==, world_line(5) << 6 | 3);
+            g_assert_cmphex(world_value(&slot.data), ==, 0x55);
+        } else {
+            check_empty(&slot);
+        }
+    }
+    win.ops->write(win.opaque, SLOTS_SIZE + 8, 3, 4);
+    g_assert_cmphex(get(&win, SLOTS_SIZE + 8, 4), ==, 2);
+    window_close(&win);
+    world_free(w);
+}
+
+/* Sets in any number: a line is in the set of its address modulo that. */
+static void test_sets(void)
+{
+    WorldConfig cfg = world_config(1);
+    World *w;
+    Window win;
+
+    cfg.dev.size = 20 * 64;
+    cfg.dev.ways = 4;
+    w = world_new(&cfg);
+    window_open(&win, w, 0);
+    for (int i = 0; i < 16; i++) {
+        world_make(w, 0, i, CXL_CACHE_M, i + 1);
+    }
+    for (int i = 0; i < 16; i++) {
+        g_assert_cmpint(world_state(w, 0, i), ==, CXL_CACHE_M);
+    }
+    for (int i = 0; i < 20; i++) {
+        Slot slot = slot_at(&win, i);
+
+        if (slot.ats & 1) {
+            uint64_t line = slot.ats >> 6;
+
+            g_assert_cmpuint(line % 5, ==, i / 4);
+            g_assert_cmphex(world_value(&slot.data), ==,
+                            line - WORLD_BASE + 1);
+        }
+    }
+    while (cxl_cache_dev_flush(w->dev[0]) == -EAGAIN) {
+        world_random_run(w);
+    }
+    world_random_run(w);
+    for (int i = 0; i < 16; i++) {
+        g_assert_cmpint(world_state(w, 0, i), ==, CXL_CACHE_I);
+    }
+    window_close(&win);
+    world_free(w);
+}
+
 static void test_poison(void)
 {
     WorldConfig cfg = world_config(1);
@@ -370,11 +447,11 @@ static void test_sizes(void)
         world_make(w, 0, i, CXL_CACHE_M, 0x123456 + i);
     }
     world_ask(w, 0, CXL_CACHE_DIRTY_EVICT, 2, 0, ALL);
-    image = g_malloc(win.size);
-    for (uint64_t at = 0; at < win.size; at += 8) {
+    image = g_malloc(32 * 128);
+    for (uint64_t at = 0; at < 32 * 128; at += 8) {
         stq_le_p(image + at, get(&win, at, 8));
     }
-    for (uint64_t at = 0; at < win.size; at++) {
+    for (uint64_t at = 0; at < 32 * 128; at++) {
         g_assert_cmphex(get(&win, at, 1), ==, image[at]);
         if (at % 2 == 0) {
             g_assert_cmphex(get(&win, at, 2), ==, lduw_le_p(image + at));
@@ -630,7 +707,7 @@ static void test_write(void)
     world_make(w, 0, 0, CXL_CACHE_M, 0x44);
     before = slot_of(&win, w, 0);
     g_assert_true(qemu_set_log_filename_flags(log, LOG_GUEST_ERROR, NULL));
-    for (uint64_t at = 0; at < win.size; at += 4) {
+    for (uint64_t at = 0; at < win.size; at += 0x1fc) {
         win.ops->write(win.opaque, at, 0xffffffff, 4);
     }
     g_assert_true(qemu_set_log_filename_flags(NULL, 0, NULL));
@@ -651,6 +728,8 @@ int main(int argc, char **argv)
     g_test_add_func("/cxl-cache/window/states", test_states);
     g_test_add_func("/cxl-cache/window/staged", test_staged);
     g_test_add_func("/cxl-cache/window/order", test_order);
+    g_test_add_func("/cxl-cache/window/field/03-page", test_page);
+    g_test_add_func("/cxl-cache/window/field/03-sets", test_sets);
     g_test_add_func("/cxl-cache/window/poison", test_poison);
     g_test_add_func("/cxl-cache/window/access-sizes", test_sizes);
     g_test_add_func("/cxl-cache/window/read-messages", test_read_messages);

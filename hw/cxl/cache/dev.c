@@ -17,7 +17,7 @@ static bool config_ok(const CXLCacheDevConfig *c)
     return c->ways && c->ways <= MAX_WAYS && c->requests &&
            c->requests <= CXL_CACHE_ID_MAX &&
            c->size % CXL_CACHE_LINE_SIZE == 0 && lines <= INT32_MAX &&
-           cxl_cache_sets_ok(lines, c->ways);
+           lines && lines % c->ways == 0;
 }
 
 static size_t lay_out(CXLCacheDev *dev, char *base, unsigned lines,
@@ -62,6 +62,7 @@ CXLCacheDev *cxl_cache_dev_new(const CXLCacheDevConfig *config,
     dev->opaque = opaque;
     dev->ways = config->ways;
     dev->sets = lines / config->ways;
+    dev->set_mask = dev->sets & (dev->sets - 1) ? 0 : dev->sets - 1;
     dev->requests = config->requests;
     dev->clean_evict = config->clean_evict;
     dev->snp_data_invalidates = config->snp_data_invalidates;

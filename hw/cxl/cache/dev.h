@@ -16,9 +16,15 @@
 
 #include "internal.h"
 
+static inline unsigned set_number(const CXLCacheDev *dev, uint64_t line)
+{
+    return dev->set_mask ? line & dev->set_mask : line % dev->sets;
+}
+
+/* The first way of the line's set */
 static inline unsigned set_of(const CXLCacheDev *dev, uint64_t line)
 {
-    return (line & (dev->sets - 1)) * dev->ways;
+    return set_number(dev, line) * dev->ways;
 }
 
 /* Index of the line's way, or -1. The line has 46 bits, or it is another's. */
@@ -61,7 +67,7 @@ void cxl_cache_dev_first_use(CXLCacheDev *dev, unsigned span);
 /* Before a way of the line's set gets a line */
 static inline void use_set(CXLCacheDev *dev, uint64_t line)
 {
-    unsigned span = (line & (dev->sets - 1)) / CXL_CACHE_SET_SPAN;
+    unsigned span = set_number(dev, line) / CXL_CACHE_SET_SPAN;
 
     if (G_UNLIKELY(!cxl_cache_marked(&dev->used, span))) {
         cxl_cache_dev_first_use(dev, span);

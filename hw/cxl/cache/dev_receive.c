@@ -209,8 +209,8 @@ static void send_pulled(CXLCacheDev *dev, unsigned cqid, uint16_t uqid)
 }
 
 /*
- * The host grants a line, and marks its data as no data (GO-Err, all ones). They
- * are for nobody: the line is not kept. If it was modified, it is lost.
+ * The host grants a line, and marks its data as no data (GO-Err, all ones).
+ * They are for nobody: the line is not kept. If it was modified, it is lost.
  */
 static CXLCacheState G_GNUC_NO_INLINE refuse_line(CXLCacheDev *dev,
                                                   CXLCacheState granted,

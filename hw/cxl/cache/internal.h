@@ -138,6 +138,7 @@ struct CXLCacheDev {
     size_t size;                        /* of this block */
     unsigned ways;
     unsigned sets;
+    unsigned set_mask;                  /* 0 if they are no power of two */
     unsigned requests;
     unsigned cqid_hint;                 /* first bitmap word with a free ID */
     unsigned outstanding;

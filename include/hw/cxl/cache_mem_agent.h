@@ -56,6 +56,26 @@ CacheMemTranslation cache_mem_translate(CacheMemDev *cm, const CacheMemSeg *seg,
                                         unsigned n, bool write, GArray *to);
 
 /**
+ * CacheMemAtsIommu: what stands between a device and memory
+ * @CACHE_MEM_ATS_NO_IOMMU: nothing, or the device is let past it
+ * @CACHE_MEM_ATS_IOMMU_HAS_NOT: an IOMMU that answers no translation request
+ * @CACHE_MEM_ATS_IOMMU_HAS: an IOMMU that answers, and tells of invalidations
+ */
+typedef enum CacheMemAtsIommu {
+    CACHE_MEM_ATS_NO_IOMMU,
+    CACHE_MEM_ATS_IOMMU_HAS_NOT,
+    CACHE_MEM_ATS_IOMMU_HAS,
+} CacheMemAtsIommu;
+
+/**
+ * cache_mem_ats_iommu: does the IOMMU above a device have ATS?
+ *
+ * Whether the device has it does not matter. An IOMMU may be added until the
+ * machine is complete.
+ */
+CacheMemAtsIommu cache_mem_ats_iommu(PCIDevice *pdev);
+
+/**
  * cache_mem_ats_drop: forget all translations, and give up the lines
  *
  * When ATS is disabled.

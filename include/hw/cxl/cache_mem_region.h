@@ -61,7 +61,7 @@ typedef enum CacheMemMode {
  * CacheMemDevConfig:
  * @dev: the device; its id or path is how people know it
  * @cache_size: bytes
- * @cache_ways: associativity, 1 to 16; makes a power of two of sets
+ * @cache_ways: associativity, 1 to 16; divides the number of lines
  * @snp_data_invalidates: modified lines that the host reads are given up, not
  *         kept shared
  * @rescue: modified lines are copied home when the device is lost
@@ -151,11 +151,11 @@ void cache_mem_dev_set_viral(CacheMemDev *cm, bool viral);
 
 /**
  * cache_mem_dev_window: make the slot window of the device's cache
- * @mr: initialized by this; as large as @cache_size * 2, a power of two
+ * @mr: initialized by this; 512 KiB for any cache
  * @owner: of @mr
  *
- * A read-only region of 128 bytes for each line of the cache, in the order
- * set, way: the line's 64 bytes, then
+ * The first half shows a page of the cache: of CACHE_MEM_WINDOW_LINES lines,
+ * in the order set, way, read-only, 128 bytes each: the line's 64 bytes, then
  *
  *   64  u64 ats: bit 0 valid, bit 1 the memory behind may be owned
  *       and what the device does to it outlives the device: a copy is kept
@@ -169,7 +169,13 @@ void cache_mem_dev_set_viral(CacheMemDev *cm, bool viral);
  *       bit 63 valid, bits 62:60 channel, 59:55 opcode, 54:43 CQID,
  *       42:31 UQID, 30:24 credits the sender has left (at most 127),
  *       23:0 D2H Data header
+ *
+ * What is behind the cache's last line reads as 0. At 0x40000 are registers of
+ * 4 bytes: lines of the cache; lines of a page; and the page that is shown,
+ * the only one that can be written. It is 0 after cache_mem_dev_reset().
  */
+#define CACHE_MEM_WINDOW_LINES  2048
+
 void cache_mem_dev_window(CacheMemDev *cm, MemoryRegion *mr, Object *owner);
 
 #endif /* HW_CXL_CACHE_MEM_REGION_H */

@@ -44,7 +44,7 @@ typedef enum CXLCacheCleanEvict {
 
 /**
  * CXLCacheDevConfig:
- * @size: bytes of data, a multiple of @ways lines, sets a power of two
+ * @size: bytes of data, a multiple of @ways lines
  * @ways: 1 to 16
  * @requests: outstanding at most, 1 to 4096; their CQIDs are 0 to this - 1
  * @snp_data_invalidates: give up a modified line on SnpData (RspIFwdM), rather
@@ -111,8 +111,8 @@ typedef struct CXLCacheDevOps {
 /**
  * cxl_cache_dev_new: an empty cache at the device's end of @link
  *
- * Returns: NULL if @config is out of range, if @link is NULL or has a device, or
- * without memory. @ops and @link must outlive the device.
+ * Returns: NULL if @config is out of range, if @link is NULL or has a device,
+ * or without memory. @ops and @link must outlive the device.
  */
 CXLCacheDev *cxl_cache_dev_new(const CXLCacheDevConfig *config,
                                CXLCacheLink *link,
@@ -218,9 +218,9 @@ void cxl_cache_dev_set_viral(CXLCacheDev *dev, bool viral);
 /**
  * cxl_cache_dev_rx: take the oldest message of an H2D channel
  *
- * Returns: false if there is none or it has to wait. Only a snoop ever waits: for
- * a credit of D2H Rsp or D2H Data, or for an older GO to the same line. H2D Rsp
- * and H2D Data are taken at once (table 3-12).
+ * Returns: false if there is none or it has to wait. Only a snoop ever waits:
+ * for a credit of D2H Rsp or D2H Data, or for an older GO to the same line. H2D
+ * Rsp and H2D Data are taken at once (table 3-12).
  */
 bool cxl_cache_dev_rx(CXLCacheDev *dev, CXLCacheChannelId channel);
 

@@ -92,9 +92,9 @@ typedef struct CXLCacheHostDone {
  *               again, after the device's data are in memory. A restriction
  *               may be refused (false): then no device gets to keep the line.
  * @complete: a cxl_cache_home_host() is done
- * @error: device @dev broke a rule, by @msg of @channel (@msg may be NULL); with
- *         CXL_CACHE_ERR_MEMORY it did not, but its data, or a read of its, were
- *         lost by memory
+ * @error: device @dev broke a rule, by @msg of @channel (@msg may be NULL);
+ *         with CXL_CACHE_ERR_MEMORY it did not, but its data, or a read of its,
+ *         were lost by memory
  */
 typedef struct CXLCacheHomeOps {
     unsigned (*decode)(void *opaque, uint64_t line);
@@ -182,8 +182,8 @@ unsigned cxl_cache_home_isolate(CXLCacheHome *home, unsigned dev);
 /**
  * cxl_cache_home_detach: forget a device
  *
- * Isolates it first if it holds lines or has transactions open. A number that is
- * no device's is ignored.
+ * Isolates it first if it holds lines or has transactions open. A number that
+ * is no device's is ignored.
  */
 void cxl_cache_home_detach(CXLCacheHome *home, unsigned dev);
 

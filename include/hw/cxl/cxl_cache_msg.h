@@ -250,7 +250,7 @@ typedef enum CXLCacheError {
     CXL_CACHE_ERR_ID_UNKNOWN,       /* a CQID or UQID nobody waits for */
     CXL_CACHE_ERR_ADDRESS,          /* a line beyond 52 bits of address */
     CXL_CACHE_ERR_UNEXPECTED,       /* not in the response set of the table */
-    CXL_CACHE_ERR_DIRTY_LOST,       /* an owner's data are bogus, torn or none */
+    CXL_CACHE_ERR_DIRTY_LOST,       /* an owner's are bogus, torn or none */
     CXL_CACHE_ERR_NOT_OWNER,        /* written back by who does not own it */
     CXL_CACHE_ERR_DECODE,           /* nothing is mapped there, or read-only */
     CXL_CACHE_ERR_MEMORY,           /* memory fails, no peer is to blame */

@@ -15,8 +15,7 @@
  *
  * PCI: 1af4:10f0.
  *   BAR 0  the registers below, 16 KiB
- *   BAR 2  the slot window, twice as large as the cache, 128 bytes a line:
- *          see cache_mem_dev_window()
+ *   BAR 2  the slot window, 128 bytes a line: see cache_mem_dev_window()
  *   BAR 4  component registers, as every CXL device has them
  *
  * All registers are little endian and take accesses of 4 and 8 bytes,

@@ -11,7 +11,8 @@
  * cxl_type1_regs.h; the arithmetic is a cryptodev backend's.
  *
  * BARs:
- *  0    window on the cached lines, 32-bit memory (cache_mem_dev_window())
+ *  0    window on the cached lines, 32-bit memory, 512 KiB
+ *       (cache_mem_dev_window())
  *  1    MSI-X, 32-bit memory
  *  2-3  CXL component registers, 64-bit memory, 64 KiB
  *  4-5  virtio 1.x configuration, 64-bit prefetchable memory
@@ -46,8 +47,11 @@
  *    by CXL.io
  *  + "sn" (uint64): device serial number; by default made from the chassis and
  *    slot numbers of the root port
- *  + "ats", "aer" (bool, default on), "vectors", "ioeventfd" and the other
- *    options of a virtio 1.x PCI device
+ *  + "ats" (OnOffAuto, default auto): auto: there is an ATS capability where
+ *    the IOMMU above the device has ATS, and the device is not let past it; on:
+ *    in any case, with a warning where the IOMMU has none
+ *  + "aer" (bool, default on), "vectors", "ioeventfd" and the other options of
+ *    a virtio 1.x PCI device
  */
 
 #ifndef CXL_TYPE1_CRYPTO_H
@@ -86,12 +90,16 @@ struct CXLType1Crypto {
     uint32_t cache_ways;
     OnOffAuto cache_policy;
     bool cache_enable;
+    OnOffAuto ats;
     char *guard;
     CxlType1Writeback writeback;
     CxlType1Unplug unplug;
     uint64_t sn;
     PCIExpLinkSpeed speed;
     PCIExpLinkWidth width;
+
+    /* The machine has got its IOMMU, if any */
+    Notifier machine_done;
 
     /* Nobody can reach the device, and it can reach nobody */
     bool link_lost;

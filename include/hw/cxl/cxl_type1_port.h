@@ -13,6 +13,11 @@
  *  - Snoop Filter Capability Structure (CXL r3.1 section 8.2.4.23): the group
  *    and the capacity of the filter that tracks the devices' lines.
  *
+ * And, for whatever CXL device is below a port with or without CXL.cache:
+ *
+ *  - Secondary Bus Reset has an effect only while UnmaskSBR of the Extensions
+ *    DVSEC for Ports is set (CXL r3.1 section 8.1.5.2).
+ *
  * QEMU interface:
  *  + the class of the port calls cxl_type1_port_class_init(), last of all.  The
  *    port itself knows nothing else of this: what is kept about it is in an
@@ -34,7 +39,8 @@
 
 /**
  * cxl_type1_port_class_init: let the ports of a class offer CXL.cache
- * @oc: a class of CXL ports, after its own realize and reset have been set
+ * @oc: a class of CXL ports, after its own realize, reset and writes of config
+ *      space have been set
  */
 void cxl_type1_port_class_init(ObjectClass *oc);
 

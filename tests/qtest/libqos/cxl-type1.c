@@ -25,7 +25,7 @@ QCXLType1 *qct_probe(QCXL *cxl, QGuestAllocator *alloc)
 
     t->cxl = cxl;
     t->c = qvirtio_crypto_new(cxl->qts, alloc, qcxl_virtio_endpoint(cxl));
-    t->window = qpci_iomap(t->c->pci->pdev, 0, &t->window_size);
+    t->window = qpci_iomap(t->c->pci->pdev, 0, NULL);
     return t;
 }
 
@@ -330,10 +330,20 @@ void qct_check_filled(QCTRig *r, uint64_t addr, uint8_t value, size_t len)
 
 QCTSlot *qct_read_window(QCXLType1 *t)
 {
-    QCTSlot *slot = g_malloc(t->window_size);
+    QPCIDevice *pdev = t->c->pci->pdev;
+    QCTSlot *slot;
 
     QEMU_BUILD_BUG_ON(sizeof(*slot) != 128);
-    qpci_memread(t->c->pci->pdev, t->window, 0, slot, t->window_size);
+    t->lines = qpci_io_readl(pdev, t->window, QCT_WINDOW_LINES);
+    slot = g_new(QCTSlot, t->lines);
+    for (unsigned n = 0; n < t->lines; n += QCT_WINDOW_PAGE_SLOTS) {
+        unsigned shown = MIN(t->lines - n, QCT_WINDOW_PAGE_SLOTS);
+
+        qpci_io_writel(pdev, t->window, QCT_WINDOW_PAGE,
+                       n / QCT_WINDOW_PAGE_SLOTS);
+        qpci_memread(pdev, t->window, 0, &slot[n], shown * sizeof(*slot));
+    }
+    qpci_io_writel(pdev, t->window, QCT_WINDOW_PAGE, 0);
     return slot;
 }
 

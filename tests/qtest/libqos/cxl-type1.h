@@ -33,7 +33,7 @@ typedef struct QCXLType1 {
     QCXL *cxl;
     QVirtioCrypto *c;
     QPCIBar window;
-    uint64_t window_size;
+    unsigned lines;         /* of the cache, once qct_read_window() was here */
     uint64_t session;
 } QCXLType1;
 
@@ -193,6 +193,13 @@ uint8_t *qct_encrypt_uncached(QCTRig *r, uint64_t src, uint32_t len);
 void qct_check_memory(QCTRig *r, uint64_t addr, const void *want, size_t len);
 void qct_check_filled(QCTRig *r, uint64_t addr, uint8_t value, size_t len);
 
+/* Offsets in the window, and what it shows at a time */
+#define QCT_WINDOW_SIZE         0x80000
+#define QCT_WINDOW_LINES        0x40000
+#define QCT_WINDOW_PAGE_LINES   0x40004
+#define QCT_WINDOW_PAGE         0x40008
+#define QCT_WINDOW_PAGE_SLOTS   2048
+
 /* A slot of the window */
 typedef struct QCTSlot {
     uint8_t data[64];
@@ -204,7 +211,9 @@ typedef struct QCTSlot {
 } QCTSlot;
 
 /**
- * qct_read_window: the window on all lines, as it is in memory
+ * qct_read_window: all lines of the cache, page by page of the window
+ *
+ * There are @t->lines of them. Leaves page 0 in the window.
  */
 QCTSlot *qct_read_window(QCXLType1 *t);
 

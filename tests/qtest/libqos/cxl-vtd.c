@@ -263,6 +263,15 @@ void qcv_map_large(QCXLVtd *v, const QCXLDomain *dom, uint64_t iova,
                  make_pte(v, gpa, access) | PTE_LARGE);
 }
 
+void qcv_limit(QCXLVtd *v, const QCXLDomain *dom, uint64_t iova,
+               QCVAccess access)
+{
+    uint64_t entry = pte_address(v, dom, iova, LARGE_LEVEL);
+
+    qtest_writeq(v->qts, entry,
+                 make_pte(v, table_below(v, entry, table_flags(v)), access));
+}
+
 void qcv_unmap_large(QCXLVtd *v, const QCXLDomain *dom, uint64_t iova)
 {
     qtest_writeq(v->qts, pte_address(v, dom, iova, LARGE_LEVEL), 0);

@@ -100,6 +100,10 @@ void qcv_make_fresh(QCXLVtd *v, const QCXLDomain *dom, uint64_t iova);
 
 void qcv_unmap_large(QCXLVtd *v, const QCXLDomain *dom, uint64_t iova);
 
+/* What the level above permits for the 2 MiB, whatever their pages say */
+void qcv_limit(QCXLVtd *v, const QCXLDomain *dom, uint64_t iova,
+               QCVAccess access);
+
 /**
  * qcv_queue: write an invalidation descriptor, which the IOMMU is not told of
  *

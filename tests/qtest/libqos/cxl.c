@@ -21,6 +21,11 @@
 
 #define CXL_VENDOR_ID   0x1e98
 
+/* Extensions DVSEC for Ports, its Control */
+#define PORT_EXT_DVSEC  3
+#define PORT_EXT_CTRL   0x0c
+#define UNMASK_SBR      (1u << 0)
+
 #define DOE_CTRL        0x08
 #define DOE_CTRL_ABORT  (1u << 0)
 #define DOE_CTRL_GO     (1u << 31)
@@ -208,14 +213,25 @@ QVirtioPCIDevice *qcxl_virtio_endpoint(QCXL *cxl)
     return virtio_pci_new(&cxl->bus, &addr);
 }
 
+bool qcxl_unmask_sbr(QCXL *cxl, bool on)
+{
+    uint16_t reg = qcxl_find_dvsec(cxl->rp, PORT_EXT_DVSEC) + PORT_EXT_CTRL;
+    uint16_t ctrl = qcxl_readw(cxl->rp, reg);
+
+    qcxl_writew(cxl->rp, reg, on ? ctrl | UNMASK_SBR : ctrl & ~UNMASK_SBR);
+    return ctrl & UNMASK_SBR;
+}
+
 void qcxl_secondary_reset(QCXL *cxl)
 {
     uint16_t ctl = qpci_config_readw(cxl->rp, PCI_BRIDGE_CONTROL);
+    bool before = qcxl_unmask_sbr(cxl, true);
 
     qpci_config_writew(cxl->rp, PCI_BRIDGE_CONTROL,
                        ctl | PCI_BRIDGE_CTL_BUS_RESET);
     qpci_config_writew(cxl->rp, PCI_BRIDGE_CONTROL,
                        ctl & ~PCI_BRIDGE_CTL_BUS_RESET);
+    qcxl_unmask_sbr(cxl, before);
 }
 
 /* The slot's power and its indicator, and the events acknowledged */

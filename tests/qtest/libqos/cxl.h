@@ -93,7 +93,14 @@ QPCIDevice *qcxl_endpoint(QCXL *cxl);
 QVirtioPCIDevice *qcxl_virtio_endpoint(QCXL *cxl);
 
 /**
- * qcxl_secondary_reset: pulse Secondary Bus Reset of the root port
+ * qcxl_unmask_sbr: write UnmaskSBR of the root port (CXL r3.1 section 8.1.5.2)
+ *
+ * Returns: what it was
+ */
+bool qcxl_unmask_sbr(QCXL *cxl, bool on);
+
+/**
+ * qcxl_secondary_reset: pulse Secondary Bus Reset of the root port, unmasked
  * @cxl: the hierarchy
  *
  * The endpoint's BARs and command register have to be set up anew.
