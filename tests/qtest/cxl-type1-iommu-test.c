@@ -129,6 +129,12 @@ static void test_no_iommu_ats(void)
     run_known_answer(&snoop_control, ",ats=on", false);
 }
 
+/* With iommu_platform=off addresses are not the IOMMU's, ATS or not. */
+static void test_let_past(void)
+{
+    run_known_answer(&pass, ",ats=on,iommu_platform=off", false);
+}
+
 static void test_off(void)
 {
     run_known_answer(&off, "", false);
@@ -1154,6 +1160,7 @@ int main(int argc, char **argv)
     add("known-answer", &pass, test_known_answer);
     add("known-answer", &pass_scalable, test_known_answer);
     qtest_add_func("/cxl-type1-iommu/known-answer/no-ats", test_no_iommu_ats);
+    qtest_add_func("/cxl-type1-iommu/known-answer/let-past", test_let_past);
     qtest_add_func("/cxl-type1-iommu/known-answer/off", test_off);
     qtest_add_func("/cxl-type1-iommu/ats-switch", test_ats_switch);
     qtest_add_func("/cxl-type1-iommu/field/02-ats-auto", test_ats_auto);
