@@ -1242,11 +1242,25 @@ static void bad_query(Bad *b)
     try_qmp(b, "{'execute': 'x-query-cxl-cache'}");
 }
 
-/* Set up anew what a reset has taken down, if anybody answers. */
+static void clear_fault(Bad *b)
+{
+    try_qmp(b, "{'execute': 'x-cxl-type1-fault', 'arguments': {"
+            "'id': 't0', 'fault': 'clear'}}");
+}
+
+/*
+ * Set up anew what a reset has taken down, if anybody answers. A removal that
+ * waits for a request of before could come in the middle of it.
+ */
 static void start_driver(Bad *b)
 {
-    QPCIDevice *pdev = b->stopped ? NULL : qcxl_endpoint(b->r.t->cxl);
+    QPCIDevice *pdev;
 
+    if (b->stopped) {
+        return;
+    }
+    clear_fault(b);
+    pdev = qcxl_endpoint(b->r.t->cxl);
     if (pdev) {
         new_device(&b->r);
         b->pdev = b->r.t->c->pci->pdev;
@@ -1270,8 +1284,7 @@ static void recover(Bad *b)
     if (b->stopped) {
         bad_stop(b);
     }
-    try_qmp(b, "{'execute': 'x-cxl-type1-fault', 'arguments': {"
-            "'id': 't0', 'fault': 'clear'}}");
+    clear_fault(b);
     if (!is_there(b)) {
         qtest_qmp_device_add(b->r.qts, "cxl-type1-crypto", "t0",
                              "{'bus': 'rp0', 'cryptodev': 'c0'}");
