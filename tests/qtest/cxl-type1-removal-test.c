@@ -1248,6 +1248,15 @@ static void clear_fault(Bad *b)
             "'id': 't0', 'fault': 'clear'}}");
 }
 
+/* D0 to D3hot; in others than D0 the BARs answer nobody. */
+static void set_power_state(QPCIDevice *pdev, uint16_t state)
+{
+    uint8_t pm = qpci_find_capability(pdev, PCI_CAP_ID_PM, 0);
+
+    g_assert_cmphex(pm, !=, 0);
+    qcxl_writew(pdev, pm + PCI_PM_CTRL, state);
+}
+
 /*
  * Set up anew what a reset has taken down, if anybody answers. A removal that
  * waits for a request of before could come in the middle of it.
@@ -1262,6 +1271,7 @@ static void start_driver(Bad *b)
     clear_fault(b);
     pdev = qcxl_endpoint(b->r.t->cxl);
     if (pdev) {
+        set_power_state(pdev, 0);
         new_device(&b->r);
         b->pdev = b->r.t->c->pci->pdev;
     }
