@@ -209,9 +209,19 @@ FAULTS = [
      '    if (s->link_lost) {\n'
      '        cache_mem_dev_isolate(s->cache);\n'
      '    }\n'
-     '    cache',
-     '    cache',
+     '    disable_ats(s);\n',
+     '    disable_ats(s);\n',
      [(REMOVAL_TEST, 'rescued|poisoned|lost')]),
+    ('the end of ATS writes lost lines back', CRYPTO,
+     '    if (s->link_lost) {\n'
+     '        cache_mem_dev_isolate(s->cache);\n'
+     '    }\n'
+     '    disable_ats(s);\n',
+     '    disable_ats(s);\n'
+     '    if (s->link_lost) {\n'
+     '        cache_mem_dev_isolate(s->cache);\n'
+     '    }\n',
+     [('cxl-type1-ats-test', 'gone')]),
     ('no reset with the link', LINK,
      '    /* The slot may have got its power back while the link w'
      'as down */\n'

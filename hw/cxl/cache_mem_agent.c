@@ -533,30 +533,24 @@ int cache_mem_request(CacheMemDev *cm, const CXLCacheReq *req,
     return MIN(ret, 0);
 }
 
-/* The protocol has no more bits: another line would be meant. */
-static bool is_line(uint64_t line)
-{
-    return line < CXL_CACHE_LINE_MAX;
-}
-
 bool cache_mem_line_read(CacheMemDev *cm, uint64_t line,
                          CXLCacheLineData *data, bool *poison)
 {
     QEMU_LOCK_GUARD(&cm->region->lock);
-    return is_line(line) && cxl_cache_dev_read(cm->dev, line, data, poison);
+    return cxl_cache_dev_read(cm->dev, line, data, poison);
 }
 
 bool cache_mem_line_write(CacheMemDev *cm, uint64_t line,
                           const CXLCacheLineData *data, uint64_t be)
 {
     QEMU_LOCK_GUARD(&cm->region->lock);
-    return is_line(line) && cxl_cache_dev_write(cm->dev, line, data, be);
+    return cxl_cache_dev_write(cm->dev, line, data, be);
 }
 
 bool cache_mem_line_drop(CacheMemDev *cm, uint64_t line)
 {
     QEMU_LOCK_GUARD(&cm->region->lock);
-    return is_line(line) && cxl_cache_dev_drop(cm->dev, line);
+    return cxl_cache_dev_drop(cm->dev, line);
 }
 
 int cache_mem_line_evict(CacheMemDev *cm, uint64_t line)
@@ -565,7 +559,7 @@ int cache_mem_line_evict(CacheMemDev *cm, uint64_t line)
 
     QEMU_LOCK_GUARD(&cm->region->lock);
     cache_mem_trace_update(cm->region);
-    ret = is_line(line) ? send_evict(cm, line) : -EINVAL;
+    ret = send_evict(cm, line);
     cxl_cache_run(cm->region->home);
     return ret;
 }
@@ -573,5 +567,5 @@ int cache_mem_line_evict(CacheMemDev *cm, uint64_t line)
 CXLCacheState cache_mem_line_state(CacheMemDev *cm, uint64_t line)
 {
     QEMU_LOCK_GUARD(&cm->region->lock);
-    return is_line(line) ? cxl_cache_dev_state(cm->dev, line) : CXL_CACHE_I;
+    return cxl_cache_dev_state(cm->dev, line);
 }

@@ -289,22 +289,24 @@ static void cxl_type1_crypto_reset_hold(Object *obj, ResetType type)
     CXLType1Crypto *s = CXL_TYPE1_CRYPTO(obj);
     CXLType1CryptoClass *c = CXL_TYPE1_CRYPTO_GET_CLASS(obj);
     PCIDevice *pci_dev = PCI_DEVICE(obj);
-    uint16_t devctl = pci_get_word(pci_dev->config + pci_dev->exp.exp_cap +
-                                   PCI_EXP_DEVCTL);
+    /* pcie_cap_flr_write_config() leaves the bit set while it resets */
+    bool flr = pci_get_word(pci_dev->config + pci_dev->exp.exp_cap +
+                            PCI_EXP_DEVCTL) & PCI_EXP_DEVCTL_BCR_FLR;
 
     if (c->parent_phases.hold) {
         c->parent_phases.hold(obj, type);
     }
-    disable_ats(s);
-
-    /* pcie_cap_flr_write_config() leaves the bit set while it resets */
-    if (devctl & PCI_EXP_DEVCTL_BCR_FLR) {
-        trace_cxl_type1_crypto_flr(pci_dev->name);
-        return;
+    if (!flr) {
+        cxl_type1_inject_recover(s);
     }
-    cxl_type1_inject_recover(s);
+    /* Before ATS ends, which would have the lines written back */
     if (s->link_lost) {
         cache_mem_dev_isolate(s->cache);
+    }
+    disable_ats(s);
+    if (flr) {
+        trace_cxl_type1_crypto_flr(pci_dev->name);
+        return;
     }
     cache_mem_dev_reset(s->cache);
     cxl_type1_regs_reset(&s->regs);

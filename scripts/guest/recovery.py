@@ -18,6 +18,9 @@ from faultkinds import Accelerator, NoStrike, wait_for
 PARAMETERS = f'/sys/module/{guest.MODULE}/parameters'
 STATS = f'/sys/kernel/debug/{guest.MODULE}/stats'
 DRIVER = '/sys/bus/virtio/drivers/virtio_crypto'
+PORT_CONFIG = '/sys/bus/pci/devices/0000:0c:00.0/config'
+# Of its Extensions DVSEC: capability, vendor and ID
+PORT_EXTENSIONS = (b'\x23\x00', b'\x98\x1e', b'\x03\x00')
 KEY = '5a' * 32
 SOFTWARE = 'cbc(aes-generic)'
 
@@ -368,7 +371,24 @@ class RecoveryTests:
     def function_reset(self):
         return self.reset('flr')
 
+    def unmask_bus_reset(self):
+        """
+        Set UnmaskSBR in the port's Extensions DVSEC: without it the port resets
+        nothing (CXL r3.1 section 8.1.5.2), and 6.1 does not know that.
+        """
+        config = bytes.fromhex(self.vm.sh(f'od -An -v -tx1 {PORT_CONFIG}'))
+        at = 0x100
+        while at and (config[at:at + 2], config[at + 4:at + 6],
+                      config[at + 8:at + 10]) != PORT_EXTENSIONS:
+            at = int.from_bytes(config[at + 2:at + 4], 'little') >> 4
+        self.write_port(at + 0xc, config[at + 0xc] | 1)
+
+    def write_port(self, offset, value):
+        self.vm.sh(f"printf '\\x{value:02x}' | dd of={PORT_CONFIG} bs=1 "
+                   f'seek={offset} conv=notrunc 2>/dev/null')
+
     def bus_reset(self):
+        self.unmask_bus_reset()
         return self.reset('bus')
 
     def reset_for_good(self):
@@ -378,10 +398,9 @@ class RecoveryTests:
         """
         def outage():
             self.hangs = self.counters()['hangs']
-            port = '/sys/bus/pci/devices/0000:0c:00.0/config'
+            self.unmask_bus_reset()
             for control in (0x40, 0):
-                self.vm.sh(f"printf '\\x{control:02x}' | dd of={port} bs=1 "
-                           'seek=62 conv=notrunc 2>/dev/null')
+                self.write_port(62, control)
                 time.sleep(0.1)
             self.wait_hung()
         return self.expect(self.during(outage), hangs=1, attached=1)

@@ -414,6 +414,46 @@ static void test_system_reset(void)
     qci_end(&r);
 }
 
+/*
+ * The link is lost, and the translations with it: no reason to give the lines up
+ * in good order, as where ATS is disabled. They are what "unplug" says.
+ */
+static void check_gone(const char *opts, const char *counted)
+{
+    static const char *const totals[] = {
+        "rescued-lines", "poisoned-lines", "lost-lines",
+    };
+    QCIJob j;
+    QCIRig r;
+
+    g_test_message("%s", counted);
+    qci_start(&r, &qci_legacy, opts);
+    qci_job_init(&j, &r, 2);
+    run_owned(&r, &j);
+    qct_fault(r.q.qts, &(QCTFault) { "link-down" });
+    for (unsigned i = 0; i < G_N_ELEMENTS(totals); i++) {
+        g_assert_cmpint(qct_total(r.q.qts, totals[i]), ==,
+                        strcmp(totals[i], counted) ? 0 : j.len / QCT_LINE);
+    }
+    if (!strcmp(counted, totals[0])) {
+        qci_check_ram(&r, j.dst, j.want, j.len);
+    }
+
+    qct_clear(r.q.qts);
+    qci_attach_again(&r, 0);
+    qtest_memset(r.q.qts, j.dst, QCI_OLD, j.len);
+    run_owned(&r, &j);
+    qci_job_check_done(&j, &r);
+    qci_job_clear(&j);
+    qci_end(&r);
+}
+
+static void test_gone(void)
+{
+    check_gone("", "rescued-lines");
+    check_gone(",unplug=poison", "poisoned-lines");
+}
+
 /* More pages than there is room for, without an invalidation */
 static void test_overflow(gconstpointer data)
 {
@@ -1170,5 +1210,6 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-type1-ats/other-device", test_other_device);
     qtest_add_func("/cxl-type1-ats/ends", test_ends);
     qtest_add_func("/cxl-type1-ats/system-reset", test_system_reset);
+    qtest_add_func("/cxl-type1-ats/gone", test_gone);
     return g_test_run();
 }
