@@ -415,8 +415,8 @@ static void test_system_reset(void)
 }
 
 /*
- * The link is lost, and the translations with it: no reason to give the lines up
- * in good order, as where ATS is disabled. They are what "unplug" says.
+ * The link is lost, and the translations with it: no reason to give lines up in
+ * good order, as where ATS is disabled. What becomes of them "unplug" says.
  */
 static void check_gone(const char *opts, const char *counted)
 {
