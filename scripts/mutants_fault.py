@@ -44,17 +44,9 @@ FAULTS = [
      '    if (!cxl_type1_fault_reading',
      '    if (!cxl_type1_fault_reading',
      [(FAULT_TEST, 'abort/kept')]),
-    ('viral: results are written', INJECT,
-     '    if (refuses_requests(s)) {\n'
-     '        return -VIRTIO_CRYPTO_ERR;\n'
-     '    }\n'
-     '    if (!cxl_type1_payload_translate',
-     '    if (!cxl_type1_payload_translate',
-     [(FAULT_TEST, '.')]),
     ('reset recovers nothing', CRYPTO,
-     '    cxl_type1_inject_recover(s);\n'
-     '    if (s->link_lost)',
-     '    if (s->link_lost)',
+     '    if (!flr) {\n        cxl_type1_inject_recover(s);',
+     '    if (!flr && 0) {\n        cxl_type1_inject_recover(s);',
      [(FAULT_TEST, 'viral$|not-ready$')]),
     ('FLR recovers', CRYPTO,
      '        trace_cxl_type1_crypto_flr(pci_dev->name);\n'

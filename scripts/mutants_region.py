@@ -45,13 +45,6 @@ FAULTS = [
     ('write-back is not refused', INJECT,
      '    cm->fail = CACHE_MEM_FAIL_GO_ERR;\n', '',
      [(FAULT_TEST, 'abort/kept')]),
-    ('failed requests drop lines', AGENT,
-     '    if (cm->failed) {\n'
-     '        for_each_part(cm, seg, n, NULL, give_up_part);\n'
-     '        return false;',
-     '    if (cm->failed) {\n'
-     '        return false;',
-     [(REMOVAL_TEST, 'only'), (FAULT_TEST, 'abort/kept')]),
     ('the flush forgets the last line', AGENT,
      'line <= last; line++', 'line < last; line++',
      INVALIDATE),
@@ -169,9 +162,6 @@ FAULTS = [
      '        if (page >= start && page <= end) {\n',
      INVALIDATE),
     # Memory, pages and touches
-    ('a write-back is not marked dirty', HOST,
-     '    cache_mem_ram_dirty(s, addr, CXL_CACHE_LINE_SIZE);\n', '',
-     CACHE),
     ('part of a line is written whole', HOST,
      '        if (be == CXL_CACHE_BE_ALL) {\n'
      '            memcpy(mem',
@@ -206,10 +196,6 @@ FAULTS = [
     ('a page is not known as held', PAGES,
      '        hbitmap_set(block->held, p - block->page, 1);\n', '',
      [*CACHE, *WHERE]),
-    ('a page is owned and not taken from the guest', PAGES,
-     '    return p->zapped ||\n',
-     '    return true ||\n',
-     CACHE),
     ('who touches a page sleeps for ever', HOST,
      '    if (ret) {\n'
      '        release_block(region, block, ret);\n'
