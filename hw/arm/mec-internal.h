@@ -184,6 +184,21 @@ static inline bool mec_page_of(ARMMECState *s, hwaddr pa, uint64_t *page)
 }
 
 /**
+ * mec_is_pure_owner: does a page have one context, and is it this one?
+ * @s: device
+ * @pa: any physical address
+ * @mecid: context
+ *
+ * What is nearly always so, found out without looking for the page's RAM.
+ */
+static inline bool mec_is_pure_owner(ARMMECState *s, hwaddr pa, uint16_t mecid)
+{
+    return pa >= s->base && pa - s->base < s->size &&
+           mec_entry(s, (pa - s->base) >> MEC_PAGE_BITS) ==
+           MEC_ENTRY(mecid, MEC_PURE);
+}
+
+/**
  * mec_is_legible: may a context have written to a page?
  * @entry: the page's
  * @mecid: context

@@ -125,7 +125,7 @@ bool arm_mec_is_foreign(ARMMECState *s, hwaddr pa, uint16_t mecid)
 {
     uint64_t page;
 
-    return mec_page_of(s, pa, &page) &&
+    return !mec_is_pure_owner(s, pa, mecid) && mec_page_of(s, pa, &page) &&
            MEC_ENTRY_OWNER(mec_entry(s, page)) != mecid;
 }
 
@@ -135,7 +135,7 @@ void arm_mec_note_fill(ARMMECState *s, vaddr va, hwaddr pa, unsigned size,
     uint32_t entry;
     uint64_t page;
 
-    if (!mec_page_of(s, pa, &page)) {
+    if (mec_is_pure_owner(s, pa, mecid) || !mec_page_of(s, pa, &page)) {
         return;
     }
     entry = mec_entry(s, page);
@@ -161,7 +161,8 @@ uint64_t arm_mec_convert_read(ARMMECState *s, hwaddr pa, unsigned size,
     uint64_t page;
     uint32_t entry;
 
-    if (!mec_page_of(s, pa, &page)) {
+    if ((current_cpu && mec_is_pure_owner(s, pa, walk->mecid)) ||
+        !mec_page_of(s, pa, &page)) {
         return data;
     }
     if (unlikely(!current_cpu)) {
