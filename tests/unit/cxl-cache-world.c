@@ -802,6 +802,30 @@ World *world_new(const WorldConfig *cfg)
     return w;
 }
 
+World *world(unsigned devs)
+{
+    WorldConfig cfg = world_config(devs);
+
+    return world_new(&cfg);
+}
+
+World *world_of_peers(unsigned devs)
+{
+    WorldConfig cfg = world_config(devs);
+
+    cfg.no_monitor = true;
+    return world_new(&cfg);
+}
+
+void world_add_tests(const char *prefix, const WorldTest *tests, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        g_autofree char *name = g_strconcat(prefix, tests[i].name, NULL);
+
+        g_test_add_func(name, tests[i].fn);
+    }
+}
+
 static bool world_is_quiet(World *w)
 {
     unsigned i;

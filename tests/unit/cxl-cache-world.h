@@ -131,6 +131,20 @@ WorldConfig world_config(unsigned devs);
 
 World *world_new(const WorldConfig *cfg);
 
+/* Of @devs devices, as world_config() has them */
+World *world(unsigned devs);
+
+/* Likewise, and one end of the links is the test: it may break rules. */
+World *world_of_peers(unsigned devs);
+
+typedef struct WorldTest {
+    const char *name;
+    void (*fn)(void);
+} WorldTest;
+
+/* Each as @prefix and its name */
+void world_add_tests(const char *prefix, const WorldTest *tests, unsigned n);
+
 /* With the checks of world_check_quiet(), if nothing is open. */
 void world_free(World *w);
 

@@ -18,13 +18,6 @@
 #define ALL CXL_CACHE_BE_ALL
 #define MANY 256
 
-static World *world(unsigned devs)
-{
-    WorldConfig cfg = world_config(devs);
-
-    return world_new(&cfg);
-}
-
 static uint16_t tracks(World *w, unsigned n)
 {
     return cxl_cache_home_tracks(w->home, world_line(n), NULL);
@@ -556,10 +549,7 @@ static void test_staged(void)
     }
 }
 
-static const struct {
-    const char *name;
-    void (*fn)(void);
-} tests[] = {
+static const WorldTest tests[] = {
     { "nt-read-again", test_nt_read_again },
     { "dies-after-response", test_dies_after_response },
     { "dies-after-data", test_dies_after_data },
@@ -581,11 +571,6 @@ static const struct {
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
-        g_autofree char *name = g_strdup_printf("/cxl-cache/field/20-%s",
-                                                tests[i].name);
-
-        g_test_add_func(name, tests[i].fn);
-    }
+    world_add_tests("/cxl-cache/field/20-", tests, ARRAY_SIZE(tests));
     return g_test_run();
 }

@@ -18,22 +18,6 @@
 #define V3 0x77003
 #define ALL CXL_CACHE_BE_ALL
 
-static World *world(unsigned devs)
-{
-    WorldConfig cfg = world_config(devs);
-
-    return world_new(&cfg);
-}
-
-/* One end of the links is the test. */
-static World *world_of_peers(unsigned devs)
-{
-    WorldConfig cfg = world_config(devs);
-
-    cfg.no_monitor = true;
-    return world_new(&cfg);
-}
-
 static unsigned lines_held(World *w, unsigned dev)
 {
     return cxl_cache_dev_num_lines(w->dev[dev]) -
@@ -400,10 +384,7 @@ static void test_bad_evict(void)
     bad_evict(CXL_CACHE_DIRTY_EVICT, true, true, ALL);
 }
 
-static const struct {
-    const char *name;
-    void (*fn)(void);
-} tests[] = {
+static const WorldTest tests[] = {
     { "14-flush-between-calls", test_flush_between_calls },
     { "14-flush-abandoned", test_flush_abandoned },
     { "14-flush-whose-ack", test_flush_whose_ack },
@@ -417,11 +398,6 @@ static const struct {
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
-        g_autofree char *name = g_strdup_printf("/cxl-cache/field/%s",
-                                                tests[i].name);
-
-        g_test_add_func(name, tests[i].fn);
-    }
+    world_add_tests("/cxl-cache/field/", tests, ARRAY_SIZE(tests));
     return g_test_run();
 }

@@ -18,22 +18,6 @@
 #define V2 0x77002
 #define ALL CXL_CACHE_BE_ALL
 
-static World *world(unsigned devs)
-{
-    WorldConfig cfg = world_config(devs);
-
-    return world_new(&cfg);
-}
-
-/* One end of the links is the test. */
-static World *world_of_peers(unsigned devs)
-{
-    WorldConfig cfg = world_config(devs);
-
-    cfg.no_monitor = true;
-    return world_new(&cfg);
-}
-
 /* 17: a line of more than 46 bits is not the one of its lower bits */
 
 static void test_no_alias(void)
@@ -256,10 +240,7 @@ static void test_run_in_callback(gconstpointer opaque)
     g_test_trap_assert_stderr("*no callback may*");
 }
 
-static const struct {
-    const char *name;
-    void (*fn)(void);
-} tests[] = {
+static const WorldTest tests[] = {
     { "17-no-alias", test_no_alias },
     { "18-detach-unknown", test_detach_unknown },
     { "18-attach-twice", test_attach_twice },
@@ -269,12 +250,7 @@ static const struct {
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
-        g_autofree char *name = g_strdup_printf("/cxl-cache/field/%s",
-                                                tests[i].name);
-
-        g_test_add_func(name, tests[i].fn);
-    }
+    world_add_tests("/cxl-cache/field/", tests, ARRAY_SIZE(tests));
     for (unsigned i = 0; i < 5; i++) {
         g_autofree char *name = g_strdup_printf(
             "/cxl-cache/field/18-run-in-callback-%u", i);

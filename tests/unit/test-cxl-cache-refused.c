@@ -16,22 +16,6 @@
 #define V2 0x77002
 #define ALL CXL_CACHE_BE_ALL
 
-static World *world(unsigned devs)
-{
-    WorldConfig cfg = world_config(devs);
-
-    return world_new(&cfg);
-}
-
-/* One end of the links is the test. */
-static World *world_of_peers(unsigned devs)
-{
-    WorldConfig cfg = world_config(devs);
-
-    cfg.no_monitor = true;
-    return world_new(&cfg);
-}
-
 /* The home is the test: take what the device has asked. */
 static uint16_t take_request(World *w, unsigned opcode)
 {
@@ -280,10 +264,7 @@ static void test_forward_without_credit(void)
     }
 }
 
-static const struct {
-    const char *name;
-    void (*fn)(void);
-} tests[] = {
+static const WorldTest tests[] = {
     { "19-own-not-kept", test_own_not_kept },
     { "19-write-refused", test_write_refused },
     { "19-write-back-refused", test_write_back_refused },
@@ -296,11 +277,6 @@ static const struct {
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    for (unsigned i = 0; i < ARRAY_SIZE(tests); i++) {
-        g_autofree char *name = g_strdup_printf("/cxl-cache/field/%s",
-                                                tests[i].name);
-
-        g_test_add_func(name, tests[i].fn);
-    }
+    world_add_tests("/cxl-cache/field/", tests, ARRAY_SIZE(tests));
     return g_test_run();
 }

@@ -650,13 +650,6 @@ static void test_bad_arguments(void)
 
 /* T01 to T21: requests */
 
-static World *world(unsigned devs)
-{
-    WorldConfig cfg = world_config(devs);
-
-    return world_new(&cfg);
-}
-
 static uint64_t value_of(const WorldDone *done)
 {
     g_assert_true(done->has_data);
