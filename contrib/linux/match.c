@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Which devices are ours, and how they come to us beside the stock driver
+ *
+ * virtio_crypto takes every crypto device, and the driver core asks drivers in
+ * the order in which they were loaded.  So that this order does not matter,
+ * devices that the stock driver has are taken from it when this module is
+ * loaded, and those that are plugged in later are bound before it is asked.
+ * Once this module goes, they go to whoever wants them.
+ */
+
+#include <crypto/internal/skcipher.h>
+#include <linux/delay.h>
+#include <linux/device.h>
+#include <linux/module.h>
+#include <linux/virtio_ids.h>
+
+#include "ct1.h"
+
+#define STOCK_DRIVER	"virtio_crypto"
+#define STOCK_ALG	"virtio_crypto_aes_cbc"
+
+/* The stock driver's own self tests use its algorithm for a while */
+#define STOCK_TRIES	40
+#define STOCK_PAUSE_MS	100
+
+/* CXL r3.1, 8.1.3: PCIe DVSEC for CXL Devices */
+#define CXL_VENDOR		0x1e98
+#define CXL_DVSEC_DEVICE	0
+#define CXL_CAPABILITY		0x0a
+#define CXL_CACHE_CAPABLE	BIT(0)
+#define CXL_MEM_CAPABLE		BIT(2)
+
+static bool is_type1(struct pci_dev *pdev)
+{
+	u16 capability;
+	int dvsec = pci_find_dvsec_capability(pdev, CXL_VENDOR,
+					      CXL_DVSEC_DEVICE);
+
+	if (!dvsec || pci_read_config_word(pdev, dvsec + CXL_CAPABILITY,
+					   &capability))
+		return false;
+	return (capability & (CXL_CACHE_CAPABLE | CXL_MEM_CAPABLE)) ==
+	       CXL_CACHE_CAPABLE;
+}
+
+/**
+ * ct1_match() - is this a device for this driver?
+ * @vdev: a virtio device that is a crypto device
+ *
+ * The parent has to be a PCI function with CXL.cache and without CXL.mem, that
+ * is a Type 1 device, or any PCI function where the parameter "any" is set.
+ */
+bool ct1_match(struct virtio_device *vdev)
+{
+	struct device *parent = vdev->dev.parent;
+
+	return parent && dev_is_pci(parent) &&
+	       (ct1_any || is_type1(to_pci_dev(parent)));
+}
+
+static bool is_wanted(struct device *dev)
+{
+	struct virtio_device *vdev = dev_to_virtio(dev);
+
+	return vdev->id.device == VIRTIO_ID_CRYPTO && ct1_match(vdev);
+}
+
+/*
+ * An algorithm that somebody uses cannot be unregistered without a warning, and
+ * not without somebody losing it.
+ */
+static bool stock_in_use(void)
+{
+	struct crypto_skcipher *tfm = crypto_alloc_skcipher(STOCK_ALG, 0, 0);
+	bool used;
+
+	if (IS_ERR(tfm))
+		return false;
+	/* One for being registered, one for this transform */
+	used = refcount_read(&crypto_skcipher_alg(tfm)->base.cra_refcnt) > 2;
+	crypto_free_skcipher(tfm);
+	return used;
+}
+
+static bool take_from_stock(struct device *dev)
+{
+	unsigned int tries = STOCK_TRIES;
+
+	while (stock_in_use()) {
+		if (!--tries)
+			return false;
+		msleep(STOCK_PAUSE_MS);
+	}
+	device_release_driver(dev);
+	return true;
+}
+
+static int take_over(struct device *dev, void *unused)
+{
+	bool stock;
+
+	if (!is_wanted(dev))
+		return 0;
+	device_lock(dev);
+	stock = dev->driver && !strcmp(dev->driver->name, STOCK_DRIVER);
+	device_unlock(dev);
+	if (!stock)
+		return 0;
+	if (!take_from_stock(dev)) {
+		dev_warn(dev, "left to " STOCK_DRIVER ", whose algorithm is in use: unload this module and load it again when it is not\n");
+		return 0;
+	}
+	if (device_driver_attach(&ct1_driver.driver, dev))
+		dev_warn(dev, "was taken from " STOCK_DRIVER ", but cannot be driven\n");
+	return 0;
+}
+
+/*
+ * A device is announced before drivers are asked for it, which they are not if
+ * it has one by then.
+ */
+static int device_added(struct notifier_block *nb, unsigned long action,
+			void *data)
+{
+	struct device *dev = data;
+
+	if (action == BUS_NOTIFY_ADD_DEVICE && is_wanted(dev) &&
+	    device_driver_attach(&ct1_driver.driver, dev))
+		dev_dbg(dev, "left to the others\n");
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block device_notifier = {
+	.notifier_call = device_added,
+};
+
+/**
+ * ct1_match_init() - register the driver, and take the devices that are there
+ *
+ * Return: 0, or what register_virtio_driver() said.
+ */
+int ct1_match_init(void)
+{
+	const struct bus_type *bus;
+	int err;
+
+	err = register_virtio_driver(&ct1_driver);
+	if (err || !ct1_takeover)
+		return err;
+	bus = ct1_driver.driver.bus;
+	err = bus_register_notifier((struct bus_type *)bus, &device_notifier);
+	if (err) {
+		unregister_virtio_driver(&ct1_driver);
+		return err;
+	}
+	bus_for_each_dev((struct bus_type *)bus, NULL, NULL, take_over);
+	return 0;
+}
+
+static int give_away(struct device *dev, void *unused)
+{
+	if (is_wanted(dev) && !dev->driver && device_attach(dev) < 0)
+		dev_dbg(dev, "nobody wants it\n");
+	return 0;
+}
+
+/** ct1_match_exit() - give up all devices; they go to other drivers */
+void ct1_match_exit(void)
+{
+	struct bus_type *bus = (struct bus_type *)ct1_driver.driver.bus;
+
+	if (ct1_takeover)
+		bus_unregister_notifier(bus, &device_notifier);
+	unregister_virtio_driver(&ct1_driver);
+	if (ct1_takeover)
+		bus_for_each_dev(bus, NULL, NULL, give_away);
+}
