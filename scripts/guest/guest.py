@@ -20,7 +20,7 @@ BUILD = os.path.join(ROOT, 'build')
 GUEST = os.path.join(BUILD, 'guest')
 
 TYPE1 = 'cxl-type1-crypto'
-MODULE = 'cxl_type1_cbc'
+MODULE = 'cxl_type1_crypto'
 OUR_DRIVER = 'cbc-aes-cxl-type1'
 STOCK_DRIVER = 'virtio_crypto_aes_cbc'
 DEVICE_ID = 't1'

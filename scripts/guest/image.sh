@@ -60,7 +60,7 @@ if [ "$rootfs" = root-arm64 ]; then
     "$here/unpack.sh" root-arm64 firmware-arm64
 elif [ "$group" != kernel7 ]; then
     "$here/module.sh" "$group"
-    ko=$GUEST/module-$group/cxl_type1_cbc.ko
+    ko=$GUEST/module-$group/cxl_type1_crypto.ko
     inputs+=("$ko")
 fi
 

@@ -4,7 +4,7 @@
 # Build contrib/linux against unpacked headers; any warning is an error.
 #
 # usage: module.sh {kernel|kernel612}
-#   kernel      for the guest's kernel  -> build/guest/cxl_type1_cbc.ko
+#   kernel      for the guest's kernel  -> build/guest/cxl_type1_crypto.ko
 #   kernel612   for a 6.12 kernel, to see that it compiles
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -36,4 +36,4 @@ if ! fresh "$out.stamp" "${sources[@]}"; then
     fi
     digest "${sources[@]}" > "$out.stamp"
 fi
-[ "$group" != kernel ] || cp "$out/cxl_type1_cbc.ko" "$GUEST/"
+[ "$group" != kernel ] || cp "$out/cxl_type1_crypto.ko" "$GUEST/"
