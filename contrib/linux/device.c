@@ -44,7 +44,7 @@ static const char *const state_texts[CT1_NUM_STATES] = {
 static void said(struct ct1_device *dev, enum ct1_state old, enum ct1_state now)
 {
 	trace_ct1_state(dev, old, now);
-	dev_info(&dev->vdev->dev, CT1_NAME ": %s\n", state_texts[now]);
+	dev_info(&dev->vdev->dev, "%s\n", state_texts[now]);
 }
 
 static void set_state(struct ct1_device *dev, enum ct1_state now)
