@@ -171,7 +171,7 @@ class Bench:
                             'MB/s', 1.0)
 
     def what_it_takes(self, vm):
-        """Of our driver, a request, when sectors are written one after another"""
+        """Of our driver, each request of a long write"""
         for sector in DM_SECTORS:
             before = vm.module_counters()
             self.dm_rate(vm, f'device{sector}', True)
