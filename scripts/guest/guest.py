@@ -145,8 +145,16 @@ def machine_args(memory='1G', arch=AMD64, options='', own_ram=False):
             *platform_iommu.machine_args()]
 
 
+def kernel_suffix():
+    """Of the files of the kernel that KERNEL, or else IOMMU, asks for"""
+    kernel = os.environ.get('KERNEL') or ''
+    if not kernel:
+        return platform_iommu.kind().kernel
+    return {'6.1': '', 'newest': '7'}.get(kernel, kernel.replace('.', '', 1))
+
+
 def kernel_args(extra, arch=AMD64):
-    kernel = arch.kernel or platform_iommu.kind().kernel
+    kernel = arch.kernel or kernel_suffix()
     return ['-kernel', os.path.join(GUEST, f'vmlinuz{kernel}'),
             '-initrd', os.path.join(GUEST, f'initramfs{kernel}.cpio'),
             '-append', f'console={arch.console} panic=-1 '
