@@ -91,7 +91,9 @@ class Campaign:
         values = ' '.join(f'{name}={value}' for name, value in
                           self.parameters.items())
         self.vm.sh(f'modprobe {guest.MODULE} {values}')
-        volume.luks_format(self.vm, CIPHER)
+        volume.luks_format(
+            self.vm,
+            f'--cipher {CIPHER} --key-size 256 --sector-size 4096')
         volume.luks_open(self.vm)
         volume.make_filesystem(self.vm)
         volume.mount(self.vm)

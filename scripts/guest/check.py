@@ -481,20 +481,23 @@ def demo(folder, **environment):
 
 def demo_tests(tap, folder):
     size = os.environ.get('SIZE') or '8'
-    for cipher, ram, writeback in (
-            ('aes-cbc-essiv:sha256', 'memfd', 'on-demand'),
-            ('aes-cbc-plain64', 'memfd', 'completion'),
-            ('aes-cbc-plain64', 'ordinary', 'on-demand')):
+    for cipher, sector, ram, writeback in (
+            ('', '4096', 'memfd', 'on-demand'),
+            ('', '512', 'memfd', 'on-demand'),
+            ('aes-cbc-essiv:sha256', '4096', 'memfd', 'completion'),
+            ('', '4096', 'ordinary', 'on-demand')):
         report, status = demo(os.path.join(folder, 'demo'), SIZE=size,
-                              CIPHER=cipher, DEMO_NO_MODULE='', RAM=ram,
-                              WRITEBACK=writeback)
+                              CIPHER=cipher, SECTOR=sector, DEMO_NO_MODULE='',
+                              RAM=ram, WRITEBACK=writeback)
         tap.point(status == 0 and report['host_check'] == 'ok',
-                  f'the demo, {size} MiB, {cipher}, {ram} RAM, write-back '
-                  f'{writeback}', report['failed'])
+                  f'the demo, {size} MiB, {cipher or "no word of a cipher"}, '
+                  f'sectors of {sector}, {ram} RAM, write-back {writeback}',
+                  report['failed'])
 
     report, status = demo(os.path.join(folder, 'negative'), SIZE=size,
                           DEMO_NO_MODULE='1')
-    wanted = {'the kernel uses our driver on the stock one',
+    wanted = {'our driver has the device', 'the stock driver has none',
+              'the kernel uses our driver',
               'the device ciphered every sector written',
               'the device deciphered every sector read'}
     tap.point(status != 0 and set(report['failed']) == wanted and

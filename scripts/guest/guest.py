@@ -22,6 +22,8 @@ GUEST = os.path.join(BUILD, 'guest')
 TYPE1 = 'cxl-type1-crypto'
 MODULE = 'cxl_type1_crypto'
 OUR_DRIVER = 'cbc-aes-cxl-type1'
+OUR_DRIVERS = {mode: f'{mode}-aes-cxl-type1'
+               for mode in ('xts', 'cbc', 'ctr', 'ecb')}
 STOCK_DRIVER = 'virtio_crypto_aes_cbc'
 DEVICE_ID = 't1'
 
@@ -151,9 +153,12 @@ def kernel_args(extra, arch=AMD64):
                        f'{platform_iommu.kernel_options()} {extra}']
 
 
-def disk_args(path):
+def disk_args(path, sector=512):
+    """@sector: the size of its blocks, which a volume on it takes over"""
     return ['-drive', f'file={path},format=raw,if=none,id=disk,cache=unsafe',
-            '-device', 'virtio-blk-pci,bus=pcie.0,drive=disk' +
+            '-device', 'virtio-blk-pci,bus=pcie.0,drive=disk,'
+                       f'logical_block_size={sector},'
+                       f'physical_block_size={sector}' +
                        platform_iommu.device_option()]
 
 
