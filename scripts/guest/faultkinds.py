@@ -133,7 +133,7 @@ class Kind:
     """
 
     points = POINTS
-    # Does the device do nothing at all until it is taken back?
+    # Does the device do nothing good until it is taken back?
     lasting = False
 
     def __init__(self, name):
@@ -178,6 +178,10 @@ class DeviceFault(Kind):
     """Lasts until it is taken back"""
 
     points = (NOW, *POINTS)
+
+
+class Viral(DeviceFault):
+    lasting = True
 
 
 class NotReady(DeviceFault):
@@ -303,7 +307,7 @@ KINDS = (
     RequestFault('poison'),
     RequestFault('go-err'),
     Hang('hang'),
-    DeviceFault('viral'),
+    Viral('viral'),
     NotReady('hw-not-ready'),
     Away('link-down'),
     Removal('removal'),

@@ -51,7 +51,9 @@ def end_points(tap, run):
               'no rule of the protocol was broken',
               run.totals['broken_rules'])
     tap.point(module['device_requests'] > IN_USE * len(run.steps) and
-              module['software_requests'] > 0,
+              (module['software_requests'] > 0 or run.devices > 1),
+              'the devices did the work'
+              if run.devices > 1 else
               'both the device and software did the work', module)
     removals = sum(number for (kind, _), number in
                    run.campaign.struck.items()
@@ -73,8 +75,9 @@ def several_points(tap, run):
     tap.point(len(struck) == run.devices or len(run.steps) < 2 * run.devices,
               'each of the devices was struck', dict(struck))
     away = sum(step.kind.lasting for step in run.steps)
-    tap.point(run.campaign.instead == away, 'while one was away the other did '
-              f'all, and software nothing: {run.campaign.instead} times',
+    tap.point(run.campaign.instead == away, 'when one failed the other did '
+              f'all, and software nothing: {len(run.steps)} faults, '
+              f'{run.campaign.instead} of them lasting',
               f'it was away {away} times')
 
 
