@@ -125,7 +125,7 @@ check_series() {
 
 check_guest() {
     tally guest --show "$TOP/scripts/guest/check.sh" \
-        build module recovery cache demo
+        build stock module recovery cache demo
 }
 
 check_iommu() {
