@@ -17,7 +17,7 @@ override MAKEFLAGS += --no-print-directory
 	check-litmus check-fault check-fault-long check-iommu check-smmu \
 	check-kernels \
 	check-plug check-plug-long \
-	check-mutants demo demo-mec run bench refresh series clean distclean
+	check-mutants check-driver-mutants demo demo-mec run bench refresh series clean distclean
 
 help:
 	@echo 'Use it:'
@@ -45,6 +45,7 @@ help:
 	@echo '  make check-fuzz    libFuzzer against CXL.cache; FUZZ=seconds'
 	@echo '  make check-mutants  break the device line by line; each must be caught'
 	@echo '  make check-cache-mutants  likewise CXL.cache; needs no QEMU'
+	@echo '  make check-driver-mutants  likewise the guest'\''s driver; an hour'
 	@echo 'Work on it:'
 	@echo '  make prepare       build/qemu: the base, patches/ as commits, our files linked in'
 	@echo '  make refresh       commits of build/qemu -> patches/'
@@ -155,6 +156,9 @@ series: prepare
 # build/qemu itself may hold commits: distclean asks patches/ first.
 check-mutants: build
 	@scripts/mutate.py
+
+check-driver-mutants: build deps-guest
+	@scripts/guest/mutate-driver.py
 
 check-cache-mutants: deps-quick
 	@scripts/mutate-cache.py

@@ -426,10 +426,11 @@ class RecoveryTests:
     def interrupts_lost_and_removed(self):
         """
         The same, and the device goes before anybody has looked: nothing but
-        the ring tells what was done.
+        the ring tells what was done.  Without interrupts nobody would announce
+        the rest of a batch.
         """
         self.kernel_log()
-        self.set(time_limit_ms=60000)
+        self.set(time_limit_ms=60000, batch=1)
         before = self.counters()
         self.mask_interrupts(True)
         self.vm.sh('(dd if=/dev/mapper/live bs=64k count=8 iflag=direct '
@@ -445,7 +446,7 @@ class RecoveryTests:
         done = after['device_requests'] - before['device_requests']
         if not done or after['lost'] != before['lost']:
             wrong += f'{done} done by the device, {after}\n'
-        self.set(time_limit_ms=LIMIT_MS)
+        self.set(time_limit_ms=LIMIT_MS, batch=16)
         self.device.wait_gone()
         self.wait_removed()
         self.device.plug()
