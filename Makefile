@@ -33,7 +33,7 @@ help:
 	@echo '  make check-unit | check-qtest | check-asan | check-series | check-guest'
 	@echo '  make check-iommu   the device behind an intel-iommu or a virtio-iommu'
 	@echo '  make check-smmu    the device behind an SMMUv3, in an arm64 guest'
-	@echo '  make check-kernels  guests with Debian'\''s later kernels; minutes'
+	@echo '  make check-kernels  guests with Linux 6.12 and the newest there is; minutes'
 	@echo '  make check-plug    plugged into a slot that was empty at boot; SeaBIOS and OVMF'
 	@echo '  make check-plug-long  ... with caches of more sizes'
 	@echo '  make check-litmus  CPUs and devices on the same lines; LITMUS_SCALE=percent'
@@ -106,7 +106,7 @@ check-smmu: build deps-arm64
 	@scripts/check.sh smmu
 
 check-kernels: build deps-arm64
-	@scripts/check.sh kernels
+	@scripts/check.sh kernels-all
 
 check-plug: build deps-guest
 	@scripts/check.sh plug
@@ -130,7 +130,7 @@ check-firmware: build deps-mec
 	@scripts/check.sh firmware
 
 check: deps-check prepare
-	@scripts/check.sh quick field fuzz build unit qtest mec series firmware asan guest iommu smmu plug litmus fault
+	@scripts/check.sh quick field fuzz build unit qtest mec series firmware asan guest kernels iommu smmu plug litmus fault
 
 demo: build deps-guest
 	@scripts/guest/demo.sh

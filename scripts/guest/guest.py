@@ -105,10 +105,10 @@ def device_properties(device, **properties):
     return {**result, **properties}
 
 
-def device_args(device, backend):
+def device_args(device, backend, **properties):
     """The topology: everything hangs off one CXL host bridge."""
     cxl_cache = ',cxl-cache=on' if device == TYPE1 else ''
-    properties = device_properties(device)
+    properties = device_properties(device, **properties)
     option = ','.join([properties.pop('driver')] +
                       [f'{key}={value}' for key, value in properties.items()])
     return ['-device', 'pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.0',
