@@ -19,7 +19,7 @@ set -euo pipefail
 MODULES="virtio_pci virtio_blk virtio_crypto algif_skcipher algif_hash dm_crypt
          essiv ext4 crc32c_generic crc32c_intel aesni_intel sha256_ssse3
          authenc dm_zero cxl_pci cxl_port cxl_acpi loop vfio_pci
-         vfio_iommu_type1"
+         vfio_iommu_type1 xts ecb ctr"
 PROGRAMS="algtest algbench pattern cxl-litmus faultload vfio-crypto"
 TOOLS="cryptsetup dmsetup mke2fs"
 
@@ -55,13 +55,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 # depmod of amd64's root serves every architecture
 "$here/unpack.sh" "$group" root
 inputs=("$GUEST/$group.stamp" "$GUEST/$rootfs.stamp")
-ko=
+kos=()
 if [ "$rootfs" = root-arm64 ]; then
     "$here/unpack.sh" root-arm64 firmware-arm64
 elif [ "$group" != kernel7 ]; then
     "$here/module.sh" "$group"
-    ko=$GUEST/module-$group/cxl_type1_crypto.ko
-    inputs+=("$ko")
+    kos=("$GUEST/module-$group/cxl_type1_crypto.ko"
+         "$GUEST/kmod-$group/cxl_crypto_test.ko")
+    inputs+=("${kos[@]}")
 fi
 
 # Our own programs: for the guest (static); pattern and faultload for the host
@@ -156,9 +157,9 @@ for module in $MODULES; do
         cp "$kernel/$dir/$file" "$image/$dir/$file"
     done
 done
-if [ -n "$ko" ]; then
+if [ ${#kos[@]} -gt 0 ]; then
     mkdir "$image/$dir/extra"
-    cp "$ko" "$image/$dir/extra/"
+    cp "${kos[@]}" "$image/$dir/extra/"
 fi
 unpacked depmod -b "$image" "$version"
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Build contrib/linux against unpacked headers; any warning is an error.
+# Build contrib/linux, and the test module tests/guest/kmod, against unpacked
+# headers; any warning is an error.
 #
 # usage: module.sh {kernel|kernel612}
 #   kernel      for the guest's kernel  -> build/guest/cxl_type1_crypto.ko
@@ -11,17 +12,19 @@ set -euo pipefail
 
 need make gcc-12
 group=$1
-"$(dirname "$0")/unpack.sh" "$group"
+here=$(cd "$(dirname "$0")" && pwd)
+"$here/unpack.sh" "$group"
 
-src=$ROOT/contrib/linux
-out=$GUEST/module-$group
 list=$GUEST/debs/$group.list
-sources=("$src"/*.[ch] "$src/Kbuild" "$src/Makefile" "$list"
-         "${BASH_SOURCE[0]}")
 headers=$(echo "$GUEST/$group"/usr/src/linux-headers-*-amd64)
 
-if ! fresh "$out.stamp" "${sources[@]}"; then
-    say "building the kernel module for ${headers##*/linux-headers-}"
+# build_module SOURCES FOLDER
+build_module() {
+    local src=$1 out=$2
+    local sources=("$src"/*.[ch] "$src/Kbuild" "$src/Makefile" "$list"
+                   "$here/module.sh")
+    ! fresh "$out.stamp" "${sources[@]}" || return 0
+    say "building ${src#"$ROOT/"} for ${headers##*/linux-headers-}"
     rm -rf "$out" "$out.stamp"
     mkdir -p "$out"
     cp "$src"/{*.[ch],Kbuild,Makefile} "$out"
@@ -35,5 +38,8 @@ if ! fresh "$out.stamp" "${sources[@]}"; then
         die "the kernel module builds with warnings, see $out/log"
     fi
     digest "${sources[@]}" > "$out.stamp"
-fi
-[ "$group" != kernel ] || cp "$out/cxl_type1_crypto.ko" "$GUEST/"
+}
+
+build_module "$ROOT/contrib/linux" "$GUEST/module-$group"
+build_module "$ROOT/tests/guest/kmod" "$GUEST/kmod-$group"
+[ "$group" != kernel ] || cp "$GUEST/module-$group/cxl_type1_crypto.ko" "$GUEST/"
