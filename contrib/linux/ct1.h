@@ -212,7 +212,7 @@ void ct1_modes_unregister(void);
 /* ---- queues (queue.c) ----------------------------------------------------- */
 
 struct ct1_queue {
-	spinlock_t lock;
+	spinlock_t lock;		/* the ring, and what is below */
 	struct virtqueue *vq;
 	struct ct1_device *dev;
 	bool live;			/* requests may be added */
@@ -238,7 +238,7 @@ bool ct1_queue_overdue(struct ct1_queue *q, unsigned long limit);
 /* ---- the control queue (control.c) ---------------------------------------- */
 
 struct ct1_control {
-	struct mutex lock;
+	struct mutex lock;		/* one request at a time */
 	struct virtqueue *vq;
 	struct completion answered;
 	bool stuck;			/* a buffer is still the device's */
@@ -249,9 +249,9 @@ struct ct1_control {
 	struct virtio_crypto_inhdr inhdr;
 };
 
-void ct1_control_init(struct ct1_control *control);
+void ct1_control_init(struct ct1_control *ctrl);
 void ct1_control_callback(struct virtqueue *vq);
-void ct1_control_abandon(struct ct1_control *control);
+void ct1_control_abandon(struct ct1_control *ctrl);
 int ct1_control_create(struct ct1_device *dev, const struct ct1_tfm *tfm,
 		       bool encrypt, __le64 *id);
 void ct1_control_destroy(struct ct1_device *dev, __le64 id);
@@ -260,6 +260,7 @@ void ct1_control_destroy(struct ct1_device *dev, __le64 id);
 
 enum ct1_state {
 	CT1_NO_DEVICE,
+	CT1_STOPPED,		/* suspended, or reset by the kernel */
 	CT1_HUNG,		/* reset, rests; then it is tried again */
 	CT1_NOT_READY,		/* says so itself */
 	CT1_ERRORS,		/* works, but answered with an error last */

@@ -25,6 +25,7 @@
 
 const char *const ct1_state_names[CT1_NUM_STATES] = {
 	[CT1_NO_DEVICE]	= "no-device",
+	[CT1_STOPPED]	= "stopped",
 	[CT1_HUNG]	= "hung",
 	[CT1_NOT_READY]	= "not-ready",
 	[CT1_ERRORS]	= "errors",
@@ -33,6 +34,7 @@ const char *const ct1_state_names[CT1_NUM_STATES] = {
 
 static const char *const state_texts[CT1_NUM_STATES] = {
 	[CT1_NO_DEVICE]	= "gone",
+	[CT1_STOPPED]	= "stops: suspended, or about to be reset",
 	[CT1_HUNG]	= "no answer: reset, rests",
 	[CT1_NOT_READY]	= "says that it is not ready",
 	[CT1_ERRORS]	= "answers with errors",
@@ -44,7 +46,7 @@ static const char *const state_texts[CT1_NUM_STATES] = {
 static void said(struct ct1_device *dev, enum ct1_state old, enum ct1_state now)
 {
 	trace_ct1_state(dev, old, now);
-	dev_info(&dev->vdev->dev, CT1_NAME ": %s\n", state_texts[now]);
+	dev_info(&dev->vdev->dev, "%s\n", state_texts[now]);
 }
 
 static void set_state(struct ct1_device *dev, enum ct1_state now)
@@ -165,7 +167,7 @@ static void watch_work(struct work_struct *work)
 		ct1_device_event(dev, CT1_EVENT_HANG);
 		return;
 	}
-	if (forgot_us(dev))
+	if (forgot_us(dev) && ct1_reset_present(dev))
 		ct1_device_event(dev, CT1_EVENT_HANG);
 	else
 		ct1_device_watch(dev);
@@ -267,6 +269,16 @@ static bool is_ready(struct ct1_device *dev)
 	return status != U32_MAX && status & VIRTIO_CRYPTO_S_HW_READY;
 }
 
+static void drop_queues(struct ct1_device *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->num_queues; i++)
+		dev->queues[i].vq = NULL;
+	dev->ctrl.vq = NULL;
+	dev->vdev->config->del_vqs(dev->vdev);
+}
+
 /* ---- beginning and end of use --------------------------------------------- */
 
 static void attach(struct ct1_device *dev)
@@ -316,7 +328,7 @@ static int start(struct ct1_device *dev)
 		return err;
 	err = read_limits(dev);
 	if (err) {
-		dev->vdev->config->del_vqs(dev->vdev);
+		drop_queues(dev);
 		return err;
 	}
 	virtio_device_ready(dev->vdev);
@@ -336,15 +348,17 @@ static void quiesce(struct ct1_device *dev, enum ct1_state state, bool wait)
 {
 	unsigned int i;
 
+	/* Whoever waits for an answer has the lock */
+	complete(&dev->ctrl.answered);
 	mutex_lock(&ct1_lock);
 	set_state(dev, state);
 	mutex_unlock(&ct1_lock);
 	close_queues(dev);
-	if (!dev->ctrl.vq)
-		return;
 	if (wait)
 		wait_idle(dev);
 	ct1_reset_silence(dev);
+	if (!dev->ctrl.vq)
+		return;
 	cancel_delayed_work_sync(&dev->watch);
 	/* The bus has broken the rings of one that is gone: look once more */
 	if (!ct1_reset_present(dev))
@@ -353,7 +367,7 @@ static void quiesce(struct ct1_device *dev, enum ct1_state state, bool wait)
 		ct1_queue_abandon(&dev->queues[i]);
 	ct1_control_abandon(&dev->ctrl);
 	ct1_session_detach(dev);
-	dev->vdev->config->del_vqs(dev->vdev);
+	drop_queues(dev);
 	clear_bit(CT1_EVENT_HANG, &dev->events);
 }
 
@@ -506,7 +520,7 @@ static int freeze(struct virtio_device *vdev)
 
 	if (!dev->failed)
 		cancel_delayed_work_sync(&dev->manage);
-	quiesce(dev, CT1_HUNG, !dev->failed);
+	quiesce(dev, dev->failed ? CT1_HUNG : CT1_STOPPED, !dev->failed);
 	return 0;
 }
 

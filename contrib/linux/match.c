@@ -5,11 +5,12 @@
  * virtio_crypto takes every crypto device, and the driver core asks drivers in
  * the order in which they were loaded.  So that this order does not matter,
  * devices that the stock driver has are taken from it when this module is
- * loaded, and those that are plugged in later are bound before it is asked.
- * Once this module goes, they go to whoever wants them.
+ * loaded, and it is asked after this one from then on.  Once this module goes,
+ * they go to whoever wants them.
  */
 
-#include <crypto/internal/skcipher.h>
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/module.h>
@@ -30,6 +31,12 @@
 #define CXL_CAPABILITY		0x0a
 #define CXL_CACHE_CAPABLE	BIT(0)
 #define CXL_MEM_CAPABLE		BIT(2)
+
+/* Nobody exports it, but registering a driver tells */
+static struct bus_type *virtio_bus(void)
+{
+	return (struct bus_type *)ct1_driver.driver.bus;
+}
 
 static bool is_type1(struct pci_dev *pdev)
 {
@@ -116,24 +123,30 @@ static int take_over(struct device *dev, void *unused)
 	return 0;
 }
 
-/*
- * A device is announced before drivers are asked for it, which they are not if
- * it has one by then.
- */
-static int device_added(struct notifier_block *nb, unsigned long action,
-			void *data)
+static int is_bound_to(struct device *dev, void *driver)
 {
-	struct device *dev = data;
-
-	if (action == BUS_NOTIFY_ADD_DEVICE && is_wanted(dev) &&
-	    device_driver_attach(&ct1_driver.driver, dev))
-		dev_dbg(dev, "left to the others\n");
-	return NOTIFY_DONE;
+	return dev->driver == driver;
 }
 
-static struct notifier_block device_notifier = {
-	.notifier_call = device_added,
-};
+/*
+ * The bus asks drivers in the order in which they were registered: have the
+ * stock driver registered after this one.  Devices of others would notice.
+ */
+static void stock_goes_last(struct bus_type *bus)
+{
+	struct device_driver *stock = driver_find(STOCK_DRIVER, bus);
+
+	if (!stock || !try_module_get(stock->owner))
+		return;
+	if (bus_for_each_dev(bus, NULL, stock, is_bound_to)) {
+		pr_info(STOCK_DRIVER " has devices and was loaded first: it will have those that are plugged in, too\n");
+	} else {
+		driver_unregister(stock);
+		if (driver_register(stock))
+			pr_warn(STOCK_DRIVER " cannot be registered any more: unload it and load it again\n");
+	}
+	module_put(stock->owner);
+}
 
 /**
  * ct1_match_init() - register the driver, and take the devices that are there
@@ -142,19 +155,16 @@ static struct notifier_block device_notifier = {
  */
 int ct1_match_init(void)
 {
-	const struct bus_type *bus;
-	int err;
+	int err = register_virtio_driver(&ct1_driver);
 
-	err = register_virtio_driver(&ct1_driver);
-	if (err || !ct1_takeover)
+	if (err)
 		return err;
-	bus = ct1_driver.driver.bus;
-	err = bus_register_notifier((struct bus_type *)bus, &device_notifier);
-	if (err) {
-		unregister_virtio_driver(&ct1_driver);
-		return err;
+	if (ct1_takeover) {
+		bus_for_each_dev(virtio_bus(), NULL, NULL, take_over);
+		stock_goes_last(virtio_bus());
 	}
-	bus_for_each_dev((struct bus_type *)bus, NULL, NULL, take_over);
+	if (ct1_device_best_state() == CT1_NO_DEVICE)
+		pr_info("no device: software only\n");
 	return 0;
 }
 
@@ -168,11 +178,6 @@ static int give_away(struct device *dev, void *unused)
 /** ct1_match_exit() - give up all devices; they go to other drivers */
 void ct1_match_exit(void)
 {
-	struct bus_type *bus = (struct bus_type *)ct1_driver.driver.bus;
-
-	if (ct1_takeover)
-		bus_unregister_notifier(bus, &device_notifier);
 	unregister_virtio_driver(&ct1_driver);
-	if (ct1_takeover)
-		bus_for_each_dev(bus, NULL, NULL, give_away);
+	bus_for_each_dev(virtio_bus(), NULL, NULL, give_away);
 }

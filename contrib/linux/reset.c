@@ -96,13 +96,17 @@ void ct1_reset_remember(struct ct1_device *dev)
  */
 bool ct1_reset_revive(struct ct1_device *dev)
 {
-	if (ioread8(status_register(dev)) != ALL_ONES)
+	u16 command;
+
+	if (!ct1_reset_present(dev) ||
+	    pci_read_config_word(dev->pdev, PCI_COMMAND, &command))
+		return false;
+	if (command & PCI_COMMAND_MEMORY)
 		return true;
-	if (!ct1_reset_present(dev) || !dev->saved ||
-	    pci_load_saved_state(dev->pdev, dev->saved))
+	if (!dev->saved || pci_load_saved_state(dev->pdev, dev->saved))
 		return false;
 	pci_restore_state(dev->pdev);
-	return ioread8(status_register(dev)) != ALL_ONES;
+	return true;
 }
 
 static u8 __iomem *map_common(struct pci_dev *pdev)

@@ -12,6 +12,7 @@
 
 #include "ct1.h"
 
+/* Which transforms and devices there are, and who has sessions with whom */
 DEFINE_MUTEX(ct1_lock);
 LIST_HEAD(ct1_tfms);
 LIST_HEAD(ct1_devices);

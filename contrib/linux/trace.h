@@ -71,7 +71,13 @@ TRACE_EVENT(ct1_lost,
 	TP_printk("virtio%d request %p", __entry->index, __entry->request)
 );
 
-/* A device's state; the numbers are those of enum ct1_state */
+/* The numbers are those of enum ct1_state, for tools that read the format */
+#define ct1_trace_state(state)						\
+	__print_symbolic(state, { 0, "no-device" }, { 1, "stopped" },	\
+			 { 2, "hung" }, { 3, "not-ready" },		\
+			 { 4, "errors" }, { 5, "device" })
+
+/* A device's state */
 TRACE_EVENT(ct1_state,
 	TP_PROTO(const struct ct1_device *dev, int old, int now),
 	TP_ARGS(dev, old, now),
@@ -86,12 +92,7 @@ TRACE_EVENT(ct1_state,
 		__entry->now = now;
 	),
 	TP_printk("virtio%d %s -> %s", __entry->index,
-		  __print_symbolic(__entry->old, { 0, "no-device" },
-				   { 1, "hung" }, { 2, "not-ready" },
-				   { 3, "errors" }, { 4, "device" }),
-		  __print_symbolic(__entry->now, { 0, "no-device" },
-				   { 1, "hung" }, { 2, "not-ready" },
-				   { 3, "errors" }, { 4, "device" }))
+		  ct1_trace_state(__entry->old), ct1_trace_state(__entry->now))
 );
 
 #endif
