@@ -23,6 +23,7 @@
 
 extern char *cct_driver, *cct_reference, *cct_sabotage;
 extern unsigned int cct_seed, cct_rounds, cct_timeout, cct_seconds;
+extern bool cct_device_only;
 extern unsigned int cct_threads, cct_depth, cct_size, cct_load_seconds;
 
 /* ---- report.c: points of the test, and remarks ---------------------------- */
@@ -84,6 +85,8 @@ struct cct_pair {
 
 struct cct_pair *cct_pair_new(void);
 void cct_pair_free(struct cct_pair *pair);
+bool cct_pair_passes(const struct cct_pair *pair, const u8 *key,
+		     unsigned int keylen);
 int cct_pair_key(struct cct_pair *pair, const u8 *key, unsigned int keylen);
 int cct_pair_random_key(struct cct_pair *pair, struct rnd_state *rnd);
 int cct_pair_random_key_of(struct cct_pair *pair, struct rnd_state *rnd,

@@ -13,6 +13,8 @@
 #include "cct.h"
 
 #define DEPTH		256
+/* A virtqueue has 1024 entries at most in practice, if one does for each */
+#define TOO_MANY	1500
 #define LENGTH		2048
 #define SEVERAL		6
 
@@ -101,22 +103,32 @@ static struct cct_pair **new_pairs(unsigned int n, struct rnd_state *rnd)
 /* ---- many at a time ------------------------------------------------------- */
 
 static void stream_of(struct cct_pair **pairs, unsigned int n,
-		      struct rnd_state *rnd, const char *what)
+		      struct rnd_state *rnd, unsigned int depth,
+		      unsigned int len, const char *what)
 {
-	struct cct_stream *s = cct_stream_new(pairs, n, DEPTH, LENGTH);
+	struct cct_stream *s = cct_stream_new(pairs, n, depth, len);
 
 	if (!s)
 		return;
 	s->what = what;
-	if (!cct_stream_vary(s, rnd, LENGTH))
+	if (!cct_stream_vary(s, rnd, len))
 		cct_stream_run(s, jiffies + HZ / 4);
+	cct_remark("%llu requests, %llu waited, %llu refused", s->requests,
+		   s->notices, s->refused);
 	cct_stream_free(s);
 }
 
 static void many(struct cct_pair *pair, struct rnd_state *rnd)
 {
 	if (!cct_pair_random_key(pair, rnd))
-		stream_of(&pair, 1, rnd, "many of one transform");
+		stream_of(&pair, 1, rnd, DEPTH, LENGTH,
+			  "many of one transform");
+}
+
+static void too_many(struct cct_pair *pair, struct rnd_state *rnd)
+{
+	if (!cct_pair_random_key(pair, rnd))
+		stream_of(&pair, 1, rnd, TOO_MANY, 256, "too many");
 }
 
 static void many_of_several(struct cct_pair *pair, struct rnd_state *rnd)
@@ -125,7 +137,8 @@ static void many_of_several(struct cct_pair *pair, struct rnd_state *rnd)
 
 	if (!pairs)
 		return;
-	stream_of(pairs, SEVERAL, rnd, "many of several transforms");
+	stream_of(pairs, SEVERAL, rnd, DEPTH, LENGTH,
+		  "many of several transforms");
 	free_pairs(pairs, SEVERAL);
 }
 
@@ -314,6 +327,7 @@ const struct cct_test cct_contexts[] = {
 	{ "contexts and flags, on each processor", contexts },
 	{ "hundreds under way on one transform", many },
 	{ "hundreds under way on several transforms", many_of_several },
+	{ "more under way than a queue holds", too_many },
 	{ "threads on all processors", threads },
 	{ "keys set while others work", keys_meanwhile },
 	{ "freed right after the last completion", free_at_once },

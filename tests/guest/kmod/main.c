@@ -43,6 +43,10 @@ unsigned int cct_load_seconds;
 module_param_named(load_seconds, cct_load_seconds, uint, 0444);
 MODULE_PARM_DESC(load_seconds, "instead: keep checking for so long");
 
+bool cct_device_only;
+module_param_named(device_only, cct_device_only, bool, 0444);
+MODULE_PARM_DESC(device_only, "no keys that only software takes: XTS with 192 bits or with equal halves");
+
 static bool bench;
 module_param(bench, bool, 0444);
 MODULE_PARM_DESC(bench, "instead: measure for seconds, in each direction");

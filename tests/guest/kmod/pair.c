@@ -5,6 +5,7 @@
 
 #include <linux/err.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "cct.h"
 
@@ -91,6 +92,14 @@ void cct_pair_free(struct cct_pair *pair)
 	kfree(pair);
 }
 
+/** cct_pair_passes() - is it a key that shall not be tried now? */
+bool cct_pair_passes(const struct cct_pair *pair, const u8 *key,
+		     unsigned int keylen)
+{
+	return cct_device_only && pair->mode->keys == 2 &&
+	       (keylen == 48 || !memcmp(key, key + keylen / 2, keylen / 2));
+}
+
 /** cct_pair_key() - give both the same key; what is wrong is reported */
 int cct_pair_key(struct cct_pair *pair, const u8 *key, unsigned int keylen)
 {
@@ -111,6 +120,8 @@ int cct_pair_random_key_of(struct cct_pair *pair, struct rnd_state *rnd,
 	unsigned int keylen = aes_keys[size] * pair->mode->keys;
 
 	prandom_bytes_state(rnd, key, keylen);
+	if (cct_pair_passes(pair, key, keylen))
+		keylen = aes_keys[0] * pair->mode->keys;
 	return cct_pair_key(pair, key, keylen);
 }
 
