@@ -3,7 +3,7 @@
 #
 # Run test suites and end with "N passed, N failed":
 #   check.sh [quick|field|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|
-#             guest|iommu|smmu|plug|kernels|litmus|fault]...
+#             guest|iommu|smmu|plug|kernels|litmus|fault|volumes]...
 # Logs and counts are left in build/check.
 
 . "$(dirname "$0")/lib.sh"
@@ -154,6 +154,11 @@ check_litmus() {
 
 check_fault() {
     tally fault --show "$TOP/scripts/guest/fault.sh"
+}
+
+# VOLUMES=--long: the driver comes and goes 100 times
+check_volumes() {
+    tally volumes --show "$TOP/scripts/guest/volumes.sh" ${VOLUMES:-}
 }
 
 check_mec() {
