@@ -3,7 +3,8 @@
 #
 # Run test suites and end with "N passed, N failed":
 #   check.sh [quick|field|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|
-#             guest|iommu|smmu|plug|kernels|kernels-all|litmus|fault]...
+#             guest|kcrypto|volumes|iommu|smmu|plug|kernels|kernels-all|litmus|
+#             fault]...
 # Logs and counts are left in build/check.
 
 . "$(dirname "$0")/lib.sh"
@@ -160,6 +161,11 @@ check_litmus() {
 
 check_fault() {
     tally fault --show "$TOP/scripts/guest/fault.sh"
+}
+
+# VOLUMES=--long: the driver comes and goes 100 times
+check_volumes() {
+    tally volumes --show "$TOP/scripts/guest/volumes.sh" ${VOLUMES:-}
 }
 
 check_mec() {

@@ -11,11 +11,11 @@ SECTOR = 4096
 BACKEND = 'cryptodev-backend-openssl'
 
 
-def new_disk(path):
+def new_disk(path, mib=DISK_MIB):
     if os.path.exists(path):
         os.remove(path)
     with open(path, 'wb') as file:
-        file.truncate(DISK_MIB << 20)
+        file.truncate(mib << 20)
 
 
 def another(number):

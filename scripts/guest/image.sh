@@ -20,12 +20,13 @@ set -euo pipefail
 # What a guest may load; their dependencies come along
 MODULES="virtio_pci virtio_blk virtio_crypto algif_skcipher algif_hash dm_crypt
          essiv xts ext4 aesni_intel authenc dm_zero dm_integrity cxl_pci
-         cxl_port cxl_acpi loop vfio_pci vfio_iommu_type1"
+         cxl_port cxl_acpi loop vfio_pci vfio_iommu_type1 hmac
+         echainiv esp4 xfrm_user veth"
 # In some kernels these are no modules, or there are none
-OPTIONAL="crc32c_generic crc32c_intel sha256_ssse3 crc32c_cryptoapi cryptd
+OPTIONAL="ecb ctr crc32c_generic crc32c_intel sha256_ssse3 crc32c_cryptoapi cryptd
           virtio_iommu"
 PROGRAMS="algtest algbench pattern cxl-litmus faultload vfio-crypto"
-TOOLS="cryptsetup dmsetup mke2fs"
+TOOLS="cryptsetup dmsetup mke2fs ip"
 
 # The default kernel was built without a driver for it
 if [ "${IOMMU-}" = virtio ] && [ -z "${KERNEL-}" ]; then
@@ -62,9 +63,7 @@ if [ "$rootfs" = root-arm64 ]; then
 else
     "$here/module.sh" "$group"
     kos=("$GUEST/module-$group/$MODULE.ko")
-    for ko in "$GUEST/testmodule-$group"/*.ko; do
-        [ ! -e "$ko" ] || kos+=("$ko")
-    done
+    kos+=("$GUEST/testmodule-$group/cxl_crypto_test.ko")
     inputs+=("${kos[@]}")
 fi
 
@@ -121,6 +120,9 @@ add_tools() {
     for program in $TOOLS; do
         file=$root/sbin/$program
         [ -e "$file" ] || file=$root/usr/sbin/$program
+        # a link is to where it would be once installed
+        [ ! -L "$file" ] || [ ! -e "$root/bin/$program" ] ||
+            file=$root/bin/$program
         cp -L "$file" "$image/sbin/"
         add_libs "$file"
     done

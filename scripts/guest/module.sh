@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Build contrib/linux, and the test modules of tests/guest/kmod, against
+# Build contrib/linux, and the test module of tests/guest/kmod, against
 # unpacked headers; any warning is an error.  They end up in
 # build/guest/module-GROUP; for the default kernel ours in build/guest, too.
 #
@@ -55,8 +55,6 @@ build() {
 }
 
 build "$ROOT/contrib/linux" "$GUEST/module-$group"
-if [ -e "$ROOT/tests/guest/kmod/Kbuild" ]; then
-    build "$ROOT/tests/guest/kmod" "$GUEST/testmodule-$group"
-fi
+build "$ROOT/tests/guest/kmod" "$GUEST/testmodule-$group"
 [ "$group" != kernel ] ||
     cp "$GUEST/module-$group/$MODULE.ko" "$GUEST/$MODULE.ko"

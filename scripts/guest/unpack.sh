@@ -21,9 +21,12 @@ KERNEL_PARTS=('./boot/*' './*lib/modules/*/modules.*'
               './*lib/modules/*/kernel/drivers/cxl/*'
               './*lib/modules/*/kernel/drivers/iommu/*'
               './*lib/modules/*/kernel/drivers/md/*'
+              './*lib/modules/*/kernel/drivers/net/veth.ko*'
               './*lib/modules/*/kernel/drivers/vfio/*'
               './*lib/modules/*/kernel/drivers/virtio/*'
-              './*lib/modules/*/kernel/virt/*')
+              './*lib/modules/*/kernel/virt/*'
+              './*lib/modules/*/kernel/net/ipv4/*'
+              './*lib/modules/*/kernel/net/xfrm/*')
 
 # These parts of a package, as far as it has them
 unpack_parts() {
