@@ -59,6 +59,8 @@ help:
 	@echo '  make distclean     remove build/ but for the downloads'
 	@echo 'Settings: QEMU_SRC=/path  another QEMU 11.1 tree as the base (copied)'
 	@echo '          BUILD=asan      build with make build BUILD=asan'
+	@echo '          KERNEL=6.12     the guest'\''s Linux: 6.1 (default), 6.12, 7.2, 7.3, newest'
+	@echo '          SECTOR=512      the demo'\''s disk: 512 or 4096 (default)'
 
 deps:
 	@scripts/deps.sh build run

@@ -22,7 +22,8 @@ quick_list="git gcc libc6-dev make python3 meson ninja-build pkg-config
 fuzz_list="$quick_list clang-14 libclang-rt-14-dev"
 # What makes the guest's initramfs and module, and checks its disk afterwards.
 # Kernel and headers are not installed: they are unpacked under build/.
-guest_list="gcc binutils make python3 cpio busybox-static cryptsetup-bin dmsetup kmod openssl e2fsprogs"
+guest_list="gcc binutils make python3 cpio busybox-static cryptsetup-bin dmsetup kmod openssl e2fsprogs
+    xz-utils"
 # Firmware, bare-metal payloads and a kernel for arm64; the latter is unpacked.
 mec_list="gcc libc6-dev make python3 curl xz-utils libssl-dev gcc-aarch64-linux-gnu
     binutils-aarch64-linux-gnu device-tree-compiler"
