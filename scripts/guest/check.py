@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 
+import drivercheck
 import guest
 import iommucheck
 from faultkinds import Accelerator, wait_for
@@ -523,7 +524,21 @@ GROUPS = {'build': build_tests, 'stock': stock_tests, 'module': module_tests,
           'iommu': iommu_tests}
 
 
+def driver_tests(tap, folder):
+    drivercheck.run(tap, folder, 'driver')
+
+
+def skipped(name):
+    def skip(tap, folder):
+        del folder
+        tap.skip(name, 'AF_ALG reaches no asynchronous driver on this kernel')
+    return skip
+
+
 def main(wanted):
+    if guest.kernel_version() >= guest.NO_AF_ALG:
+        GROUPS.update(module=driver_tests, stock=skipped('stock'),
+                      cache=skipped('cache'), iommu=skipped('iommu'))
     # not build/check, which belongs to the run of all tests
     return run_parts(GROUPS, os.path.join(guest.BUILD, 'guest-check'), wanted)
 

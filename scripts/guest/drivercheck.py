@@ -3,6 +3,7 @@
 # Tests of our driver that need no AF_ALG, which from 7.2 on reaches no
 # asynchronous driver: the kernel's self tests and dm-crypt do the asking.
 
+import os
 import re
 import time
 
@@ -216,3 +217,19 @@ class DriverTests:
             ('pulled out: software; put back: used again', self.removal),
             ('unloads: the stock driver has the device', self.unload),
             ("the guest's kernel is content", self.content))
+
+
+def run(tap, folder, name, arch=guest.AMD64):
+    """All of them in a guest of their own"""
+    disk = os.path.join(folder, f'{name}.img')
+    with open(disk, 'wb') as file:
+        file.truncate(MIB << 20)
+    args = [*guest.device_args(guest.TYPE1, 'cryptodev-backend-openssl'),
+            *guest.disk_args(disk)]
+    try:
+        with guest.Guest(args, os.path.join(folder, f'{name}.log'), '',
+                         arch) as vm:
+            tap.guarded((f'{name}: {test}', work) for test, work in
+                        DriverTests(vm).tests())
+    except guest.GuestError as err:
+        tap.point(False, f'{name}: the guest boots', err)

@@ -27,6 +27,9 @@ OUR_DRIVERS = {mode: f'{mode}-aes-cxl-type1'
 STOCK_DRIVER = 'virtio_crypto_aes_cbc'
 DEVICE_ID = 't1'
 
+# From this one on AF_ALG takes no asynchronous driver
+NO_AF_ALG = 7, 2
+
 # What a kernel says that is not content
 COMPLAINT = re.compile(r'BUG:|WARNING:|Oops|hung_task|blocked for more|'
                        r'I/O error|Call Trace|general protection|'
@@ -151,6 +154,13 @@ def kernel_suffix():
     if not kernel:
         return platform_iommu.kind().kernel
     return {'6.1': '', 'newest': '7'}.get(kernel, kernel.replace('.', '', 1))
+
+
+def kernel_version():
+    """Of the same, as two numbers"""
+    image = os.path.join(GUEST, f'initramfs{kernel_suffix()}', 'lib/modules')
+    return tuple(int(part) for part in re.match(
+        r'(\d+)\.(\d+)', os.listdir(image)[0]).groups())
 
 
 def kernel_args(extra, arch=AMD64):

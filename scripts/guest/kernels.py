@@ -16,11 +16,11 @@ import re
 import sys
 import time
 
+import drivercheck
 import guest
 import iommu
 import smmu
 from check import demo
-from drivercheck import MIB, DriverTests
 from tap import run_parts
 
 BACKEND = 'cryptodev-backend-openssl'
@@ -76,8 +76,8 @@ class Kernel:
 
     def af_alg(self):
         """Can user space reach an asynchronous driver?"""
-        major, minor = self.vm.sh('uname -r').split('.')[:2]
-        return (int(major), int(re.match(r'\d+', minor)[0])) < (7, 2) and \
+        version = re.match(r'(\d+)\.(\d+)', self.vm.sh('uname -r'))
+        return tuple(map(int, version.groups())) < guest.NO_AF_ALG and \
             not self.vm.try_sh('[ -x /bin/algtest ]')[0]
 
     def works(self, before):
@@ -424,21 +424,8 @@ def demo_on(kernel, suffix, sector):
 
 
 def driver_on(suffix):
-    def run(tap, folder):
-        disk = os.path.join(folder, f'driver-{suffix}.img')
-        with open(disk, 'wb') as file:
-            file.truncate(MIB << 20)
-        arch = guest.AMD64._replace(kernel=suffix)
-        args = [*guest.device_args(guest.TYPE1, BACKEND),
-                *guest.disk_args(disk)]
-        try:
-            with guest.Guest(args, left(folder, f'driver-{suffix}', '.log'),
-                             '', arch) as vm:
-                tap.guarded((f'driver-{suffix}: {test}', work) for test, work
-                            in DriverTests(vm).tests())
-        except guest.GuestError as err:
-            tap.point(False, f'driver-{suffix}: the guest boots', err)
-    return run
+    return lambda tap, folder: drivercheck.run(
+        tap, folder, f'driver-{suffix}', guest.AMD64._replace(kernel=suffix))
 
 
 PARTS = {

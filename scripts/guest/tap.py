@@ -22,6 +22,10 @@ class Tap:
                 print(f'# {line}', flush=True)
         return good
 
+    def skip(self, name, why):
+        self.count += 1
+        print(f'ok {self.count} - {name} # SKIP {why}', flush=True)
+
     def guarded(self, tests):
         """
         Name and function of each test; a function returns what is wrong, or
