@@ -14,9 +14,7 @@ import os
 
 Kind = collections.namedtuple('Kind', 'device cmdline ats kernel')
 
-# The boot's test of the timer asks for more than a busy host can give, and
-# with interrupt remapping Linux panics when it fails
-INTEL = 'no_timer_check intel_iommu=on'
+INTEL = 'intel_iommu=on'
 
 KINDS = {
     'none': Kind('', '', False, ''),
