@@ -45,8 +45,7 @@ class DriverTests:
         names = [(int(entry['priority']), entry['driver'])
                  for entry in self.algorithms()
                  if entry['name'] == 'xts(aes)' and
-                 entry['module'] != guest.MODULE and
-                 entry.get('async') != 'yes']
+                 entry['module'] != guest.MODULE]
         if not names:
             raise guest.GuestError('the kernel has no xts(aes) of its own')
         return max(names)[1]
