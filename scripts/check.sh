@@ -3,7 +3,7 @@
 #
 # Run test suites and end with "N passed, N failed":
 #   check.sh [quick|field|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|
-#             guest|iommu|smmu|plug|kernels|litmus|fault]...
+#             guest|iommu|smmu|plug|kcrypto|kernels|litmus|fault]...
 # Logs and counts are left in build/check.
 
 . "$(dirname "$0")/lib.sh"
@@ -146,6 +146,11 @@ check_kernels() {
 # PLUG=--long: caches of more sizes
 check_plug() {
     tally plug --show "$TOP/scripts/guest/plug.sh" ${PLUG:-}
+}
+
+# KCRYPTO=--long: all of it with software, too
+check_kcrypto() {
+    tally kcrypto --show "$TOP/scripts/guest/kcrypto.sh" ${KCRYPTO:-}
 }
 
 check_litmus() {
