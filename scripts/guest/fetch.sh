@@ -41,7 +41,8 @@ wanted() {
              libpopt0 libblkid1 libuuid1 libdevmapper1.02.1 libssl3 \
              libjson-c5 libargon2-1 libc6 libudev1 libselinux1 \
              libpcre2-8-0 libext2fs2 libcom-err2 libss2 kmod libkmod2 \
-             liblzma5 libzstd1 ;;
+             liblzma5 libzstd1 iproute2 libbpf1 libelf1 libmnl0 libbsd0 \
+             libmd0 libcap2 zlib1g ;;
     firmware-amd64)
         echo ovmf ;;
     kernel-arm64)

@@ -19,9 +19,9 @@ set -euo pipefail
 MODULES="virtio_pci virtio_blk virtio_crypto algif_skcipher algif_hash dm_crypt
          essiv ext4 crc32c_generic crc32c_intel aesni_intel sha256_ssse3
          authenc dm_zero cxl_pci cxl_port cxl_acpi loop vfio_pci
-         vfio_iommu_type1 xts ecb ctr"
+         vfio_iommu_type1 xts ecb ctr echainiv veth esp4 xfrm_user"
 PROGRAMS="algtest algbench pattern cxl-litmus faultload vfio-crypto"
-TOOLS="cryptsetup dmsetup mke2fs"
+TOOLS="cryptsetup dmsetup mke2fs ip"
 
 # The default kernel was built without a driver for it
 [ "${IOMMU-}" != virtio ] || set -- "${1:-kernel612}"
@@ -116,8 +116,9 @@ add_tools() {
     local program file
     mkdir -p "$image/lib64" "$image/lib/x86_64-linux-gnu"
     for program in $TOOLS; do
-        file=$root/sbin/$program
-        [ -e "$file" ] || file=$root/usr/sbin/$program
+        for file in "$root"/{bin,sbin,usr/sbin}/"$program"; do
+            [ ! -e "$file" ] || break
+        done
         cp -L "$file" "$image/sbin/"
         add_libs "$file"
     done

@@ -20,8 +20,11 @@ KERNEL_PARTS=('./boot/*' './*lib/modules/*/modules.*'
               './*lib/modules/*/kernel/drivers/crypto/virtio/*'
               './*lib/modules/*/kernel/drivers/cxl/*'
               './*lib/modules/*/kernel/drivers/md/*'
+              './*lib/modules/*/kernel/drivers/net/veth.ko*'
               './*lib/modules/*/kernel/drivers/vfio/*'
-              './*lib/modules/*/kernel/drivers/virtio/*')
+              './*lib/modules/*/kernel/drivers/virtio/*'
+              './*lib/modules/*/kernel/net/ipv4/*'
+              './*lib/modules/*/kernel/net/xfrm/*')
 
 # From 7.2 on it is in three: these, with all there is of crypto, for a guest
 # that only tries the device
