@@ -14,10 +14,13 @@ override MAKEFLAGS += --no-print-directory
 .PHONY: help deps prepare build build-asan check check-quick check-field check-unit \
 	check-qtest check-asan check-series check-guest check-mec \
 	check-firmware check-fuzz check-explore check-cache-mutants \
-	check-litmus check-fault check-fault-long check-iommu check-smmu \
+	check-litmus check-fault check-fault-long check-volumes \
+	check-volumes-long check-iommu check-smmu \
 	check-kernels \
 	check-plug check-plug-long check-kcrypto check-kcrypto-long \
-	check-mutants demo demo-mec run bench refresh series clean distclean
+	check-ipsec \
+	check-mutants check-driver-mutants demo demo-mec run bench \
+	refresh series clean distclean
 
 help:
 	@echo 'Use it:'
@@ -33,20 +36,23 @@ help:
 	@echo '  make check-unit | check-qtest | check-asan | check-series | check-guest'
 	@echo '  make check-iommu   the device behind an intel-iommu or a virtio-iommu'
 	@echo '  make check-smmu    the device behind an SMMUv3, in an arm64 guest'
-	@echo '  make check-kernels  guests with Debian'\''s later kernels; minutes'
+	@echo '  make check-kernels  guests with Linux 6.12 and the newest there is; minutes'
 	@echo '  make check-plug    plugged into a slot that was empty at boot; SeaBIOS and OVMF'
 	@echo '  make check-plug-long  ... with caches of more sizes'
 	@echo '  make check-kcrypto  the guest'\''s driver, tested by a module in its kernel'
 	@echo '  make check-kcrypto-long  ... for many minutes'
+	@echo '  make check-ipsec   IPsec through the guest'\''s driver'
 	@echo '  make check-litmus  CPUs and devices on the same lines; LITMUS_SCALE=percent'
 	@echo '  make check-fault   the device fails and goes away under a LUKS volume; FAULTS=N'
 	@echo '  make check-fault-long  ... 500 times'
+	@echo '  make check-volumes  what else is done with volumes, while the device fails'
 	@echo '  make check-mec     FEAT_MEC on a bare machine; LONG=1: a minute of stress'
 	@echo '  make check-firmware  TF-A with RME and an arm64 kernel, with MEC and without'
 	@echo '  make check-explore  search larger state spaces of CXL.cache; minutes'
 	@echo '  make check-fuzz    libFuzzer against CXL.cache; FUZZ=seconds'
 	@echo '  make check-mutants  break the device line by line; each must be caught'
 	@echo '  make check-cache-mutants  likewise CXL.cache; needs no QEMU'
+	@echo '  make check-driver-mutants  likewise the guest'\''s driver; an hour'
 	@echo 'Work on it:'
 	@echo '  make prepare       build/qemu: the base, patches/ as commits, our files linked in'
 	@echo '  make refresh       commits of build/qemu -> patches/'
@@ -107,7 +113,7 @@ check-smmu: build deps-arm64
 	@scripts/check.sh smmu
 
 check-kernels: build deps-arm64
-	@scripts/check.sh kernels
+	@scripts/check.sh kernels-all
 
 check-plug: build deps-guest
 	@scripts/check.sh plug
@@ -121,6 +127,9 @@ check-kcrypto: build deps-guest
 check-kcrypto-long: build deps-guest
 	@KCRYPTO=--long scripts/check.sh kcrypto
 
+check-ipsec: build deps-guest
+	@scripts/check.sh ipsec
+
 check-litmus: build deps-guest
 	@scripts/check.sh litmus
 
@@ -130,6 +139,12 @@ check-fault: build deps-guest
 check-fault-long: build deps-guest
 	@FAULTS=$(or $(FAULTS),500) scripts/check.sh fault
 
+check-volumes: build deps-guest
+	@scripts/check.sh volumes
+
+check-volumes-long: build deps-guest
+	@VOLUMES=--long scripts/check.sh volumes
+
 check-mec: build
 	@scripts/check.sh mec
 
@@ -137,7 +152,7 @@ check-firmware: build deps-mec
 	@scripts/check.sh firmware
 
 check: deps-check prepare
-	@scripts/check.sh quick field fuzz build unit qtest mec series firmware asan guest iommu smmu plug kcrypto litmus fault
+	@scripts/check.sh quick field fuzz build unit qtest mec series firmware asan guest kcrypto ipsec kernels volumes iommu smmu plug litmus fault
 
 demo: build deps-guest
 	@scripts/guest/demo.sh
@@ -163,6 +178,9 @@ series: prepare
 # build/qemu itself may hold commits: distclean asks patches/ first.
 check-mutants: build
 	@scripts/mutate.py
+
+check-driver-mutants: build deps-guest
+	@scripts/guest/mutate-driver.py
 
 check-cache-mutants: deps-quick
 	@scripts/mutate-cache.py

@@ -145,6 +145,8 @@ struct ct1_table {
 struct ct1_request {
 	struct list_head node;		/* in the queue's lists */
 	struct ct1_table *table;
+	const struct ct1_device *dev;	/* the one that has or had it */
+	const struct ct1_device *failed; /* did not do it: only compared */
 	unsigned long since;		/* jiffies, when the device was given it */
 	unsigned int done;		/* bytes; results, whatever happens */
 	unsigned int part;		/* bytes under way behind those */
@@ -178,6 +180,7 @@ void ct1_request_exit(void);
 int ct1_request_start(struct skcipher_request *req, bool encrypt);
 void ct1_request_returned(struct ct1_request *r);
 void ct1_request_lost(struct ct1_request *r);
+void ct1_request_elsewhere(struct ct1_request *r);
 
 unsigned int ct1_sg_take(struct scatterlist *to, unsigned int room,
 			 struct scatterlist *from, unsigned int skip,
@@ -304,6 +307,7 @@ struct ct1_device {
 	struct pci_saved_state *saved;
 
 	atomic64_t requests;
+	atomic_t avoided;		/* in CT1_ERRORS: requests since a try */
 	struct rcu_head rcu;
 };
 

@@ -182,7 +182,7 @@ void ct1_queue_drain(struct ct1_queue *q)
 		returned(q, r);
 	local_bh_enable();
 	list_for_each_entry_safe(r, next, &refused, node)
-		ct1_software_redo(r);
+		ct1_request_elsewhere(r);
 }
 
 static void drain_tasklet(struct tasklet_struct *t)
@@ -238,7 +238,7 @@ void ct1_queue_open(struct ct1_queue *q)
  * ct1_queue_close() - no more requests; what the device has it keeps
  * @q: the queue
  *
- * What waits is done in software.
+ * What waits is done elsewhere.
  */
 void ct1_queue_close(struct ct1_queue *q)
 {
@@ -252,7 +252,7 @@ void ct1_queue_close(struct ct1_queue *q)
 	q->num_waiting = 0;
 	spin_unlock_irqrestore(&q->lock, flags);
 	list_for_each_entry_safe(r, next, &waiting, node)
-		ct1_software_redo(r);
+		ct1_request_elsewhere(r);
 }
 
 /**
@@ -260,7 +260,7 @@ void ct1_queue_close(struct ct1_queue *q)
  * @q: the queue, closed
  *
  * What it had done counts, also if nobody was told; the rest is lost, and done
- * in software.
+ * elsewhere.
  */
 void ct1_queue_abandon(struct ct1_queue *q)
 {

@@ -12,6 +12,12 @@
 /* Requests with unusual lists that can be under way at once */
 #define TABLES	32
 
+/*
+ * One of so many requests goes to a device that answered with an error last,
+ * where there is another one: to see whether it works again
+ */
+#define TRY_EVERY	16
+
 static mempool_t *tables;
 
 /* ---- which device --------------------------------------------------------- */
@@ -21,23 +27,37 @@ static struct ct1_queue *queue_here(struct ct1_device *dev)
 	return &dev->queues[raw_smp_processor_id() % dev->num_queues];
 }
 
-/* The device that has least to do of those that have the key */
-static struct ct1_session *choose(struct ct1_tfm *tfm)
+/* It is quick to answer with an error, and so has always the least to do */
+static bool doubtful(struct ct1_device *dev)
 {
-	struct ct1_session *s, *best = NULL;
+	return unlikely(READ_ONCE(dev->state) == CT1_ERRORS) &&
+	       (unsigned int)atomic_inc_return(&dev->avoided) % TRY_EVERY;
+}
+
+/*
+ * The device that has least to do of those that have the key, and have not
+ * failed with this request.
+ */
+static struct ct1_session *choose(struct ct1_request *r)
+{
+	struct ct1_session *s, *best = NULL, *worse = NULL;
 	unsigned int least = UINT_MAX;
 
-	list_for_each_entry_rcu(s, &tfm->sessions, of_tfm) {
+	list_for_each_entry_rcu(s, &ct1_tfm_of(r)->sessions, of_tfm) {
 		struct ct1_queue *q = queue_here(s->dev);
 		unsigned int load = READ_ONCE(q->num_inflight) +
 				    READ_ONCE(q->num_waiting);
 
-		if (READ_ONCE(q->live) && load < least) {
+		if (!READ_ONCE(q->live) || s->dev == r->failed)
+			continue;
+		if (doubtful(s->dev)) {
+			worse = s;
+		} else if (load < least) {
 			best = s;
 			least = load;
 		}
 	}
-	return best;
+	return best ?: worse;
 }
 
 /* ---- the part that is next ------------------------------------------------ */
@@ -55,7 +75,7 @@ static unsigned int plan(struct ct1_request *r, struct ct1_device *dev)
 	unsigned int max = dev->max_segments - 2;
 	int src, dst;
 
-	if (!r->done && part == left) {
+	if (!r->done && part == left && !r->table) {
 		src = ct1_sg_exact(req->src, part, max);
 		dst = req->dst == req->src ? src :
 					     ct1_sg_exact(req->dst, part, max);
@@ -127,7 +147,7 @@ static int dispatch(struct ct1_request *r)
 	}
 	rcu_read_lock();
 	/* One that is closed meanwhile is not chosen again */
-	while ((s = choose(tfm))) {
+	while ((s = choose(r))) {
 		r->part = plan(r, s->dev);
 		if (!r->part) {
 			ct1_inc(CT1_UNFIT);
@@ -136,6 +156,7 @@ static int dispatch(struct ct1_request *r)
 		}
 		tfm->mode->before(r);
 		fill_header(r, s->id[r->encrypt]);
+		r->dev = s->dev;
 		err = ct1_queue_submit(queue_here(s->dev), r);
 		if (err != -ESHUTDOWN)
 			break;
@@ -172,6 +193,7 @@ int ct1_request_start(struct skcipher_request *req, bool encrypt)
 	r->encrypt = encrypt;
 	r->done = 0;
 	r->table = NULL;
+	r->failed = NULL;
 	err = dispatch(r);
 	if (likely(err == -EINPROGRESS))
 		return err;
@@ -187,6 +209,24 @@ static void in_software(struct ct1_request *r)
 }
 
 /**
+ * ct1_request_elsewhere() - a device has not done a request, and will not
+ * @r: the request, of which r->done bytes are done
+ *
+ * Another device does it, if there is one, and what that does not do either is
+ * done in software.
+ *
+ * From any context; no lock of a queue may be held.
+ */
+void ct1_request_elsewhere(struct ct1_request *r)
+{
+	bool again = !r->failed;
+
+	r->failed = r->dev;
+	if (!again || dispatch(r) != -EINPROGRESS)
+		in_software(r);
+}
+
+/**
  * ct1_request_returned() - the device has answered
  * @r: the request; its status is the device's
  *
@@ -198,7 +238,7 @@ void ct1_request_returned(struct ct1_request *r)
 
 	if (unlikely(r->status != VIRTIO_CRYPTO_OK)) {
 		ct1_inc(CT1_DEVICE_ERRORS);
-		in_software(r);
+		ct1_request_elsewhere(r);
 		return;
 	}
 	r->done += r->part;
@@ -221,7 +261,7 @@ void ct1_request_returned(struct ct1_request *r)
 void ct1_request_lost(struct ct1_request *r)
 {
 	ct1_inc(CT1_LOST);
-	in_software(r);
+	ct1_request_elsewhere(r);
 }
 
 /**

@@ -8,14 +8,12 @@ import time
 
 import guest
 import volume
-from faultkinds import KINDS, Accelerator, NoStrike, line_totals
+from faultkinds import (DEVICES, KINDS, USED, Accelerator, NoStrike,
+                        line_totals)
 from faultload import Load
 
-CIPHER = 'aes-cbc-essiv:sha256'
-
 # How long the module waits for the device, and then before it tries again.  A
-# busy machine must not look like a device that hangs: binding it again while
-# it has another fault ends in a failed self test of the kernel.
+# busy machine must not look like a device that hangs.
 TIME_LIMIT_MS = 3000
 REST_MS = 100
 # How long the load may stand still: the module's limit, and what an emulator
@@ -25,6 +23,8 @@ STALL = TIME_LIMIT_MS / 1000 + 17
 RETURN = 60
 # Requests by the device that show that it is in use again
 IN_USE = 20
+# Requests that another device does while one is away
+INSTEAD = 40
 # Operations of each thread that show that the load goes on
 GOES_ON = 3
 POLL = 0.1
@@ -35,7 +35,7 @@ KERNEL_LINES = 40
 class Failed(Exception):
     """
     The campaign has found something: @sort is "wrong data", "I/O error",
-    "hang", "not used again", "no strike", "kernel" or "guest".
+    "hang", "not used again", "not instead", "no strike", "kernel" or "guest".
     """
 
     def __init__(self, sort, text):
@@ -67,31 +67,38 @@ def schedule(rng, number, kinds=KINDS):
 
 class Campaign:
     """
-    Steps in a running guest.  After a Failed the guest is in a state of its
-    own, and evidence() says which.
+    Steps in a running guest with some devices.  After a Failed the guest is
+    in a state of its own, and evidence() says which.
     """
 
-    def __init__(self, vm, rng, say, parameters=None, **properties):
+    def __init__(self, vm, rng, say, parameters=None, devices=1,
+                 **properties):
         self.vm = vm
         self.rng = rng
         self.say = say
         self.parameters = {'time_limit_ms': TIME_LIMIT_MS, 'rest_ms': REST_MS,
                            **(parameters or {})}
-        self.device = Accelerator(vm, **properties)
+        self.devices = [Accelerator(vm, number, **properties)
+                        for number in range(devices)]
+        self.device = self.devices[0]       # the one that is struck
         self.load = None
         self.step = None
         self.arguments = {}
         # (kind, point) -> how often, longest operation
         self.struck = collections.Counter()
         self.longest = collections.Counter()
+        # device -> how often it was struck; how often another did its work
+        self.struck_device = collections.Counter()
+        self.instead = 0
 
     # -- set up and take down
 
     def prepare(self, seed, **load):
         values = ' '.join(f'{name}={value}' for name, value in
                           self.parameters.items())
-        self.vm.sh(f'modprobe {guest.MODULE} {values}')
-        volume.luks_format(self.vm, CIPHER)
+        self.vm.sh('mount -t debugfs debugfs /sys/kernel/debug; '
+                   f'modprobe {guest.MODULE} {values}')
+        volume.luks_format(self.vm)
         volume.luks_open(self.vm)
         volume.make_filesystem(self.vm)
         volume.mount(self.vm)
@@ -140,13 +147,44 @@ class Campaign:
             zip(self.load.counts(), before)),
             STALL, 'hang', 'a thread of the load does nothing')
 
-    def device_requests(self):
-        return self.vm.module_counters()['device_requests']
-
     def wait_in_use(self):
-        before = self.device_requests()
-        self.wait(lambda: self.device_requests() >= before + IN_USE,
-                  RETURN, 'not used again', 'no requests by the device')
+        for device in self.devices:
+            self.wait_device_in_use(device)
+
+    def wait_device_in_use(self, device):
+        before = device.driven()[1]
+
+        def in_use():
+            nonlocal before
+            state, now = device.driven()
+            before = min(before, now)       # it may be a new one
+            return state in USED and now >= before + IN_USE
+
+        self.wait(in_use, RETURN, 'not used again',
+                  f'no requests by device {device.id}')
+
+    def software_requests(self):
+        """Those that a device might have done"""
+        counters = self.vm.module_counters()
+        return counters['software_requests'] - counters['unfit']
+
+    def wait_instead(self):
+        """While one device is away, or says no, the others go on"""
+        others = [device for device in self.devices
+                  if device is not self.device]
+        self.wait(lambda: self.device.driven()[0] != 'device', RETURN,
+                  'not instead', f'{self.device.id} is still used')
+        goals = [device.driven()[1] + INSTEAD for device in others]
+        self.wait(lambda: all(device.driven()[1] >= goal for device, goal in
+                              zip(others, goals)), STALL,
+                  'not instead', 'no requests by the other device')
+        self.instead += 1
+
+    def judge_software(self, before):
+        """One device is there at any time, so software has nothing to do."""
+        number = self.software_requests() - before
+        if number and len(self.devices) > 1:
+            raise Failed('not instead', f'{number} requests in software')
 
     # -- one step
 
@@ -162,20 +200,27 @@ class Campaign:
             raise Failed('no strike', err) from err
         except guest.GuestError as err:
             raise Failed('guest', err) from err
-        self.say(f'{step.number:4} {step.kind.name} at {step.point}: '
+        where = f' of {self.device.id}' if len(self.devices) > 1 else ''
+        self.say(f'{step.number:4} {step.kind.name}{where} at {step.point}: '
                  f'{time.monotonic() - begun:.1f} s {self.arguments or ""}')
 
     def fault_and_back(self, step):
+        self.device = self.rng.choice(self.devices)
         self.wait_in_use()
+        before = self.software_requests()
         self.load.forget_longest()
         time.sleep(self.rng.uniform(0, 0.3))
         self.arguments = step.kind.strike(self.device, self.rng, step.point)
         self.struck[step.kind.name, step.point] += 1
+        self.struck_device[self.device.id] += 1
         self.wait_load_goes_on()
+        if step.kind.lasting and len(self.devices) > 1:
+            self.wait_instead()
         step.kind.restore(self.device, self.rng)
         self.wait_in_use()
         state = self.load.state()
         self.judge(state)
+        self.judge_software(before)
         cell = step.kind.name, step.point
         self.longest[cell] = max(self.longest[cell], state['longest_ms'])
 
@@ -185,9 +230,11 @@ class Campaign:
         """All that helps.  A guest that hangs is asked once, QEMU always."""
         text = ''
         if self.step:
-            text = (f'step {self.step.number}, {self.step.kind.name} at '
-                    f'{self.step.point}, {self.arguments}\n')
-        text += ask(('device', self.device.state),
+            text = (f'step {self.step.number}, {self.step.kind.name} of '
+                    f'{self.device.id} at {self.step.point}, '
+                    f'{self.arguments}\n')
+        text += ask(*((device.id, device.state) for device in self.devices),
+                    ('driven', lambda: self.vm.sh(f'cat {DEVICES}')),
                     ('lines of the cache', self.vm.cache_lines),
                     ('lines of devices gone', lambda: line_totals(self.vm)))
         text += ask(('module', self.vm.module_counters),

@@ -24,8 +24,8 @@ def lose_lines(vm):
 
 def poison_lines(vm):
     """... or poisoned, as hardware does it: by a device that is so."""
-    vm.qmp('device_del', id=guest.DEVICE_ID)
     device = faultkinds.Accelerator(vm, unplug='poison')
+    vm.qmp('device_del', id=device.id)
     device.wait_gone()
     device.plug()
 

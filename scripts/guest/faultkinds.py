@@ -11,12 +11,17 @@ POINTS = ('source-read', 'ownership', 'half-written', 'publication')
 # Not at a point of a request, but at once
 NOW = 'now'
 
-# The root port in the guest, and what a slot is switched off by
-PORT = '/sys/bus/pci/devices/0000:0c:00.0'
+# The first root port in the guest, and what a slot is switched off by
+PORT = '/sys/bus/pci/devices/0000:0c:{:02x}.0'
 CAPABILITIES = 0x34
 CAP_EXPRESS = 0x10
 SLOT_CONTROL = 0x18
 SLOT_OFF = 0x07         # power controller, power indicator (upper byte)
+SECONDARY_BUS = 0x19
+
+DEVICES = f'/sys/kernel/debug/{guest.MODULE}/devices'
+# States of a device in it that mean that it gets requests
+USED = ('device', 'errors')
 
 GONE_TIMEOUT = 60
 STRIKE_TIMEOUT = 60
@@ -43,24 +48,31 @@ def line_totals(vm):
 
 
 class Accelerator:
-    """The device seen from outside, there or not."""
+    """
+    The device seen from outside, there or not.  @number: its root port's, and
+    its back end's.
+    """
 
-    def __init__(self, vm, **properties):
+    def __init__(self, vm, number=0, **properties):
         self.vm = vm
-        self.properties = properties
+        self.number = number
+        self.id = f't{number + 1}'
+        self.port = PORT.format(number)
+        self.properties = {'id': self.id, 'bus': f'rp{number}',
+                           'cryptodev': f'c{number}', **properties}
+        self.known_slot = ''
 
     def present(self):
-        return any(entry['name'] == guest.DEVICE_ID for entry in
+        return any(entry['name'] == self.id for entry in
                    self.vm.qmp('qom-list', path='/machine/peripheral'))
 
     def fault(self, fault, **arguments):
-        self.vm.qmp('x-cxl-type1-fault', id=guest.DEVICE_ID, fault=fault,
-                    **arguments)
+        self.vm.qmp('x-cxl-type1-fault', id=self.id, fault=fault, **arguments)
 
     def state(self):
         """The faults' state; None: no device"""
         try:
-            return self.vm.qmp('x-query-cxl-type1-fault', id=guest.DEVICE_ID)
+            return self.vm.qmp('x-query-cxl-type1-fault', id=self.id)
         except guest.GuestError:
             if self.present():
                 raise
@@ -78,10 +90,31 @@ class Accelerator:
         """How often our module has taken a device into use"""
         return self.vm.module_counters()['attached']
 
+    def port_config(self):
+        return bytes.fromhex(''.join(self.vm.sh(
+            f'od -An -v -tx1 {self.port}/config').split()))
+
+    def slot(self):
+        if not self.known_slot:
+            bus = self.port_config()[SECONDARY_BUS]
+            self.known_slot = f'0000:{bus:02x}:00.0'
+        return self.known_slot
+
+    def driven(self):
+        """
+        What our module says of it: its state and how many requests it did
+        since it was plugged in; 'none' and 0 where the module has no such.
+        """
+        slot = self.slot()
+        for line in self.vm.sh(f'cat {DEVICES}').splitlines():
+            words = line.split()
+            if words[1] == slot:
+                return words[2], int(words[3])
+        return 'none', 0
+
     def slot_off(self):
         """Has the guest switched the slot's power and its indicator off?"""
-        config = bytes.fromhex(''.join(self.vm.sh(
-            f'od -An -v -tx1 {PORT}/config').split()))
+        config = self.port_config()
         at = config[CAPABILITIES]
         while at and config[at] != CAP_EXPRESS:
             at = config[at + 1]
@@ -89,9 +122,8 @@ class Accelerator:
 
     def reset(self, method):
         """As sysfs does it: "flr" or "bus" """
-        self.vm.sh('cd /sys/bus/pci/drivers/virtio-pci && for d in 0000:*; do '
-                   '[ $(cat $d/device) = 0x1054 ] && break; done && '
-                   f'echo {method} > $d/reset_method && echo 1 > $d/reset')
+        self.vm.sh(f'cd /sys/bus/pci/devices/{self.slot()} && '
+                   f'echo {method} > reset_method && echo 1 > reset')
 
 
 class Kind:
@@ -101,6 +133,8 @@ class Kind:
     """
 
     points = POINTS
+    # Does the device do nothing good until it is taken back?
+    lasting = False
 
     def __init__(self, name):
         self.name = name
@@ -146,6 +180,14 @@ class DeviceFault(Kind):
     points = (NOW, *POINTS)
 
 
+class Viral(DeviceFault):
+    lasting = True
+
+
+class NotReady(DeviceFault):
+    lasting = True
+
+
 class Away(DeviceFault):
     """
     Link and presence go away.  The guest then powers the slot off, and QEMU
@@ -153,6 +195,7 @@ class Away(DeviceFault):
     has to be plugged in again.
     """
 
+    lasting = True
     EARLY = 0.25
     TIMEOUT = 60
 
@@ -206,10 +249,11 @@ class OrderlyRemoval(Kind):
     """With the guest's agreement, which takes it five seconds"""
 
     points = (NOW,)
+    lasting = True
 
     def strike(self, device, rng, point):
         del rng, point
-        device.vm.qmp('device_del', id=guest.DEVICE_ID)
+        device.vm.qmp('device_del', id=device.id)
         device.wait_gone()
         return {}
 
@@ -263,8 +307,8 @@ KINDS = (
     RequestFault('poison'),
     RequestFault('go-err'),
     Hang('hang'),
-    DeviceFault('viral'),
-    DeviceFault('hw-not-ready'),
+    Viral('viral'),
+    NotReady('hw-not-ready'),
     Away('link-down'),
     Removal('removal'),
     HungRemoval('hung-removal'),

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # What a run of the fault campaign has to say: TAP points, the table of faults
-# by kind and point, and build/fault/report.json.
+# by kind and point, and build/fault/report1.json, or report2.json with two
+# accelerators.
 
 import json
 import os
@@ -14,6 +15,10 @@ def say(text):
     print(f'# {text}', flush=True)
 
 
+def of_devices(run):
+    return f' of one of {run.devices}' if run.devices > 1 else ''
+
+
 def kind_points(tap, run):
     """One point for each kind; the one that failed says all that is known."""
     failed = run.steps[run.done].kind if run.done < len(run.steps) else None
@@ -23,8 +28,8 @@ def kind_points(tap, run):
             continue
         done = [step for step in run.steps[:run.done] if step.kind is kind]
         points = sorted({step.point for step in done})
-        tap.point(len(done) == wanted, f'{kind.name}: {len(done)} of {wanted} '
-                  f'survived, at {", ".join(points) or "no point"}',
+        tap.point(len(done) == wanted, f'{kind.name}{of_devices(run)}: '
+                  f'{len(done)} of {wanted} survived, at {", ".join(points) or "no point"}',
                   run.failure if kind is failed else '')
 
 
@@ -46,7 +51,9 @@ def end_points(tap, run):
               'no rule of the protocol was broken',
               run.totals['broken_rules'])
     tap.point(module['device_requests'] > IN_USE * len(run.steps) and
-              module['software_requests'] > 0,
+              (module['software_requests'] > 0 or run.devices > 1),
+              'the devices did the work'
+              if run.devices > 1 else
               'both the device and software did the work', module)
     removals = sum(number for (kind, _), number in
                    run.campaign.struck.items()
@@ -54,6 +61,24 @@ def end_points(tap, run):
     tap.point(lines['rescued'] > 0 or not removals,
               'lines were rescued, or the removals prove nothing', lines)
     tap.point(run.lost_bytes() == 0, 'no byte was lost', lines)
+    if run.devices > 1:
+        several_points(tap, run)
+
+
+def several_points(tap, run):
+    """Did each take its part, of the work and of the faults?"""
+    least = IN_USE * len(run.steps)
+    backends, struck = run.totals['backends'], run.campaign.struck_device
+    tap.point(len(backends) == run.devices and
+              all(count > least for count in backends.values()),
+              'the work was spread over all devices', backends)
+    tap.point(len(struck) == run.devices or len(run.steps) < 2 * run.devices,
+              'each of the devices was struck', dict(struck))
+    away = sum(step.kind.lasting for step in run.steps)
+    tap.point(run.campaign.instead == away, 'when one failed the other did '
+              f'all, and software nothing: {len(run.steps)} faults, '
+              f'{run.campaign.instead} of them lasting',
+              f'it was away {away} times')
 
 
 def print_table(run):
@@ -82,6 +107,7 @@ def print_totals(run):
              f'{load["bytes"] >> 20} MiB'),
             ('requests by device', module['device_requests']),
             ('requests by software', module['software_requests']),
+            ('requests by back end', run.totals['backends']),
             ('lines rescued', lines['rescued']),
             ('bytes lost', run.lost_bytes())):
         say(f'{name:26}{value}')
@@ -89,7 +115,8 @@ def print_totals(run):
 
 def write_report(run, seconds):
     struck = run.campaign.struck if run.campaign else {}
-    report = {'seed': run.seed, 'faults': sum(struck.values()),
+    report = {'seed': run.seed, 'devices': run.devices,
+              'faults': sum(struck.values()),
               'seconds': round(seconds, 1),
               'ok': not run.failure and not run.host_failure,
               'failure': run.failure.split('\n')[0],
@@ -100,9 +127,13 @@ def write_report(run, seconds):
         module = run.totals['module']
         report.update(device_requests=module['device_requests'],
                       software_requests=module['software_requests'],
+                      backends=run.totals['backends'],
+                      struck=dict(run.campaign.struck_device),
+                      other_instead=run.campaign.instead,
                       module=module, load=run.totals.get('load'),
                       lines_rescued=run.totals['lines']['rescued'],
                       bytes_lost=run.lost_bytes())
-    with open(os.path.join(run.folder, 'report.json'), 'w') as file:
+    name = f'report{run.devices}.json'
+    with open(os.path.join(run.folder, name), 'w') as file:
         json.dump(report, file, indent=2)
         file.write('\n')

@@ -22,6 +22,8 @@ GUEST = os.path.join(BUILD, 'guest')
 TYPE1 = 'cxl-type1-crypto'
 MODULE = 'cxl_type1_crypto'
 OUR_DRIVER = 'cbc-aes-cxl-type1'
+OUR_DRIVERS = {mode: f'{mode}-aes-cxl-type1'
+               for mode in ('xts', 'cbc', 'ctr', 'ecb')}
 STOCK_DRIVER = 'virtio_crypto_aes_cbc'
 DEVICE_ID = 't1'
 
@@ -103,10 +105,10 @@ def device_properties(device, **properties):
     return {**result, **properties}
 
 
-def device_args(device, backend):
+def device_args(device, backend, **properties):
     """The topology: everything hangs off one CXL host bridge."""
     cxl_cache = ',cxl-cache=on' if device == TYPE1 else ''
-    properties = device_properties(device)
+    properties = device_properties(device, **properties)
     option = ','.join([properties.pop('driver')] +
                       [f'{key}={value}' for key, value in properties.items()])
     return ['-device', 'pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.0',
@@ -143,17 +145,28 @@ def machine_args(memory='1G', arch=AMD64, options='', own_ram=False):
             *platform_iommu.machine_args()]
 
 
+def kernel_suffix():
+    """Of the files of the kernel that KERNEL, or else IOMMU, asks for"""
+    kernel = os.environ.get('KERNEL') or ''
+    if not kernel:
+        return platform_iommu.kind().kernel
+    return {'6.1': '', 'newest': '7'}.get(kernel, kernel.replace('.', '', 1))
+
+
 def kernel_args(extra, arch=AMD64):
-    kernel = arch.kernel or platform_iommu.kind().kernel
+    kernel = arch.kernel or kernel_suffix()
     return ['-kernel', os.path.join(GUEST, f'vmlinuz{kernel}'),
             '-initrd', os.path.join(GUEST, f'initramfs{kernel}.cpio'),
             '-append', f'console={arch.console} panic=-1 '
                        f'{platform_iommu.kernel_options()} {extra}']
 
 
-def disk_args(path):
+def disk_args(path, sector=512):
+    """@sector: the size of its blocks, which a volume on it takes over"""
     return ['-drive', f'file={path},format=raw,if=none,id=disk,cache=unsafe',
-            '-device', 'virtio-blk-pci,bus=pcie.0,drive=disk' +
+            '-device', 'virtio-blk-pci,bus=pcie.0,drive=disk,'
+                       f'logical_block_size={sector},'
+                       f'physical_block_size={sector}' +
                        platform_iommu.device_option()]
 
 

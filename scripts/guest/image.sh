@@ -5,9 +5,11 @@
 # system in memory with busybox, cryptsetup, mkfs, the test programs and the
 # module.  Nothing here needs root.
 #
-# usage: image.sh [GROUP]       (default: what IOMMU= needs)
-#   kernel, kernel612   ... with a 6.12 kernel: {vmlinuz612,initramfs612.cpio}
-#   kernel7             ... with the newest one: busybox and the stock driver
+# usage: image.sh [GROUP]       (default: what KERNEL=, or else IOMMU= needs)
+#   kernel              the default
+#   kernel612, kernel72, ...
+#                       the same with that kernel: vmlinuz612,initramfs612.cpio
+#   kernel7             ... with the newest one that the mirror has
 #   kernel-arm64, kernel612-arm64, kernel7-arm64
 #                       another architecture: {vmlinuz-arm64,...}, with its
 #                       firmware; busybox and some of the test programs are all
@@ -17,30 +19,30 @@ set -euo pipefail
 
 # What a guest may load; their dependencies come along
 MODULES="virtio_pci virtio_blk virtio_crypto algif_skcipher algif_hash dm_crypt
-         essiv ext4 crc32c_generic crc32c_intel aesni_intel sha256_ssse3
-         authenc dm_zero cxl_pci cxl_port cxl_acpi loop vfio_pci
-         vfio_iommu_type1 xts ecb ctr echainiv veth esp4 xfrm_user"
+         essiv xts ext4 aesni_intel authenc dm_zero dm_integrity cxl_pci
+         cxl_port cxl_acpi loop vfio_pci vfio_iommu_type1 hmac
+         echainiv esp4 xfrm_user veth"
+# In some kernels these are no modules, or there are none
+OPTIONAL="ecb ctr crc32c_generic crc32c_intel sha256_ssse3 crc32c_cryptoapi cryptd
+          virtio_iommu"
 PROGRAMS="algtest algbench pattern cxl-litmus faultload vfio-crypto"
 TOOLS="cryptsetup dmsetup mke2fs ip"
 
 # The default kernel was built without a driver for it
-[ "${IOMMU-}" != virtio ] || set -- "${1:-kernel612}"
-group=${1:-kernel}
+if [ "${IOMMU-}" = virtio ] && [ -z "${KERNEL-}" ]; then
+    set -- "${1:-kernel612}"
+fi
+group=${1:-$(kernel_group "${KERNEL-}")}
 suffix=${group#kernel}
 rootfs=root
 cc=gcc-12
 bin=$GUEST                          # where our own programs are made
 case $group in
-kernel612)
-    MODULES+=" virtio_iommu" ;;
-kernel7)
-    MODULES="virtio_pci virtio_crypto aesni_intel cxl_acpi cxl_pci"
-    PROGRAMS=
-    TOOLS= ;;
 kernel*-arm64)
     MODULES="virtio_pci virtio_crypto algif_skcipher vfio_pci vfio_iommu_type1"
     PROGRAMS="algtest vfio-crypto"
     TOOLS=
+    OPTIONAL=
     rootfs="root-arm64"
     cc=aarch64-linux-gnu-gcc-12
     bin=$GUEST/arm64
@@ -58,10 +60,10 @@ inputs=("$GUEST/$group.stamp" "$GUEST/$rootfs.stamp")
 kos=()
 if [ "$rootfs" = root-arm64 ]; then
     "$here/unpack.sh" root-arm64 firmware-arm64
-elif [ "$group" != kernel7 ]; then
+else
     "$here/module.sh" "$group"
-    kos=("$GUEST/module-$group/cxl_type1_crypto.ko"
-         "$GUEST/kmod-$group/cxl_crypto_test.ko")
+    kos=("$GUEST/module-$group/$MODULE.ko")
+    kos+=("$GUEST/testmodule-$group/cxl_crypto_test.ko")
     inputs+=("${kos[@]}")
 fi
 
@@ -116,9 +118,11 @@ add_tools() {
     local program file
     mkdir -p "$image/lib64" "$image/lib/x86_64-linux-gnu"
     for program in $TOOLS; do
-        for file in "$root"/{bin,sbin,usr/sbin}/"$program"; do
-            [ ! -e "$file" ] || break
-        done
+        file=$root/sbin/$program
+        [ -e "$file" ] || file=$root/usr/sbin/$program
+        # a link is to where it would be once installed
+        [ ! -L "$file" ] || [ ! -e "$root/bin/$program" ] ||
+            file=$root/bin/$program
         cp -L "$file" "$image/sbin/"
         add_libs "$file"
     done
@@ -149,9 +153,10 @@ mkdir -p "$image/$dir"
 cp "$kernel/$dir"/modules.{order,builtin,builtin.modinfo} "$image/$dir/"
 unpacked depmod -b "$kernel" "$version"
 dep=$kernel/$dir/modules.dep
-for module in $MODULES; do
+for module in $MODULES $OPTIONAL; do
     line=$(grep -E "(^|/)${module//_/[-_]}\.ko:" "$dep") ||
-        { grep -qE "/${module//_/[-_]}\.ko" "$kernel/$dir/modules.builtin" &&
+        { [[ " ${OPTIONAL//$'\n'/ } " == *" $module "* ]] && continue
+          grep -qE "/${module//_/[-_]}\.ko" "$kernel/$dir/modules.builtin" &&
           continue; die "no module $module in $version"; }
     for file in ${line//:/ }; do
         mkdir -p "$image/$dir/$(dirname "$file")"

@@ -5,7 +5,6 @@
 PASSPHRASE = 'correct horse battery staple'
 # Real key stretching is for real secrets; emulated, it only takes time
 PBKDF = '--pbkdf pbkdf2 --pbkdf-force-iterations 1000'
-SECTOR = 4096
 
 DISK = '/dev/vda'
 NAME = 'vault'
@@ -13,10 +12,10 @@ MAPPED = f'/dev/mapper/{NAME}'
 MOUNTED = '/mnt'
 
 
-def luks_format(vm, cipher):
-    vm.sh(f'echo -n "{PASSPHRASE}" | cryptsetup luksFormat -q --type luks2 '
-          f'{PBKDF} --cipher {cipher} --key-size 256 --sector-size {SECTOR} '
-          f'{DISK} -d -', timeout=300)
+def luks_format(vm, options=''):
+    """@options: of cryptsetup; without any it chooses cipher and sector size"""
+    vm.sh(f'echo -n "{PASSPHRASE}" | cryptsetup luksFormat -q '
+          f'{PBKDF} {options} {DISK} -d -', timeout=300)
 
 
 def luks_open(vm):

@@ -1,0 +1,483 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# What else is done with volumes, and with the driver beneath them, while the
+# device fails: TAP on standard output.
+#
+# usage: volumes.py [TEST]...     (default: all; --long: 100 times, not 10)
+#   keyslots benchmark reencrypt integrity ipsec reload rebind suspend order
+#
+# Environment: MODULE_OPTIONS, for our module.  Each test but the last has to
+# fail with fallback=0, and that one with takeover=0.  QEMU, QEMU_ARGS.
+#
+# Data are those of tests/guest/faultload.c, which knows what each block must
+# be; at the end of a test the volume is read without our module.
+
+import os
+import sys
+import time
+
+import faultguest
+import guest
+import volume
+from faultkinds import Accelerator, NoStrike, wait_for
+from faultload import PROGRAM, TABLE, Load
+from tap import Tap
+
+LIMIT_MS = 1000
+REST_MS = 100
+DISK_MIB = 56       # 16 of it for LUKS
+JOB = '/run/job'
+TIMEOUT = 60
+JOB_TIMEOUT = 300
+LOAD = {'threads': 2, 'mib': 2}
+STOCK = '/sys/bus/virtio/drivers/virtio_crypto'
+OURS = f'/sys/bus/virtio/drivers/{guest.MODULE}'
+SECOND = 'another passphrase'
+
+
+class Wrong(Exception):
+    """What a test has found"""
+
+
+class VolumeTests:
+    def __init__(self, vm, rounds):
+        self.vm = vm
+        self.rounds = rounds
+        self.device = Accelerator(vm)
+        self.load = None
+        self.logged = 0
+
+    # -- the module, volumes and jobs
+
+    def modprobe(self, options=''):
+        self.vm.sh(f'modprobe {guest.MODULE} time_limit_ms={LIMIT_MS} '
+                   f'rest_ms={REST_MS} {options} '
+                   f'{os.environ.get("MODULE_OPTIONS", "")}')
+
+    def rmmod(self):
+        self.vm.sh(f'rmmod {guest.MODULE}')
+
+    def open(self):
+        volume.luks_open(self.vm)
+        volume.mount(self.vm)
+
+    def close(self):
+        volume.unmount(self.vm)
+        volume.luks_close(self.vm)
+
+    def begin(self, options='', load=True):
+        """A new volume with a file system, and a load on it"""
+        volume.luks_format(self.vm, options)
+        volume.luks_open(self.vm)
+        volume.make_filesystem(self.vm)
+        volume.mount(self.vm)
+        if load:
+            self.load = Load(self.vm, 1, **LOAD)
+
+    def end(self):
+        """The load has seen nothing wrong, and no more do we, in software"""
+        state = self.load.stop(os.path.join(folder(), 'table'))
+        if state['io_errors'] or state['bad_blocks']:
+            raise Wrong(f'{state["first_failure"]}, {state}')
+        self.close()
+        self.rmmod()
+        self.open()
+        for number in range(LOAD['threads']):
+            status, output = self.vm.try_sh(
+                f'{PROGRAM} verify {TABLE} {number} < '
+                f'{volume.MOUNTED}/load{number}')
+            if status:
+                raise Wrong(f'read in software: {output}')
+        self.close()
+        self.modprobe()
+
+    def job(self, command):
+        """In the background of the guest"""
+        self.vm.sh(f'rm -f {JOB}.rc; (({command}) >{JOB}.out 2>&1; '
+                   f'echo $? >{JOB}.rc) & true')
+
+    def job_done(self):
+        return self.vm.try_sh(f'test -s {JOB}.rc')[0] == 0
+
+    def job_result(self):
+        wait_for(self.job_done, JOB_TIMEOUT, 'the job is done')
+        output = self.vm.sh(f'cat {JOB}.out')
+        status = self.vm.read(f'{JOB}.rc')
+        if status != '0':
+            raise Wrong(f'exit status {status}: {output}')
+        return output
+
+    def counters(self):
+        return self.vm.module_counters()
+
+    def on_device(self, before, least=1):
+        number = self.counters()['device_requests'] - \
+            before['device_requests']
+        if number < least:
+            raise Wrong(f'{number} requests by the device')
+
+    # -- faults
+
+    def wait_used(self):
+        wait_for(lambda: self.device.driven()[0] in ('device', 'errors'),
+                 TIMEOUT, 'the device is used')
+
+    def errors(self):
+        self.device.fault('request-error', point='half-written', count=10)
+        time.sleep(0.3)
+
+    def hang(self):
+        self.device.fault('hang', point='publication')
+        time.sleep(LIMIT_MS / 1000 + 0.5)
+
+    def flr(self):
+        self.device.reset('flr')
+
+    def not_ready(self):
+        self.device.fault('hw-not-ready')
+        time.sleep(0.3)
+
+    def removal(self):
+        self.device.fault('removal', point='half-written')
+        deadline = time.monotonic() + 5
+        while self.device.present() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if self.device.present():       # nobody came by that point
+            return
+        wait_for(self.device.slot_off, TIMEOUT, 'the slot is off')
+        time.sleep(1.2)
+        self.device.plug()
+
+    def strike_while(self, busy, least=5):
+        """One fault after the other as long as it is busy, or @least"""
+        before = self.counters()
+        faults = (self.errors, self.not_ready, self.hang, self.flr,
+                  self.removal)
+        number = 0
+        while number < least or busy():
+            faults[number % len(faults)]()
+            self.device.fault('clear')
+            self.wait_used()
+            if self.load:
+                self.goes_on()
+            number += 1
+        after = self.counters()
+        delta = {name: after[name] - before[name] for name in
+                 ('device_errors', 'lost', 'detached', 'software_requests')}
+        print(f'# {number} faults: {delta}', flush=True)
+        if not delta['device_errors'] or not delta['detached']:
+            raise Wrong(f'the faults struck nobody: {delta}')
+
+    def goes_on(self):
+        before = self.load.counts()
+        wait_for(lambda: all(now > then for now, then in
+                             zip(self.load.counts(), before)), TIMEOUT,
+                 'the load goes on')
+
+    # -- what cryptsetup does besides
+
+    def keyslots(self):
+        """Debian's cryptsetup does them in user space, beside the volume"""
+        self.begin()
+        words = (volume.PASSPHRASE, SECOND, 'a third')
+        files = ''.join(f'printf %s "{word}" > /run/key{number};'
+                        for number, word in enumerate(words))
+        add, opens = f'-q {volume.PBKDF}', 'open --test-passphrase'
+        self.job('set -e; ' + files + '; '.join(
+            f'{may}cryptsetup {command}' for may, command in (
+                ('', f'luksAddKey {add} -d /run/key0 {volume.DISK} /run/key1'),
+                ('', f'{opens} -d /run/key1 {volume.DISK}'),
+                ('', f'luksChangeKey {add} -d /run/key1 {volume.DISK} '
+                     '/run/key2'),
+                ('', f'{opens} -d /run/key2 {volume.DISK}'),
+                ('! ', f'{opens} -d /run/key1 {volume.DISK} || exit 9'),
+                ('', f'luksRemoveKey -q {volume.DISK} /run/key2'),
+                ('', f'{opens} -d /run/key0 {volume.DISK}'))))
+        self.strike_while(lambda: not self.job_done())
+        self.job_result()
+        self.end()
+
+    def benchmark(self):
+        before = self.counters()
+        self.device.fault('request-error', count=5)
+        output = self.vm.sh('cryptsetup benchmark -c aes-xts -s 512')
+        self.device.fault('clear')
+        if 'aes-xts' not in output or 'N/A' in output:
+            raise Wrong(output)
+        self.on_device(before)
+
+    def reencrypt(self):
+        self.begin()
+        old = self.vm.sh(f'dmsetup table --showkeys {volume.NAME}')
+        self.job(f'printf %s "{volume.PASSPHRASE}" | cryptsetup reencrypt -q '
+                 f'{volume.PBKDF} --active-name {volume.NAME} -d - '
+                 f'{volume.DISK}')
+        self.strike_while(lambda: not self.job_done())
+        self.job_result()
+        if self.vm.sh(f'dmsetup table --showkeys {volume.NAME}') == old:
+            raise Wrong('it has the old key')
+        self.end()
+
+    def integrity(self):
+        self.begin('--integrity hmac-sha256')
+        before = self.counters()
+        self.strike_while(lambda: False, least=10)
+        self.on_device(before, 100)
+        self.end()
+
+    # -- users beside dm-crypt
+
+    def ipsec(self):
+        """cbc(aes) of ESP between two name spaces, over TCP"""
+        states = ''
+        for number, (source, to) in enumerate((('a', 'b'), ('b', 'a'))):
+            ends = f'src 10.9.0.{1 + number} dst 10.9.0.{2 - number}'
+            state = (f'xfrm state add {ends} proto esp spi 0x{100 + number} '
+                     'mode transport auth-trunc "hmac(sha256)" '
+                     f'0x{"5a" * 32} 128 enc "cbc(aes)" 0x{"a5" * 32}')
+            policy = (f'{ends} tmpl {ends} proto esp mode transport')
+            for space in (source, to):
+                states += f'ip -n {space} {state};'
+            states += (f'ip -n {source} xfrm policy add dir out {policy};'
+                       f'ip -n {to} xfrm policy add dir in {policy};')
+        self.vm.sh('set -e; modprobe veth; modprobe esp4; modprobe xfrm_user;'
+                   'ip netns add a; ip netns add b;'
+                   'ip -n a link add va type veth peer name vb netns b;'
+                   'ip -n a addr add 10.9.0.1/24 dev va; ip -n a link set va '
+                   'up; ip -n b addr add 10.9.0.2/24 dev vb; '
+                   f'ip -n b link set vb up; {states}')
+        self.begin()
+        self.vm.sh('pattern random 7 2000000 > /run/sent')
+        self.job('for i in 1 2 3 4 5 6; do '
+                 'ip netns exec b nc -l -p 7777 > /run/got & sleep 1; '
+                 'ip netns exec a nc 10.9.0.2 7777 < /run/sent && wait $! && '
+                 'cmp /run/sent /run/got || exit 1; done')
+        self.strike_while(lambda: not self.job_done())
+        used = self.vm.sh(f'grep "^cbc" /sys/kernel/debug/{guest.MODULE}/'
+                          'transforms')
+        lost = ''
+        try:
+            self.job_result()
+        finally:
+            lost = self.vm.sh(
+                'for n in a b; do ip netns exec $n grep -v " *0$" '
+                '/proc/net/xfrm_stat; ip -n $n xfrm state flush; '
+                'ip -n $n xfrm policy flush; ip netns del $n; done')
+        wrong = [line for line in lost.splitlines() if 'ProtoError' in line]
+        if wrong:
+            raise Wrong('\n'.join(wrong))
+        if not any(int(line.split()[2]) for line in used.splitlines()):
+            raise Wrong(f'not on the device: {used}')
+        print('# ' + used.replace('\n', '\n# '), flush=True)
+        time.sleep(1)       # name spaces end some time after that
+        self.end()
+
+    # -- the driver comes and goes
+
+    def reload(self):
+        """Its users come and go, too: AF_ALG's, whose data are checked"""
+        self.vm.sh('touch /run/busy')
+        self.job('for n in 1 2; do (while [ -e /run/busy ]; do '
+                 "algtest -s $n -n 3 -m 16384 'cbc(aes)' > /run/alg$n || "
+                 'cat /run/alg$n; done) & done; wait')
+        self.vm.sh(
+            f'for i in $(seq {self.rounds}); do tries=600; '
+            f'while ! rmmod {guest.MODULE} 2>/run/rmmod.err; do '
+            'tries=$((tries - 1)); [ $tries -gt 0 ] || '
+            '{ cat /run/rmmod.err; exit 1; }; sleep 0.05; done; '
+            f'modprobe {guest.MODULE} '
+            f'{os.environ.get("MODULE_OPTIONS", "")}; sleep 0.3; done',
+            timeout=60 + 30 * self.rounds)
+        wait_for(lambda: self.counters()['device_requests'] > 100, TIMEOUT,
+                 'the users use the device')
+        self.vm.sh('rm /run/busy')
+        output = self.job_result()
+        if output.strip():
+            raise Wrong(output)
+        self.rmmod()
+        self.modprobe()
+
+    def refused(self):
+        if not self.vm.try_sh(f'rmmod {guest.MODULE}')[0]:
+            raise Wrong('it was unloaded with a volume open')
+
+    def rebind(self):
+        self.begin()
+        self.refused()
+        name = self.vm.sh(f'cd {OURS} && echo virtio*')
+        for _ in range(self.rounds):
+            before = self.counters()['device_requests']
+            self.vm.sh(f'echo {name} > {OURS}/unbind && '
+                       f'echo {name} > {OURS}/bind')
+            wait_for(lambda: self.counters()['device_requests'] > before + 20,
+                     TIMEOUT, 'the device is used again')
+        self.goes_on()
+        self.end()
+
+    # -- the guest sleeps
+
+    def sleep(self):
+        """Until somebody wakes it"""
+        self.job('echo mem > /sys/power/state')
+        wait_for(lambda: self.vm.qmp('query-status')['status'] == 'suspended',
+                 TIMEOUT, 'the guest sleeps')
+        time.sleep(0.5)
+        self.vm.qmp('system_wakeup')
+        self.job_result()
+
+    def suspend(self):
+        self.begin()
+        for number in range(3):
+            before = self.counters()
+            if number % 2:
+                self.job('echo devices > /sys/power/pm_test; echo mem > '
+                         '/sys/power/state; rc=$?; echo none > '
+                         '/sys/power/pm_test; exit $rc')
+                self.job_result()
+            else:
+                self.sleep()
+            self.goes_on()
+            wait_for(lambda: self.counters()['device_requests'] >
+                     before['device_requests'] + 100, TIMEOUT,
+                     'the device is used again')
+            if self.counters()['detached'] == before['detached']:
+                raise Wrong('the device has not noticed')
+        self.strike_while(lambda: False)
+        self.end()
+
+    # -- beside the stock driver
+
+    def bound(self):
+        return {name: self.vm.sh(f'[ ! -d {path} ] || ls {path} | '
+                                 'grep -c ^virtio || true').strip() == '1'
+                for name, path in (('ours', OURS), ('stock', STOCK))}
+
+    def expect(self, who, when):
+        def as_expected():
+            bound = self.bound()
+            return bound[who] and sum(bound.values()) == 1
+        try:
+            wait_for(as_expected, 20, 'bound')
+        except NoStrike:
+            raise Wrong(f'{when}: {self.bound()}, and not {who}') from None
+
+    def replug(self):
+        self.vm.qmp('device_del', id=self.device.id)
+        self.device.wait_gone()
+        wait_for(self.device.slot_off, TIMEOUT, 'the slot is off')
+        time.sleep(1.2)
+        self.device.plug()
+
+    def order(self):
+        self.rmmod()
+        self.expect('stock', 'without our module')
+        self.modprobe()
+        self.expect('ours', 'stock driver first')
+        self.replug()
+        self.expect('ours', 'stock driver first, plugged in later')
+        self.rmmod()
+        self.expect('stock', 'unloaded')
+        self.vm.sh('rmmod virtio_crypto')
+        self.modprobe()
+        self.expect('ours', 'ours alone')
+        self.vm.sh('modprobe virtio_crypto')
+        self.expect('ours', 'ours first')
+        self.replug()
+        self.expect('ours', 'ours first, plugged in later')
+        self.rmmod()
+        self.expect('stock', 'unloaded again')
+        self.in_use()
+
+    def in_use(self):
+        """A user of the stock algorithm keeps it, and is told of once"""
+        self.job(f'algbench {guest.STOCK_DRIVER} encrypt 4096 15000 1')
+        time.sleep(1)
+        self.vm.sh('dmesg -c > /dev/null')
+        self.modprobe()
+        self.expect('stock', 'its algorithm is in use')
+        said = [line for line in self.vm.sh('dmesg').splitlines()
+                if 'left to virtio_crypto' in line]
+        self.job_result()
+        if len(said) != 1:
+            raise Wrong(f'said {len(said)} times that it is left alone')
+        self.rmmod()
+        self.modprobe()
+        self.expect('ours', 'loaded again')
+
+    # -- all of it
+
+    TESTS = (
+        ('keyslots', 'keyslots are made and changed, under load and faults'),
+        ('benchmark', 'cryptsetup benchmark'),
+        ('reencrypt', 'reencrypt online, under load and faults'),
+        ('integrity', 'a volume with hmac-sha256, under load and faults'),
+        ('ipsec', 'IPsec beside dm-crypt, under faults'),
+        ('reload', 'rmmod and modprobe while users come and go'),
+        ('rebind', 'unbind and bind under load; no rmmod with a volume'),
+        ('suspend', 'suspended to RAM and resumed under load'),
+        ('order', 'beside the stock driver, in both orders'),
+    )
+
+    def new_complaints(self):
+        """Of the kernel, since the last time"""
+        with open(self.vm.log, errors='replace') as log:
+            bad = guest.complaints(log.read())
+        new, self.logged = bad[self.logged:], len(bad)
+        return new
+
+    def guarded(self, name):
+        def work():
+            begun = time.monotonic()
+            why = ''
+            try:
+                getattr(self, name)()
+            except (Wrong, NoStrike) as err:
+                why = f'{err}\n{self.state()}'
+            self.load = None
+            why += '\n'.join(self.new_complaints())
+            print(f'# {name}: {time.monotonic() - begun:.1f} s', flush=True)
+            return why
+        return work
+
+    def state(self):
+        return '\n'.join(self.vm.try_sh(command)[1] for command in (
+            f'grep . /sys/kernel/debug/{guest.MODULE}/*; cat {JOB}.out; '
+            'cat /run/faultload.status', 'dmesg | tail -n 30'))
+
+
+def folder():
+    path = os.path.join(guest.BUILD, 'volumes')
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
+def run(tap, name, why, rounds):
+    """Each in a guest of its own, for what one breaks is no other's matter"""
+    disk = os.path.join(folder(), f'{name}.img')
+    faultguest.new_disk(disk, DISK_MIB)
+    args = [*guest.device_args(guest.TYPE1, faultguest.BACKEND),
+            *guest.disk_args(disk, faultguest.SECTOR)]
+    with guest.Guest(args, os.path.join(folder(), f'{name}.log')) as vm:
+        tests = VolumeTests(vm, rounds)
+        vm.sh('mount -t debugfs debugfs /sys/kernel/debug')
+        tests.modprobe()
+        tap.guarded([(why, tests.guarded(name))])
+
+
+def main(words):
+    tap = Tap()
+    rounds = 100 if '--long' in words else 10
+    wanted = [word for word in words if word != '--long']
+    for name, why in VolumeTests.TESTS:
+        if not wanted or name in wanted:
+            try:
+                run(tap, name, why, rounds)
+            except guest.GuestError as err:
+                tap.point(False, why, err)
+    print(f'1..{tap.count}')
+    return 1 if tap.failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
