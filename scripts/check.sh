@@ -3,8 +3,8 @@
 #
 # Run test suites and end with "N passed, N failed":
 #   check.sh [quick|field|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|
-#             guest|kcrypto|ipsec|volumes|iommu|smmu|plug|kernels|kernels-all|litmus|
-#             fault]...
+#             guest|kcrypto|ipsec|volumes|iommu|smmu|plug|kernels|kernels-all|
+#             litmus|fault]...
 # Logs and counts are left in build/check.
 
 . "$(dirname "$0")/lib.sh"

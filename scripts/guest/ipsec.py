@@ -6,7 +6,7 @@
 # veth pair.  What is sent is compared with what arrives; the driver's counters
 # tell where it was encrypted.
 #
-# Environment: QEMU, QEMU_ARGS.
+# Environment: KERNEL, QEMU, QEMU_ARGS.
 
 import os
 import sys
