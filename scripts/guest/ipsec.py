@@ -14,6 +14,8 @@ import sys
 import guest
 import tap
 
+# The guest's shell has an ip of its own, which it prefers
+IP = '/sbin/ip'
 SIZE = 2000000
 ADDRESS = {'a': '10.9.0.1', 'b': '10.9.0.2'}
 SPI = {'a': 0x1001, 'b': 0x1002}    # of what is sent from there
@@ -28,7 +30,7 @@ def other(side):
 
 
 def in_side(side, command):
-    return f'ip netns exec {side} {command}'
+    return f'{IP} netns exec {side} {command}'
 
 
 class Net:
@@ -39,17 +41,17 @@ class Net:
         for module in ('veth', 'xfrm_user', 'esp4', 'echainiv', 'authenc'):
             vm.sh(f'modprobe {module}')
         for side in ADDRESS:
-            vm.sh(f'ip netns add {side}')
-        vm.sh('ip link add va netns a type veth peer name vb netns b')
+            vm.sh(f'{IP} netns add {side}')
+        vm.sh(f'{IP} link add va netns a type veth peer name vb netns b')
         for side, address in ADDRESS.items():
-            vm.sh(f'ip -n {side} addr add {address}/24 dev v{side}')
-            vm.sh(f'ip -n {side} link set lo up')
-            vm.sh(f'ip -n {side} link set v{side} up')
+            vm.sh(f'{IP} -n {side} addr add {address}/24 dev v{side}')
+            vm.sh(f'{IP} -n {side} link set lo up')
+            vm.sh(f'{IP} -n {side} link set v{side} up')
 
     def states(self, side, key):
         for source in ADDRESS:
             self.vm.sh(
-                f'ip -n {side} xfrm state add '
+                f'{IP} -n {side} xfrm state add '
                 f'src {ADDRESS[source]} dst {ADDRESS[other(source)]} '
                 f'proto esp spi {SPI[source]} reqid 1 mode transport '
                 f'auth-trunc "hmac(sha256)" {AUTH_KEY} 128 '
@@ -59,7 +61,7 @@ class Net:
         for source in ADDRESS:
             direction = 'out' if source == side else 'in'
             self.vm.sh(
-                f'ip -n {side} xfrm policy add '
+                f'{IP} -n {side} xfrm policy add '
                 f'src {ADDRESS[source]} dst {ADDRESS[other(source)]} '
                 f'dir {direction} tmpl src {ADDRESS[source]} '
                 f'dst {ADDRESS[other(source)]} proto esp reqid 1 '
@@ -67,7 +69,7 @@ class Net:
 
     def rekey(self, key_of_b):
         for side, key in (('a', KEY), ('b', key_of_b)):
-            self.vm.sh(f'ip -n {side} xfrm state flush')
+            self.vm.sh(f'{IP} -n {side} xfrm state flush')
             self.states(side, key)
 
     def send(self, port, seed, size):
@@ -123,7 +125,7 @@ def test(vm, out):
     out.point(not why, 'with the same ones again it does', why)
 
     for side in ADDRESS:
-        vm.sh(f'ip -n {side} xfrm state flush; ip -n {side} xfrm policy flush')
+        vm.sh(f'{IP} -n {side} xfrm state flush; {IP} -n {side} xfrm policy flush')
     # The kernel frees states some time later
     status, text = vm.try_sh(
         'tries=50; until rmmod cxl_type1_crypto 2>/tmp/why; do '
