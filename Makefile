@@ -17,7 +17,8 @@ override MAKEFLAGS += --no-print-directory
 	check-litmus check-fault check-fault-long check-volumes \
 	check-volumes-long check-iommu check-smmu \
 	check-kernels \
-	check-plug check-plug-long \
+	check-plug check-plug-long check-kcrypto check-kcrypto-long \
+	check-ipsec \
 	check-mutants check-driver-mutants demo demo-mec run bench \
 	refresh series clean distclean
 
@@ -38,6 +39,9 @@ help:
 	@echo '  make check-kernels  guests with Linux 6.12 and the newest there is; minutes'
 	@echo '  make check-plug    plugged into a slot that was empty at boot; SeaBIOS and OVMF'
 	@echo '  make check-plug-long  ... with caches of more sizes'
+	@echo '  make check-kcrypto  the guest'\''s driver, tested by a module in its kernel'
+	@echo '  make check-kcrypto-long  ... for many minutes'
+	@echo '  make check-ipsec   IPsec through the guest'\''s driver'
 	@echo '  make check-litmus  CPUs and devices on the same lines; LITMUS_SCALE=percent'
 	@echo '  make check-fault   the device fails and goes away under a LUKS volume; FAULTS=N'
 	@echo '  make check-fault-long  ... 500 times'
@@ -119,6 +123,15 @@ check-plug: build deps-guest
 check-plug-long: build deps-guest
 	@PLUG=--long scripts/check.sh plug
 
+check-kcrypto: build deps-guest
+	@scripts/check.sh kcrypto
+
+check-kcrypto-long: build deps-guest
+	@KCRYPTO=--long scripts/check.sh kcrypto
+
+check-ipsec: build deps-guest
+	@scripts/check.sh ipsec
+
 check-litmus: build deps-guest
 	@scripts/check.sh litmus
 
@@ -141,7 +154,7 @@ check-firmware: build deps-mec
 	@scripts/check.sh firmware
 
 check: deps-check prepare
-	@scripts/check.sh quick field fuzz build unit qtest mec series firmware asan guest kcrypto kernels volumes iommu smmu plug litmus fault
+	@scripts/check.sh quick field fuzz build unit qtest mec series firmware asan guest kcrypto ipsec kernels volumes iommu smmu plug litmus fault
 
 demo: build deps-guest
 	@scripts/guest/demo.sh

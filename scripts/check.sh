@@ -3,8 +3,8 @@
 #
 # Run test suites and end with "N passed, N failed":
 #   check.sh [quick|field|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|
-#             guest|kcrypto|volumes|iommu|smmu|plug|kernels|kernels-all|litmus|
-#             fault]...
+#             guest|kcrypto|ipsec|volumes|iommu|smmu|plug|kernels|kernels-all|
+#             litmus|fault]...
 # Logs and counts are left in build/check.
 
 . "$(dirname "$0")/lib.sh"
@@ -153,6 +153,15 @@ check_kernels-all() {
 # PLUG=--long: caches of more sizes
 check_plug() {
     tally plug --show "$TOP/scripts/guest/plug.sh" ${PLUG:-}
+}
+
+# KCRYPTO=--long: all of it with software, too
+check_kcrypto() {
+    tally kcrypto --show "$TOP/scripts/guest/kcrypto.sh" ${KCRYPTO:-}
+}
+
+check_ipsec() {
+    tally ipsec --show "$TOP/scripts/guest/ipsec.sh"
 }
 
 check_litmus() {

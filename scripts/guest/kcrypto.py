@@ -11,7 +11,7 @@
 #             all tests
 #   --bench   no tests, but MB/s: the device's, and that of software
 #
-# Environment: SEED, of what is random (default 1); QEMU, QEMU_ARGS.
+# Environment: SEED, of what is random (default 1); KERNEL, QEMU, QEMU_ARGS.
 
 import os
 import re

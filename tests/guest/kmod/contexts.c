@@ -122,7 +122,7 @@ static void many(struct cct_pair *pair, struct rnd_state *rnd)
 {
 	if (!cct_pair_random_key(pair, rnd))
 		stream_of(&pair, 1, rnd, DEPTH, LENGTH,
-			  "many of one transform");
+			  "hundreds on one");
 }
 
 static void too_many(struct cct_pair *pair, struct rnd_state *rnd)
@@ -138,7 +138,7 @@ static void many_of_several(struct cct_pair *pair, struct rnd_state *rnd)
 	if (!pairs)
 		return;
 	stream_of(pairs, SEVERAL, rnd, DEPTH, LENGTH,
-		  "many of several transforms");
+		  "hundreds on several");
 	free_pairs(pairs, SEVERAL);
 }
 

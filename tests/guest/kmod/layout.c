@@ -67,7 +67,7 @@ void cct_layout_random(struct cct_layout *l, struct rnd_state *rnd,
 	l->touching = cct_below(rnd, 8) == 0;
 	if (cct_below(rnd, 4) == 0 || !len)
 		return;
-	max = min(max, (unsigned int)CCT_SEGMENTS);
+	max = min_t(unsigned int, max, CCT_SEGMENTS);
 	for (l->n = 0; len; l->n++) {
 		step = limits[cct_below(rnd, ARRAY_SIZE(limits))];
 		step = min(len, 1 + cct_below(rnd, step));

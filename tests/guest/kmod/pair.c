@@ -49,6 +49,7 @@ static struct crypto_skcipher *software(const struct cct_mode *mode,
 struct cct_pair *cct_pair_new(void)
 {
 	struct cct_pair *pair = kzalloc(sizeof(*pair), GFP_KERNEL);
+	const char *name;
 	int err;
 
 	if (!pair)
@@ -59,8 +60,8 @@ struct cct_pair *cct_pair_new(void)
 		pr_err(CCT_NAME ": there is no %s: %d\n", cct_driver, err);
 		goto free;
 	}
-	pair->mode = cct_mode_find(crypto_tfm_alg_name(
-					   crypto_skcipher_tfm(pair->tfm)));
+	name = crypto_tfm_alg_name(crypto_skcipher_tfm(pair->tfm));
+	pair->mode = cct_mode_find(name);
 	if (!pair->mode) {
 		err = -EOPNOTSUPP;
 		pr_err(CCT_NAME ": %s is for none of AES' modes known here\n",

@@ -132,9 +132,9 @@ static void steps(struct cct_pair *pair, struct rnd_state *rnd)
 		if (cct_job_data(b.job, rnd, step & 1, len))
 			break;
 		cct_layout_each(b.src, len, step);
-		try(&b, true, "steps");
+		try(&b, true, "equal segments");
 		cct_layout_each(b.dst, len, len + 1 - step);
-		try(&b, false, "steps, other ones behind");
+		try(&b, false, "equal segments, others behind");
 	}
 out:
 	teardown(&b);
