@@ -19,7 +19,8 @@ set -euo pipefail
 MODULES="virtio_pci virtio_blk virtio_crypto algif_skcipher algif_hash dm_crypt
          essiv ext4 crc32c_generic crc32c_intel aesni_intel sha256_ssse3
          authenc dm_zero cxl_pci cxl_port cxl_acpi loop vfio_pci
-         vfio_iommu_type1 dm_integrity hmac echainiv esp4 xfrm_user veth"
+         vfio_iommu_type1 dm_integrity hmac echainiv drbg sha512_generic
+         jitterentropy_rng esp4 xfrm_user veth"
 PROGRAMS="algtest algbench pattern cxl-litmus faultload vfio-crypto"
 TOOLS="cryptsetup dmsetup mke2fs ip"
 
