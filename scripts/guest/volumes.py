@@ -274,8 +274,10 @@ class VolumeTests:
         self.name_spaces()
         self.begin()
         self.vm.sh('pattern random 7 2000000 > /run/sent')
-        self.job('for i in 1 2 3 4 5 6; do '
-                 f'{IP} netns exec b nc -l -p 7777 > /run/got & sleep 1; '
+        # nc must not meet the end of its input, or the other one ends as well
+        self.job('mkfifo /run/quiet; exec 9<>/run/quiet; '
+                 'for i in 1 2 3 4 5 6; do '
+                 f'{IP} netns exec b nc -l -p 7777 <&9 > /run/got & sleep 1; '
                  f'{IP} netns exec a nc 10.9.0.2 7777 < /run/sent && '
                  'wait $! && cmp /run/sent /run/got || exit 1; done')
         self.strike_while(lambda: not self.job_done())
@@ -473,7 +475,8 @@ def run(tap, name, why, rounds):
     faultguest.new_disk(disk, DISK_MIB)
     args = [*guest.device_args(guest.TYPE1, faultguest.BACKEND),
             *guest.disk_args(disk, faultguest.SECTOR)]
-    with guest.Guest(args, os.path.join(folder(), f'{name}.log')) as vm:
+    with guest.Guest(args, os.path.join(folder(), f'{name}.log'),
+                     'no_console_suspend') as vm:
         tests = VolumeTests(vm, rounds)
         vm.sh('mount -t debugfs debugfs /sys/kernel/debug')
         tests.modprobe()
