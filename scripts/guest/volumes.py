@@ -334,24 +334,40 @@ class VolumeTests:
 
     # -- the guest sleeps
 
+    def wakings(self):
+        with open(self.vm.log, errors='replace') as log:
+            return log.read().count('PM: suspend exit')
+
+    def wait_awake(self, before):
+        """The serial port loses what is said to it earlier"""
+        wait_for(lambda: self.wakings() > before, TIMEOUT, 'it is awake')
+        time.sleep(0.5)
+        self.job_result()
+
     def sleep(self):
         """Until somebody wakes it"""
+        before = self.wakings()
         self.job('echo mem > /sys/power/state')
         wait_for(lambda: self.vm.qmp('query-status')['status'] == 'suspended',
                  TIMEOUT, 'the guest sleeps')
         time.sleep(0.5)
         self.vm.qmp('system_wakeup')
-        self.job_result()
+        self.wait_awake(before)
+
+    def rehearse(self):
+        """Only the devices sleep, and only for the kernel's five seconds"""
+        before = self.wakings()
+        self.job('echo devices > /sys/power/pm_test; echo mem > '
+                 '/sys/power/state; rc=$?; echo none > /sys/power/pm_test; '
+                 'exit $rc')
+        self.wait_awake(before)
 
     def suspend(self):
         self.begin()
         for number in range(3):
             before = self.counters()
             if number % 2:
-                self.job('echo devices > /sys/power/pm_test; echo mem > '
-                         '/sys/power/state; rc=$?; echo none > '
-                         '/sys/power/pm_test; exit $rc')
-                self.job_result()
+                self.rehearse()
             else:
                 self.sleep()
             self.goes_on()
