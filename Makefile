@@ -18,7 +18,8 @@ override MAKEFLAGS += --no-print-directory
 	check-volumes-long check-iommu check-smmu \
 	check-kernels \
 	check-plug check-plug-long \
-	check-mutants demo demo-mec run bench refresh series clean distclean
+	check-mutants check-driver-mutants demo demo-mec run bench \
+	refresh series clean distclean
 
 help:
 	@echo 'Use it:'
@@ -34,7 +35,7 @@ help:
 	@echo '  make check-unit | check-qtest | check-asan | check-series | check-guest'
 	@echo '  make check-iommu   the device behind an intel-iommu or a virtio-iommu'
 	@echo '  make check-smmu    the device behind an SMMUv3, in an arm64 guest'
-	@echo '  make check-kernels  guests with Debian'\''s later kernels; minutes'
+	@echo '  make check-kernels  guests with Linux 6.12 and the newest there is; minutes'
 	@echo '  make check-plug    plugged into a slot that was empty at boot; SeaBIOS and OVMF'
 	@echo '  make check-plug-long  ... with caches of more sizes'
 	@echo '  make check-litmus  CPUs and devices on the same lines; LITMUS_SCALE=percent'
@@ -47,6 +48,7 @@ help:
 	@echo '  make check-fuzz    libFuzzer against CXL.cache; FUZZ=seconds'
 	@echo '  make check-mutants  break the device line by line; each must be caught'
 	@echo '  make check-cache-mutants  likewise CXL.cache; needs no QEMU'
+	@echo '  make check-driver-mutants  likewise the guest'\''s driver; an hour'
 	@echo 'Work on it:'
 	@echo '  make prepare       build/qemu: the base, patches/ as commits, our files linked in'
 	@echo '  make refresh       commits of build/qemu -> patches/'
@@ -107,7 +109,7 @@ check-smmu: build deps-arm64
 	@scripts/check.sh smmu
 
 check-kernels: build deps-arm64
-	@scripts/check.sh kernels
+	@scripts/check.sh kernels-all
 
 check-plug: build deps-guest
 	@scripts/check.sh plug
@@ -137,7 +139,7 @@ check-firmware: build deps-mec
 	@scripts/check.sh firmware
 
 check: deps-check prepare
-	@scripts/check.sh quick field fuzz build unit qtest mec series firmware asan guest iommu smmu plug litmus fault volumes
+	@scripts/check.sh quick field fuzz build unit qtest mec series firmware asan guest kcrypto kernels volumes iommu smmu plug litmus fault
 
 demo: build deps-guest
 	@scripts/guest/demo.sh
@@ -163,6 +165,9 @@ series: prepare
 # build/qemu itself may hold commits: distclean asks patches/ first.
 check-mutants: build
 	@scripts/mutate.py
+
+check-driver-mutants: build deps-guest
+	@scripts/guest/mutate-driver.py
 
 check-cache-mutants: deps-quick
 	@scripts/mutate-cache.py

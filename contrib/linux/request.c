@@ -75,7 +75,7 @@ static unsigned int plan(struct ct1_request *r, struct ct1_device *dev)
 	unsigned int max = dev->max_segments - 2;
 	int src, dst;
 
-	if (!r->done && part == left) {
+	if (!r->done && part == left && !r->table) {
 		src = ct1_sg_exact(req->src, part, max);
 		dst = req->dst == req->src ? src :
 					     ct1_sg_exact(req->dst, part, max);

@@ -12,8 +12,10 @@
 #
 # usage: fetch.sh GROUP...
 #   kernel      the guest's kernel, and the headers to build its module
-#   kernel612   the headers of a 6.12 kernel
-#   kernel7     the newest kernel that Debian has, without headers
+#   kernel612, kernel72, kernel73, ...
+#               the same of 6.12, 7.2, 7.3, ..., from whatever suite has it
+#   kernel7     the same of the newest one of all suites
+#   compiler    the compiler that the headers of 7.x need
 #   root        what the guest's root file system is made of
 #   firmware-amd64  UEFI for an amd64 guest
 #   kernel-arm64, root-arm64, firmware-arm64
@@ -34,8 +36,13 @@ wanted() {
     case $1 in
     kernel)
         echo linux-image-amd64 linux-headers-amd64 ;;
-    kernel612)
-        echo linux-image-6.12-amd64 linux-headers-6.12-amd64 ;;
+    kernel[0-9] | kernel[0-9][0-9] | kernel[0-9][0-9][0-9])
+        version_of "$1" ;;
+    compiler)
+        echo gcc-14-x86-64-linux-gnu cpp-14-x86-64-linux-gnu \
+             binutils-x86-64-linux-gnu libbinutils libctf0 libctf-nobfd0 \
+             libjansson4 libsframe1 libzstd1 zlib1g libgmp10 libmpfr6 libmpc3 \
+             libisl23 libc6 libgcc-s1 libstdc++6 libelf1t64 ;;
     root)
         echo busybox-static cryptsetup-bin dmsetup e2fsprogs libcryptsetup12 \
              libpopt0 libblkid1 libuuid1 libdevmapper1.02.1 libssl3 \
@@ -49,8 +56,6 @@ wanted() {
         echo linux-image-arm64 ;;
     kernel612-arm64 | kernel7-arm64)
         echo linux-image-arm64 ;;
-    kernel7)
-        echo linux-image-amd64 ;;
     root-arm64)
         echo busybox-static ;;
     firmware-arm64)
@@ -65,14 +70,28 @@ wanted() {
 suites_of() {
     case $1 in
     kernel612-*) echo trixie bookworm-backports ;;
-    kernel7*) echo experimental sid ;;
+    kernel7-*) echo experimental sid ;;
+    compiler) echo trixie ;;
+    esac
+}
+
+# Where to look for a kernel by its version, the machine's own sources first:
+# those that this Debian's compilers fit, and then trixie's
+KERNEL_SUITES="bookworm-backports trixie trixie-backports sid experimental"
+
+# kernel612: 6.12; kernel7: any
+version_of() {
+    local digits=${1#kernel}
+    case $digits in
+    7) echo newest ;;
+    *) echo "${digits:0:1}.${digits:1}" ;;
     esac
 }
 
 # Metapackages are resolved to what they stand for today
 group_packages() {
     local package
-    for package in $(wanted "$1"); do
+    for package; do
         case $package in
         linux-image-*)
             kernel "$package" ;;
@@ -91,22 +110,28 @@ depends() {
 
 # From 7.2 on it comes in three parts, which the image's package only names
 kernel() {
-    local image
-    image=$(depends "$1" '^linux-image-[0-9]') || return 1
+    local image=$1
+    [[ $image == linux-image-[0-9]* ]] ||
+        image=$(depends "$1" '^linux-image-[0-9]') || return 1
     depends "$image" '^linux-(base|binary|modules)-[0-9]' || echo "$image"
 }
 
 # Headers come in three parts: this flavour's, the common ones, and kbuild
 headers() {
-    local flavour
-    flavour=$(depends "$1" '^linux-headers-6') || return 1
+    local flavour=$1
+    [[ $flavour == linux-headers-[0-9]* ]] ||
+        flavour=$(depends "$1" '^linux-headers-[0-9]') || return 1
     echo "$flavour"
     depends "$flavour" '^linux-(headers-.*-common|kbuild-)'
 }
 
+# resolve GROUP [METAPACKAGE...]
 resolve() {
     local group=$1 new=$DEBS/$1.list.new packages
-    read -ra packages < <(group_packages "$group" | tr '\n' ' ') || :
+    shift
+    [ $# -gt 0 ] || read -ra packages < <(wanted "$group") || :
+    read -ra packages < <(group_packages "${@:-${packages[@]}}" |
+                          tr '\n' ' ') || :
     [ ${#packages[@]} -gt 0 ] || return 1
     # apt warns about the sandbox user when it is root; the file is what counts
     apt-get "${APT[@]}" --print-uris download "${packages[@]}" 2>/dev/null |
@@ -142,7 +167,6 @@ private_index() {
 # The index of one suite, from the mirror that the machine's sources name
 suite_index() {
     local suite=$1 arch=$2 state=$GUEST/apt-$1-$2
-    say "asking for the index of $suite, $arch"
     mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
     # shellcheck disable=SC2016  # $(REPO_URI) is apt-get's
     apt-get indextargets --no-release-info --format '$(REPO_URI)' |
@@ -154,8 +178,11 @@ suite_index() {
          -o "Dir::Etc::SourceList=$state/sources.list"
          -o Dir::Etc::SourceParts=/dev/null -o Debug::NoLocking=1
          -o "APT::Architecture=$arch" -o "APT::Architectures=$arch")
+    # The next group may want it, too
+    [ -z "$(find "$state/updated" -mmin -60 2>/dev/null)" ] || return 0
+    say "asking for the index of $suite, $arch"
     apt-get "${APT[@]}" -qq -o APT::Update::Error-Mode=any update \
-        2>"$state/update.log"
+        2>"$state/update.log" && touch "$state/updated"
 }
 
 download() {
@@ -179,6 +206,64 @@ download() {
         rm -f "$file".part*
         : > "$file.ok"
     done < "$DEBS/$1.list"
+}
+
+# The kernels that the index in use has headers for, e.g. 6.12.117+deb12
+kernels() {
+    apt-cache "${APT[@]}" search --names-only \
+        '^linux-(image|headers)-[0-9][0-9.]*(-[0-9]+|\+deb[0-9.]+)?-amd64$' |
+        sed -nE 's/^linux-(image|headers)-([^ ]*)-amd64 .*/\2/p' |
+        sort -V | uniq -d
+}
+
+# The best one of these on stdin: of a version, or of all
+best() {
+    if [ "$1" = newest ]; then
+        tail -n 1
+    else
+        grep -E "^${1/./\\.}([.+-]|\$)" | tail -n 1
+    fi
+}
+
+take_kernel() {
+    resolve "$1" "linux-image-$2-amd64" "linux-headers-$2-amd64" &&
+        download "$1"
+}
+
+# By version, in whatever suite has it
+fetch_kernel() {
+    local group=$1 version suite found all='' newest=''
+    version=$(version_of "$group")
+    for suite in machine $KERNEL_SUITES; do
+        [ "$suite" = machine ] || suite_index "$suite" amd64 || continue
+        all+=" $(kernels | tr '\n' ' ')"
+        found=$(kernels | best "$version") || continue
+        [ -n "$found" ] || continue
+        if [ "$version" != newest ]; then
+            take_kernel "$group" "$found" || continue
+            say "Linux $found comes from $suite"
+            wanted "$group" > "$DEBS/$group.wanted"
+            return
+        fi
+        if [ "$(printf '%s\n' "$newest" "$found" | sort -V | tail -n 1)" = \
+             "$found" ] && [ "$newest" != "$found" ]; then
+            newest=$found newest_suite=$suite
+        fi
+    done
+    if [ -n "$newest" ]; then
+        [ "$newest_suite" = machine ] && APT=() ||
+            suite_index "$newest_suite" amd64
+        if take_kernel "$group" "$newest"; then
+            say "the newest is Linux $newest, from $newest_suite"
+            wanted "$group" > "$DEBS/$group.wanted"
+            return
+        fi
+    fi
+    # shellcheck disable=SC2086  # words
+    all=$(printf '%s\n' $all | sed -nE 's/^([0-9]+\.[0-9]+).*/\1/p' |
+          sort -Vu | tr '\n' ' ')
+    [ -n "$all" ] || give_up "$group" "one of $KERNEL_SUITES"
+    die "the mirror has no Linux $version with headers; it has $all"
 }
 
 give_up() {
@@ -212,6 +297,10 @@ fetch() {
         return
     fi
     rm -f "$DEBS/$group.wanted"
+    if [[ $group =~ ^kernel[0-9]+$ ]]; then
+        fetch_kernel "$group"
+        return
+    fi
     if [ -n "$(suites_of "$group")" ]; then
         fetch_of_suites "$group"
         return

@@ -105,10 +105,10 @@ def device_properties(device, **properties):
     return {**result, **properties}
 
 
-def device_args(device, backend):
+def device_args(device, backend, **properties):
     """The topology: everything hangs off one CXL host bridge."""
     cxl_cache = ',cxl-cache=on' if device == TYPE1 else ''
-    properties = device_properties(device)
+    properties = device_properties(device, **properties)
     option = ','.join([properties.pop('driver')] +
                       [f'{key}={value}' for key, value in properties.items()])
     return ['-device', 'pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.0',
@@ -145,8 +145,16 @@ def machine_args(memory='1G', arch=AMD64, options='', own_ram=False):
             *platform_iommu.machine_args()]
 
 
+def kernel_suffix():
+    """Of the files of the kernel that KERNEL, or else IOMMU, asks for"""
+    kernel = os.environ.get('KERNEL') or ''
+    if not kernel:
+        return platform_iommu.kind().kernel
+    return {'6.1': '', 'newest': '7'}.get(kernel, kernel.replace('.', '', 1))
+
+
 def kernel_args(extra, arch=AMD64):
-    kernel = arch.kernel or platform_iommu.kind().kernel
+    kernel = arch.kernel or kernel_suffix()
     return ['-kernel', os.path.join(GUEST, f'vmlinuz{kernel}'),
             '-initrd', os.path.join(GUEST, f'initramfs{kernel}.cpio'),
             '-append', f'console={arch.console} panic=-1 '

@@ -5,9 +5,11 @@
 # system in memory with busybox, cryptsetup, mkfs, the test programs and the
 # module.  Nothing here needs root.
 #
-# usage: image.sh [GROUP]       (default: what IOMMU= needs)
-#   kernel, kernel612   ... with a 6.12 kernel: {vmlinuz612,initramfs612.cpio}
-#   kernel7             ... with the newest one: busybox and the stock driver
+# usage: image.sh [GROUP]       (default: what KERNEL=, or else IOMMU= needs)
+#   kernel              the default
+#   kernel612, kernel72, ...
+#                       the same with that kernel: vmlinuz612,initramfs612.cpio
+#   kernel7             ... with the newest one that the mirror has
 #   kernel-arm64, kernel612-arm64, kernel7-arm64
 #                       another architecture: {vmlinuz-arm64,...}, with its
 #                       firmware; busybox and some of the test programs are all
@@ -17,31 +19,31 @@ set -euo pipefail
 
 # What a guest may load; their dependencies come along
 MODULES="virtio_pci virtio_blk virtio_crypto algif_skcipher algif_hash dm_crypt
-         essiv ext4 crc32c_generic crc32c_intel aesni_intel sha256_ssse3
-         authenc dm_zero cxl_pci cxl_port cxl_acpi loop vfio_pci
-         vfio_iommu_type1 dm_integrity hmac echainiv drbg sha512_generic
-         jitterentropy_rng esp4 xfrm_user veth"
+         essiv xts ext4 aesni_intel authenc dm_zero dm_integrity cxl_pci
+         cxl_port cxl_acpi loop vfio_pci vfio_iommu_type1 hmac
+         echainiv esp4 xfrm_user veth"
+# In some kernels these are no modules, or there are none.  The IV generator of
+# ESP needs a random generator
+OPTIONAL="ecb ctr crc32c_generic crc32c_intel sha256_ssse3 crc32c_cryptoapi cryptd
+          virtio_iommu drbg sha512_generic jitterentropy_rng"
 PROGRAMS="algtest algbench pattern cxl-litmus faultload vfio-crypto"
 TOOLS="cryptsetup dmsetup mke2fs ip"
 
 # The default kernel was built without a driver for it
-[ "${IOMMU-}" != virtio ] || set -- "${1:-kernel612}"
-group=${1:-kernel}
+if [ "${IOMMU-}" = virtio ] && [ -z "${KERNEL-}" ]; then
+    set -- "${1:-kernel612}"
+fi
+group=${1:-$(kernel_group "${KERNEL-}")}
 suffix=${group#kernel}
 rootfs=root
 cc=gcc-12
 bin=$GUEST                          # where our own programs are made
 case $group in
-kernel612)
-    MODULES+=" virtio_iommu" ;;
-kernel7)
-    MODULES="virtio_pci virtio_crypto aesni_intel cxl_acpi cxl_pci"
-    PROGRAMS=
-    TOOLS= ;;
 kernel*-arm64)
     MODULES="virtio_pci virtio_crypto algif_skcipher vfio_pci vfio_iommu_type1"
     PROGRAMS="algtest vfio-crypto"
     TOOLS=
+    OPTIONAL=
     rootfs="root-arm64"
     cc=aarch64-linux-gnu-gcc-12
     bin=$GUEST/arm64
@@ -56,13 +58,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 # depmod of amd64's root serves every architecture
 "$here/unpack.sh" "$group" root
 inputs=("$GUEST/$group.stamp" "$GUEST/$rootfs.stamp")
-ko=
+kos=()
 if [ "$rootfs" = root-arm64 ]; then
     "$here/unpack.sh" root-arm64 firmware-arm64
-elif [ "$group" != kernel7 ]; then
+else
     "$here/module.sh" "$group"
-    ko=$GUEST/module-$group/cxl_type1_crypto.ko
-    inputs+=("$ko")
+    kos=("$GUEST/module-$group/$MODULE.ko")
+    kos+=("$GUEST/testmodule-$group/cxl_crypto_test.ko")
+    inputs+=("${kos[@]}")
 fi
 
 # Our own programs: for the guest (static); pattern and faultload for the host
@@ -151,18 +154,19 @@ mkdir -p "$image/$dir"
 cp "$kernel/$dir"/modules.{order,builtin,builtin.modinfo} "$image/$dir/"
 unpacked depmod -b "$kernel" "$version"
 dep=$kernel/$dir/modules.dep
-for module in $MODULES; do
+for module in $MODULES $OPTIONAL; do
     line=$(grep -E "(^|/)${module//_/[-_]}\.ko:" "$dep") ||
-        { grep -qE "/${module//_/[-_]}\.ko" "$kernel/$dir/modules.builtin" &&
+        { [[ " ${OPTIONAL//$'\n'/ } " == *" $module "* ]] && continue
+          grep -qE "/${module//_/[-_]}\.ko" "$kernel/$dir/modules.builtin" &&
           continue; die "no module $module in $version"; }
     for file in ${line//:/ }; do
         mkdir -p "$image/$dir/$(dirname "$file")"
         cp "$kernel/$dir/$file" "$image/$dir/$file"
     done
 done
-if [ -n "$ko" ]; then
+if [ ${#kos[@]} -gt 0 ]; then
     mkdir "$image/$dir/extra"
-    cp "$ko" "$image/$dir/extra/"
+    cp "${kos[@]}" "$image/$dir/extra/"
 fi
 unpacked depmod -b "$image" "$version"
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# The device under kernels of later Debian releases; TAP on standard output.
-# From 7.2 on user space has no way to it (AF_ALG takes no asynchronous
-# driver): what the device does there is the kernel's own self test, once each
-# time that the driver is bound.
+# The device under kernels of later Debian releases: the demo, our driver
+# (drivercheck.py), and the stock one; TAP on standard output.
+# From 7.2 on user space has no way to the latter (AF_ALG takes no asynchronous
+# driver): what it has the device do there is the kernel's own self test, once
+# each time that it is bound.
 #
 # usage: kernels.py [PART]...  (default: all, see PARTS)
 #
@@ -18,6 +19,8 @@ import time
 import guest
 import iommu
 import smmu
+from check import demo
+from drivercheck import MIB, DriverTests
 from tap import run_parts
 
 BACKEND = 'cryptodev-backend-openssl'
@@ -71,9 +74,15 @@ class Kernel:
         ops = self.ops()
         return '' if min(ops) >= SELF_TEST else f'{ops} requests'
 
+    def af_alg(self):
+        """Can user space reach an asynchronous driver?"""
+        major, minor = self.vm.sh('uname -r').split('.')[:2]
+        return (int(major), int(re.match(r'\d+', minor)[0])) < (7, 2) and \
+            not self.vm.try_sh('[ -x /bin/algtest ]')[0]
+
     def works(self, before):
         """After the driver was bound, when ops() was @before"""
-        if not self.vm.try_sh('[ -x /bin/algtest ]')[0]:
+        if self.af_alg():
             status, output = self.vm.try_sh(
                 f'algtest -n 5 {guest.STOCK_DRIVER}', timeout=180)
             return output if status else ''
@@ -392,7 +401,51 @@ def errors7(tap, folder):
                 Errors.tests, Errors)
 
 
+# -- our driver
+
+def demo_on(kernel, suffix, sector):
+    """Each check of the demo is a point."""
+    def run(tap, folder):
+        report, status = demo(os.path.join(folder, f'demo-{suffix}'),
+                              SIZE=os.environ.get('SIZE') or '8',
+                              KERNEL=kernel, SECTOR=sector, CIPHER='',
+                              DEMO_NO_MODULE='', IOMMU='none')
+        for entry in report.get('checks', ()):
+            tap.point(entry['ok'], f'demo-{suffix}: {entry["name"]}',
+                      entry['detail'])
+        tap.point(status == 0 and report.get('host_check') == 'ok' and
+                  report.get('driver') == guest.OUR_DRIVERS['xts'] and
+                  report.get('sector_size') == int(sector) and
+                  report.get('removal_lines_rescued', 0) > 0,
+                  f'demo-{suffix}: Linux {report.get("kernel")}, sectors of '
+                  f'{sector}: the demo is good',
+                  report['failed'] or report)
+    return run
+
+
+def driver_on(suffix):
+    def run(tap, folder):
+        disk = os.path.join(folder, f'driver-{suffix}.img')
+        with open(disk, 'wb') as file:
+            file.truncate(MIB << 20)
+        arch = guest.AMD64._replace(kernel=suffix)
+        args = [*guest.device_args(guest.TYPE1, BACKEND),
+                *guest.disk_args(disk)]
+        try:
+            with guest.Guest(args, left(folder, f'driver-{suffix}', '.log'),
+                             '', arch) as vm:
+                tap.guarded((f'driver-{suffix}: {test}', work) for test, work
+                            in DriverTests(vm).tests())
+        except guest.GuestError as err:
+            tap.point(False, f'driver-{suffix}: the guest boots', err)
+    return run
+
+
 PARTS = {
+    'demo-612': demo_on('6.12', '612', '512'),
+    'demo-7': demo_on('newest', '7', '4096'),
+    'driver-612': driver_on('612'),
+    'driver-7': driver_on('7'),
     'smmu-612': smmu612,
     'smmu-7': smmu7,
     'smmu-7-passthrough': smmu7_passthrough,

@@ -4,13 +4,16 @@
 # Make the guests, then run kernels.py (which see).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-for group in kernel612-arm64 kernel7-arm64; do
+# As parts are called
+parts=("$@")
+[ $# -gt 0 ] || parts=(smmu-612 smmu-7 demo-612 demo-7)
+for part in "${parts[@]}"; do
+    case $part in
+    smmu-7*) group=kernel7-arm64 ;;
+    smmu-*) group=kernel612-arm64 ;;
+    *-612) group=kernel612 ;;
+    *) group=kernel7 ;;
+    esac
     "$here/image.sh" "$group"
 done
-# For the parts that "make check" runs that is all
-case "$* " in
-"smmu-612 smmu-7 ") ;;
-*) "$here/image.sh" kernel7
-   "$here/image.sh" kernel612 ;;
-esac
 exec python3 "$here/kernels.py" "$@"

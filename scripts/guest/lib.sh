@@ -7,6 +7,22 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 GUEST=$ROOT/build/guest
 
+# The guest's kernel module, contrib/linux; modinfo and modprobe know it by this
+# shellcheck disable=SC2034
+MODULE=cxl_type1_crypto
+
+# kernel_group KERNEL: the package group of what a user calls a kernel.  6.1 is
+# the machine's own Debian's, "newest" the newest that its mirror has.
+kernel_group() {
+    case $1 in
+    '' | 6.1) echo kernel ;;
+    newest) echo kernel7 ;;
+    [0-9].*[!0-9]* | [!0-9]* | [0-9][!.]* | [0-9] | [0-9].)
+        die "KERNEL=$1: it is \"newest\" or a version like 6.12" ;;
+    *) echo "kernel${1/./}" ;;
+    esac
+}
+
 # cryptsetup, debugfs and depmod live where a plain user's PATH may not look
 PATH=$PATH:/usr/sbin:/sbin
 

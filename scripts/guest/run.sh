@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # A shell in a guest with the device, the module loaded and a spare disk.
-# Ctrl-A X leaves.  DEVICE, BACKEND, QEMU and QEMU_ARGS as for the demo.
+# Ctrl-A X leaves.  The environment's settings: see run.py.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 "$here/image.sh"

@@ -19,21 +19,25 @@ KERNEL_PARTS=('./boot/*' './*lib/modules/*/modules.*'
               './*lib/modules/*/kernel/drivers/char/*'
               './*lib/modules/*/kernel/drivers/crypto/virtio/*'
               './*lib/modules/*/kernel/drivers/cxl/*'
+              './*lib/modules/*/kernel/drivers/iommu/*'
               './*lib/modules/*/kernel/drivers/md/*'
               './*lib/modules/*/kernel/drivers/net/veth.ko*'
               './*lib/modules/*/kernel/drivers/vfio/*'
               './*lib/modules/*/kernel/drivers/virtio/*'
+              './*lib/modules/*/kernel/virt/*'
               './*lib/modules/*/kernel/net/ipv4/*'
               './*lib/modules/*/kernel/net/xfrm/*')
 
-# From 7.2 on it is in three: these, with all there is of crypto, for a guest
-# that only tries the device
-SPLIT_PARTS=('./usr/lib/modules/*/kernel/arch/*'
-             './usr/lib/modules/*/kernel/crypto/*'
-             './usr/lib/modules/*/kernel/lib/*'
-             './usr/lib/modules/*/kernel/drivers/block/*'
-             './usr/lib/modules/*/kernel/drivers/crypto/virtio/*'
-             './usr/lib/modules/*/kernel/drivers/cxl/*')
+# These parts of a package, as far as it has them
+unpack_parts() {
+    local deb=$1 dir=$2 log=$2.log
+    shift 2
+    dpkg-deb --fsys-tarfile "$deb" |
+        LC_ALL=C tar -x -C "$dir" --wildcards "$@" 2>"$log" ||
+        ! grep -vE 'Not found in archive|Exiting with failure' "$log" >&2 ||
+        die "cannot unpack $deb"
+    rm "$log"
+}
 
 # To where older kernels have it
 unmerge_usr() {
@@ -50,24 +54,15 @@ unmerge_usr() {
 
 unpack() {
     local group=$1 dir=$GUEST/$1 name
-    local parts=("${KERNEL_PARTS[@]}")
-    # In the other kernels what there is of these is no module
-    case $group in
-    kernel612) parts+=('./*lib/modules/*/kernel/drivers/iommu/*') ;;&
-    kernel | kernel612) parts+=('./*lib/modules/*/kernel/virt/*') ;;
-    esac
     local list=$GUEST/debs/$group.list
     fresh "$dir.stamp" "$list" "${BASH_SOURCE[0]}" && return
     say "unpacking $group"
     rm -rf "$dir" "$dir.stamp"
     mkdir -p "$dir"
     while read -r _ _ name _; do
-        if [[ $name == linux-image-* ]]; then
-            dpkg-deb --fsys-tarfile "$GUEST/debs/$name" |
-                tar -x -C "$dir" --wildcards "${parts[@]}"
-        elif [[ $name == linux-modules-* ]]; then
-            dpkg-deb --fsys-tarfile "$GUEST/debs/$name" |
-                tar -x -C "$dir" --wildcards "${SPLIT_PARTS[@]}"
+        # From 7.2 on the modules are in a package of their own
+        if [[ $name == linux-image-* || $name == linux-modules-* ]]; then
+            unpack_parts "$GUEST/debs/$name" "$dir" "${KERNEL_PARTS[@]}"
         else
             dpkg-deb -x "$GUEST/debs/$name" "$dir"
         fi

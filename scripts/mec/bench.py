@@ -177,7 +177,7 @@ class Bench:
 
 if __name__ == '__main__':
     os.environ.setdefault('BL33', '0x42000000')
-    os.environ.setdefault('KERNEL', '0x42200000')
+    os.environ.setdefault('KERNEL_AT', '0x42200000')
     os.environ.setdefault('INITRAMFS', '0x50000000')
     try:
         Bench().run()

@@ -4,7 +4,7 @@
 # Boot what firmware.sh made, without and with FEAT_MEC, and look at the
 # consoles; TAP on stdout.
 #
-# usage: firmware.py        BL33, KERNEL, INITRAMFS: load addresses
+# usage: firmware.py        BL33, KERNEL_AT, INITRAMFS: load addresses
 #
 # Environment: QEMU (default build/bin/qemu-system-aarch64), TIMEOUT for one
 # boot in seconds.
@@ -118,7 +118,7 @@ class Boot:
                 'console=ttyAMA0 panic=-1 '
                 f'initrdmem={initramfs},{size}',
                 *self.loader('bl33.bin', os.environ['BL33']),
-                *self.loader('Image', os.environ['KERNEL']),
+                *self.loader('Image', os.environ['KERNEL_AT']),
                 *self.loader('initramfs.cpio', initramfs),
                 '-serial', f'file:{self.base}.console.log',
                 '-serial', f'file:{self.base}.secure.log',

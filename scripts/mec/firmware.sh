@@ -22,7 +22,7 @@ CROSS=aarch64-linux-gnu-
 
 # Where BL33, Linux and its initramfs are put; firmware.py gets the same.
 BL33=0x42000000
-KERNEL=0x42200000
+KERNEL_AT=0x42200000
 INITRAMFS=0x50000000
 
 # Path below a Debian mirror's base, sha256; the first that can be had.
@@ -96,7 +96,7 @@ make_tfa() {
 make_bl33() {
     fresh bl33 "$SRC/mec-bl33.S" && return
     quietly bl33 "${CROSS}gcc" -nostdlib -static -Wl,--build-id=none \
-        -Wl,-Ttext="$BL33" -DKERNEL="$KERNEL" -o "$OUT/bl33.elf" "$SRC/mec-bl33.S"
+        -Wl,-Ttext="$BL33" -DKERNEL="$KERNEL_AT" -o "$OUT/bl33.elf" "$SRC/mec-bl33.S"
     "${CROSS}objcopy" -O binary "$OUT/bl33.elf" "$OUT/bl33.bin"
     done_with bl33 "$SRC/mec-bl33.S"
 }
@@ -135,5 +135,5 @@ make_kernel
 make_initramfs
 [[ ${1-} != build ]] || exit 0
 
-export BL33 KERNEL INITRAMFS
+export BL33 KERNEL_AT INITRAMFS
 QEMU=$EMULATOR exec "$PYTHON" "$HERE/firmware.py"

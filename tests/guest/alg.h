@@ -29,8 +29,8 @@ static inline void die(const char *what)
     exit(2);
 }
 
-/* A transform: driver + key. Operation sockets come from it by accept(). */
-static inline int alg_open(const char *driver, const void *key, size_t keylen)
+/* The transform of a driver, without a key; -1 if there is no such driver */
+static inline int alg_find(const char *driver)
 {
     struct sockaddr_alg sa = { .salg_family = AF_ALG,
                                .salg_type = "skcipher" };
@@ -41,12 +41,51 @@ static inline int alg_open(const char *driver, const void *key, size_t keylen)
         die("socket(AF_ALG)");
     }
     if (bind(tfm, (struct sockaddr *)&sa, sizeof(sa))) {
-        die(driver);
+        close(tfm);
+        return -1;
     }
+    return tfm;
+}
+
+static inline void alg_set_key(int tfm, const void *key, size_t keylen)
+{
     if (setsockopt(tfm, SOL_ALG, ALG_SET_KEY, key, keylen)) {
         die("ALG_SET_KEY");
     }
+}
+
+/* A transform: driver + key. Operation sockets come from it by accept(). */
+static inline int alg_open(const char *driver, const void *key, size_t keylen)
+{
+    int tfm = alg_find(driver);
+
+    if (tfm < 0) {
+        die(driver);
+    }
+    alg_set_key(tfm, key, keylen);
     return tfm;
+}
+
+/*
+ * AES-CBC by the processor: which of its drivers there are depends on the
+ * kernel (7.3 has no generic one) and on the processor.
+ */
+static inline int alg_open_plain(const void *key, size_t keylen)
+{
+    static const char *const names[] = {
+        "cbc(aes-generic)", "cbc-aes-lib", "cbc-aes-aesni", "cbc-aes-ce",
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        int tfm = alg_find(names[i]);
+
+        if (tfm >= 0) {
+            alg_set_key(tfm, key, keylen);
+            return tfm;
+        }
+    }
+    die("no AES-CBC by the processor");
+    return -1;
 }
 
 static inline int alg_op(int tfm)

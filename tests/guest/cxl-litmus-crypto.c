@@ -12,7 +12,6 @@
 #include "cxl-litmus.h"
 
 #define DRIVER "virtio_crypto_aes_cbc"
-#define PLAIN "cbc(aes-generic)"
 #define PAGES 3
 
 typedef struct Crypto {
@@ -49,7 +48,7 @@ static void requests(Cpu *c)
 {
     Crypto *k = c->arg;
     int tfm = alg_open(DRIVER, key, sizeof(key)), op = alg_op(tfm);
-    int plain_tfm = alg_open(PLAIN, key, sizeof(key));
+    int plain_tfm = alg_open_plain(key, sizeof(key));
     int plain = alg_op(plain_tfm);
 
     for (; c->count < k->n; c->count++) {

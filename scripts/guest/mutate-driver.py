@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Break the guest's driver one line at a time; its tests must catch each.
+
+Works on copies, in build/driver-mutants.  Prints a line for each fault, and
+fails if one survives.
+
+usage: mutate-driver.py [--check] [WORD]...   (only the faults with one of the
+words in their names; --check: only see that each finds its lines)
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent.parent
+GUEST = TOP / 'build/guest'
+TREE = TOP / 'build/driver-mutants'
+DRIVER = 'contrib/linux'
+TIMEOUT = 900
+
+# What the copies build anew; the rest of build/guest they share
+OWN = re.compile(r'module-|testmodule-|initramfs|image|cxl_type1|vmlinuz')
+
+# What is broken, where, the line, what it becomes, and the tests that are to
+# notice: a group of check.sh, and for "recovery" which of them
+FAULTS = [
+    ('requests are redone before the reset', 'device.c',
+     '\tct1_reset_silence(dev);\n\tif (!dev->ctrl.vq)',
+     '\tif (!dev->ctrl.vq)', 'recovery', 'no late writes,half-written'),
+    ('what is done is left in the ring', 'queue.c',
+     '\ttasklet_kill(&q->tasklet);\n\tct1_queue_drain(q);',
+     '\ttasklet_kill(&q->tasklet);', 'recovery', 'and removed: likewise'),
+    ('the rings of an absent device stay broken', 'device.c',
+     '\t\t__virtio_unbreak_device(dev->vdev);', '\t\t;',
+     'recovery', 'and removed: likewise'),
+    ('an absent device has a status', 'reset.c',
+     'return status == ALL_ONES ? 0 : status;', 'return status ?: 1;',
+     'recovery', 'surprise removal, and back'),
+    ('rests do not grow', 'device.c',
+     '\tdev->rests++;', '', 'recovery', 'longer and longer'),
+    ('BARs are not given back', 'reset.c',
+     '\tpci_restore_state(dev->pdev);\n', '', 'recovery',
+     'nobody cleans up'),
+    ('lost requests are forgotten', 'request.c',
+     '\tct1_inc(CT1_LOST);\n\tct1_request_elsewhere(r);',
+     '\tct1_inc(CT1_LOST);', 'recovery', 'taken over, and back'),
+    ('nothing is ever overdue', 'queue.c',
+     '\treturn overdue;', '\treturn false;', 'recovery',
+     'taken over, and back'),
+    ('interrupts are relied on', 'device.c',
+     '''\tfor (i = 0; i < dev->num_queues; i++)
+\t\tct1_queue_drain(&dev->queues[i]);
+\tif (!busy(dev))''', '\tif (!busy(dev))', 'recovery',
+     'is not done again'),
+    ('a key that is not answered is not noticed', 'control.c',
+     '\tct1_device_event(dev, CT1_EVENT_HANG);\n\treturn -ETIMEDOUT;',
+     '\treturn -ETIMEDOUT;', 'recovery', 'a key after a reset'),
+    ('not ready is not heard', 'device.c',
+     '\tct1_device_event(vdev->priv, CT1_EVENT_CONFIG);', '',
+     'recovery', 'not ready, and ready'),
+    ('the stock driver is asked first', 'match.c',
+     '\t\tstock_goes_last(virtio_bus());', '', 'recovery', 'orderly removal'),
+    ('the stock driver keeps the device', 'match.c',
+     '\t\tbus_for_each_dev(virtio_bus(), NULL, NULL, take_over);', '',
+     'module', ''),
+    ('nobody gets the device afterwards', 'match.c',
+     '\tbus_for_each_dev(virtio_bus(), NULL, NULL, give_away);', '',
+     'module', ''),
+    ('a device that comes gets no keys', 'session.c',
+     '\t\tif (tfm->keylen && !find(tfm, dev))', '\t\tif (0)',
+     'recovery', 'orderly removal'),
+    ('errors are taken for results', 'request.c',
+     '\tif (unlikely(r->status != VIRTIO_CRYPTO_OK)) {', '\tif (0) {',
+     'module', ''),
+    ('cbc: no IV for what follows', 'modes.c',
+     '\t.after\t= cbc_after,', '\t.after\t= nothing,', 'module', ''),
+    ('requests that wait are forgotten', 'queue.c',
+     '\t\tfeed(q, &refused);\n', '', 'module', ''),
+    ('each request is announced', 'queue.c',
+     'q->unkicked >= READ_ONCE(ct1_batch)))', 'true))', 'module', ''),
+    ('refused requests are lost', 'request.c',
+     '\treturn err == -ENOSPC ? err : ct1_software_now(req);',
+     '\treturn err;', 'module', ''),
+]
+
+
+def prepare():
+    """A copy of what the tests are made from"""
+    shutil.rmtree(TREE, ignore_errors=True)
+    for folder in ('scripts', 'include', 'tests/guest'):
+        shutil.copytree(TOP / folder, TREE / folder, symlinks=True)
+    guest = TREE / 'build/guest'
+    guest.mkdir(parents=True)
+    for entry in GUEST.iterdir():
+        if not OWN.match(entry.name):
+            (guest / entry.name).symlink_to(entry)
+    (TREE / 'build/bin').symlink_to(TOP / 'build/bin')
+
+
+def run(fault):
+    """Whether the tests notice, and the first one that does"""
+    _, file, old, new, group, only = fault
+    shutil.rmtree(TREE / DRIVER, ignore_errors=True)
+    shutil.copytree(TOP / DRIVER, TREE / DRIVER)
+    path = TREE / DRIVER / file
+    path.write_text(path.read_text().replace(old, new))
+    # A broken driver may leave a function without a caller
+    build = TREE / DRIVER / 'Kbuild'
+    build.write_text(build.read_text() + 'ccflags-y += -Wno-unused\n')
+    try:
+        result = subprocess.run(
+            [TREE / 'scripts/guest/check.sh', group],
+            env=dict(os.environ, ONLY=only), capture_output=True, text=True,
+            timeout=TIMEOUT, check=False)
+    except subprocess.TimeoutExpired:
+        return True, 'it takes too long'
+    failed = re.findall(r'^not ok \d+ - (.*)$', result.stdout, re.M)
+    if not re.search(r'^ok ', result.stdout, re.M) and not failed:
+        sys.exit(f'{fault[0]}: no test ran:\n{result.stderr}')
+    return bool(failed), failed[0] if failed else ''
+
+
+def main(words):
+    check = '--check' in words
+    words = [word for word in words if word != '--check']
+    for fault in FAULTS:
+        if (TOP / DRIVER / fault[1]).read_text().count(fault[2]) != 1:
+            sys.exit(f'{fault[0]}: not exactly one place in {fault[1]}')
+    wanted = [fault for fault in FAULTS
+              if not words or any(word in fault[0] for word in words)]
+    if check:
+        return 0
+    prepare()
+    survivors = 0
+    for fault in wanted:
+        caught, by = run(fault)
+        survivors += not caught
+        print(f'{"caught  " if caught else "SURVIVES"} {fault[0]}: {by}',
+              flush=True)
+    print(f'{len(wanted)} faults, {survivors} survive')
+    return bool(survivors)
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
