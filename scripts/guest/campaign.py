@@ -94,10 +94,12 @@ class Campaign:
     # -- set up and take down
 
     def prepare(self, seed, **load):
-        values = ' '.join(f'{name}={value}' for name, value in
-                          self.parameters.items())
         self.vm.sh('mount -t debugfs debugfs /sys/kernel/debug; '
-                   f'modprobe {guest.MODULE} {values}')
+                   f'modprobe {guest.MODULE}')
+        # Not before the kernel's self tests, some of which are for software
+        for name, value in self.parameters.items():
+            self.vm.sh(f'echo {value} > '
+                       f'/sys/module/{guest.MODULE}/parameters/{name}')
         volume.luks_format(self.vm)
         volume.luks_open(self.vm)
         volume.make_filesystem(self.vm)

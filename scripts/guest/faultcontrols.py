@@ -38,16 +38,18 @@ CONTROLS = (
                  'properties': {'unplug': 'poison'}}),
     ('without fallback a failed request is seen as an I/O error', 'I/O error',
      'request-error', {'parameters': {'fallback': 0}}),
+    ('software beside a second device is seen', 'not instead',
+     'request-error', {'parameters': {'fail_alloc_every': 50}, 'devices': 2}),
 )
 
 
 def control(vm, sort, kind, setup=None, lines=None, parameters=None,
-            properties=None):
+            properties=None, devices=1):
     """Returns what is wrong with how the campaign fails, or nothing."""
     rng = random.Random(1)
     if setup:
         setup(vm)
-    run = Campaign(vm, rng, say, parameters, **(properties or {}))
+    run = Campaign(vm, rng, say, parameters, devices, **(properties or {}))
     try:
         run.prepare(1, **SMALL)
         for step in schedule(rng, CONTROL_STEPS, [faultkinds.kind(kind)]):
@@ -66,7 +68,8 @@ def controls(tap, folder):
     for number, (name, sort, kind, options) in enumerate(CONTROLS):
         disk = None
         try:
-            guest_, disk = boot(folder, f'control{number}')
+            guest_, disk = boot(folder, f'control{number}',
+                                options.get('devices', 1))
             with guest_ as vm:
                 why = control(vm, sort, kind, **options)
         except guest.GuestError as err:

@@ -121,9 +121,16 @@ class Accelerator:
         return config[at + SLOT_CONTROL + 1] & SLOT_OFF == SLOT_OFF
 
     def reset(self, method):
-        """As sysfs does it: "flr" or "bus" """
+        """
+        As sysfs does it: "flr" or "bus".  Kernels that know "cxl_bus" refuse
+        the latter below a port that masks it.
+        """
         self.vm.sh(f'cd /sys/bus/pci/devices/{self.slot()} && '
-                   f'echo {method} > reset_method && echo 1 > reset')
+                   'echo default > reset_method && '
+                   f'case {method}$(cat reset_method) in '
+                   'bus*cxl_bus*) echo cxl_bus ;; '
+                   f'*) echo {method} ;; esac > reset_method && '
+                   'echo 1 > reset')
 
 
 class Kind:

@@ -21,10 +21,11 @@ set -euo pipefail
 MODULES="virtio_pci virtio_blk virtio_crypto algif_skcipher algif_hash dm_crypt
          essiv xts ext4 aesni_intel authenc dm_zero dm_integrity cxl_pci
          cxl_port cxl_acpi loop vfio_pci vfio_iommu_type1 hmac
-         echainiv drbg esp4 xfrm_user veth"
-# In some kernels these are no modules, or there are none
-OPTIONAL="ecb ctr jitterentropy_rng crc32c_generic crc32c_intel sha256_ssse3 crc32c_cryptoapi cryptd
-          virtio_iommu"
+         echainiv esp4 xfrm_user veth"
+# In some kernels these are no modules, or there are none.  The IV generator of
+# ESP needs a random generator
+OPTIONAL="ecb ctr crc32c_generic crc32c_intel sha256_ssse3 crc32c_cryptoapi
+          cryptd virtio_iommu drbg sha512_generic jitterentropy_rng"
 PROGRAMS="algtest algbench pattern cxl-litmus faultload vfio-crypto"
 TOOLS="cryptsetup dmsetup mke2fs ip"
 
