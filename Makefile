@@ -18,7 +18,6 @@ override MAKEFLAGS += --no-print-directory
 	check-volumes-long check-iommu check-smmu \
 	check-kernels \
 	check-plug check-plug-long check-kcrypto check-kcrypto-long \
-	check-ipsec \
 	check-mutants check-driver-mutants demo demo-mec run bench \
 	refresh series clean distclean
 
@@ -41,7 +40,6 @@ help:
 	@echo '  make check-plug-long  ... with caches of more sizes'
 	@echo '  make check-kcrypto  the guest'\''s driver, tested by a module in its kernel'
 	@echo '  make check-kcrypto-long  ... for many minutes'
-	@echo '  make check-ipsec   IPsec through the guest'\''s driver'
 	@echo '  make check-litmus  CPUs and devices on the same lines; LITMUS_SCALE=percent'
 	@echo '  make check-fault   the device fails and goes away under a LUKS volume; FAULTS=N'
 	@echo '  make check-fault-long  ... 500 times'
@@ -129,9 +127,6 @@ check-kcrypto: build deps-guest
 check-kcrypto-long: build deps-guest
 	@KCRYPTO=--long scripts/check.sh kcrypto
 
-check-ipsec: build deps-guest
-	@scripts/check.sh ipsec
-
 check-litmus: build deps-guest
 	@scripts/check.sh litmus
 
@@ -154,7 +149,7 @@ check-firmware: build deps-mec
 	@scripts/check.sh firmware
 
 check: deps-check prepare
-	@scripts/check.sh quick field fuzz build unit qtest mec series firmware asan guest kcrypto ipsec kernels volumes iommu smmu plug litmus fault
+	@scripts/check.sh quick field fuzz build unit qtest mec series firmware asan guest kcrypto kernels volumes iommu smmu plug litmus fault
 
 demo: build deps-guest
 	@scripts/guest/demo.sh

@@ -3,7 +3,7 @@
 #
 # Run test suites and end with "N passed, N failed":
 #   check.sh [quick|field|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|
-#             guest|kcrypto|ipsec|volumes|iommu|smmu|plug|kernels|kernels-all|
+#             guest|kcrypto|volumes|iommu|smmu|plug|kernels|kernels-all|
 #             litmus|fault]...
 # Logs and counts are left in build/check.
 
@@ -158,10 +158,6 @@ check_plug() {
 # KCRYPTO=--long: all of it with software, too
 check_kcrypto() {
     tally kcrypto --show "$TOP/scripts/guest/kcrypto.sh" ${KCRYPTO:-}
-}
-
-check_ipsec() {
-    tally ipsec --show "$TOP/scripts/guest/ipsec.sh"
 }
 
 check_litmus() {
