@@ -201,7 +201,8 @@ class Demo:
         for _ in range(SELF_TESTS):
             text = vm.read('/proc/crypto')
             passed = set(re.findall(
-                r'^driver *: (\S+)$(?:\n.+)*\nselftest *: passed$', text, re.M))
+                r'^driver *: (\S+)$(?:\n.+)*\nselftest *: passed$', text,
+                re.M))
             if wanted <= passed or 'self-tests for' in vm.sh('dmesg'):
                 break
             vm.sh('sleep 0.5')

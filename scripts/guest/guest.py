@@ -53,8 +53,8 @@ class Arch(typing.NamedTuple):
     cmdline: str = ''
 
 
-# The boot's test of the timer asks for more than a busy host can give, and Linux
-# panics when it fails
+# The boot's test of the timer asks for more than a busy host can give, and
+# Linux panics when it fails
 AMD64 = Arch('qemu-system-x86_64', 'QEMU', 'q35,cxl=on', 'max', 'ttyS0',
              '', ('-device', 'isa-serial,chardev=command'),
              cmdline='no_timer_check')
