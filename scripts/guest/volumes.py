@@ -168,7 +168,11 @@ class VolumeTests:
         if removal:
             faults.append(self.removal)
         number = 0
+        deadline = time.monotonic() + JOB_TIMEOUT
         while number < least or busy():
+            if time.monotonic() > deadline:
+                raise Wrong(f'not done after {JOB_TIMEOUT} s and {number} '
+                            'faults')
             faults[number % len(faults)]()
             self.device.fault('clear')
             self.wait_used()
