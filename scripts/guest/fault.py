@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # The fault campaign, as TAP: a Linux guest keeps a file system on LUKS, as
-# luksFormat makes it without any options, on the accelerator; a load that knows
-# what every block must be works on it, and faults of every kind hit the device
-# at every point of a request.  No error may reach the file system, nothing may
+# luksFormat makes it without any options, on the accelerator; a load that
+# knows what every block must be works on it, and faults of every kind hit the
+# device at every point of a request.  No error may reach the file system, nothing may
 # hang, every block must be right, and at the end the host decrypts the image
 # without our code and finds the same.
 #

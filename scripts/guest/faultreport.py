@@ -29,7 +29,8 @@ def kind_points(tap, run):
         done = [step for step in run.steps[:run.done] if step.kind is kind]
         points = sorted({step.point for step in done})
         tap.point(len(done) == wanted, f'{kind.name}{of_devices(run)}: '
-                  f'{len(done)} of {wanted} survived, at {", ".join(points) or "no point"}',
+                  f'{len(done)} of {wanted} survived, at '
+                  f'{", ".join(points) or "no point"}',
                   run.failure if kind is failed else '')
 
 

@@ -8,8 +8,8 @@
 #   keyslots benchmark reencrypt integrity ipsec reload rebind suspend order
 #
 # Environment: MODULE_OPTIONS, for our module when it is loaded; PARAMETERS, of
-# it after that.  Each test but the last has to fail with PARAMETERS=fallback=0,
-# and that one with MODULE_OPTIONS=takeover=0.  QEMU, QEMU_ARGS.
+# it after that.  With PARAMETERS=fallback=0 all but "reload" and "order" have
+# to fail, and with MODULE_OPTIONS=takeover=0 "order" has to.
 #
 # Data are those of tests/guest/faultload.c, which knows what each block must
 # be; at the end of a test the volume is read without our module.
@@ -168,7 +168,11 @@ class VolumeTests:
         if removal:
             faults.append(self.removal)
         number = 0
+        deadline = time.monotonic() + JOB_TIMEOUT
         while number < least or busy():
+            if time.monotonic() > deadline:
+                raise Wrong(f'not done after {JOB_TIMEOUT} s and {number} '
+                            'faults')
             faults[number % len(faults)]()
             self.device.fault('clear')
             self.wait_used()
