@@ -158,8 +158,14 @@ static int dispatch(struct ct1_request *r)
 		fill_header(r, s->id[r->encrypt]);
 		r->dev = s->dev;
 		err = ct1_queue_submit(queue_here(s->dev), r);
-		if (err != -ESHUTDOWN)
+		if (err == -EINPROGRESS || err == -ENOSPC)
 			break;
+		/* The ring of one that is being pulled out is broken first */
+		if (err != -ESHUTDOWN) {
+			if (r->failed)
+				break;
+			r->failed = s->dev;
+		}
 	}
 	rcu_read_unlock();
 	return err;

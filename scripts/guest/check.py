@@ -202,16 +202,11 @@ class ModuleTests:
         return wrong
 
     def batches(self):
-        """Small sectors are announced together, and each when it is to be"""
+        """Small sectors are announced together"""
         counters, wrong = self.deltas(lambda: self.dm_cross(50, 512))
         if counters['kicks'] > counters['device_requests'] / 4:
             wrong += f'counters: {counters}'
-        self.set(batch=1)
-        single, output = self.deltas(lambda: self.dm_cross(55, 512))
-        self.set(batch=16)
-        if single['kicks'] <= counters['kicks']:
-            wrong += f'batch=1: {single}, batch=16: {counters}'
-        return wrong + output + self.all_on_device(counters)
+        return wrong + self.all_on_device(counters)
 
     def slow_device(self, **parameters):
         """More small reads at once than the device's ring has room for"""

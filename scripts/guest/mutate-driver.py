@@ -80,8 +80,6 @@ FAULTS = [
      '\t.after\t= cbc_after,', '\t.after\t= nothing,', 'module', ''),
     ('requests that wait are forgotten', 'queue.c',
      '\t\tfeed(q, &refused);\n', '', 'module', ''),
-    ('each request is announced', 'queue.c',
-     'q->unkicked >= READ_ONCE(ct1_batch)))', 'true))', 'module', ''),
     ('refused requests are lost', 'request.c',
      '\treturn err == -ENOSPC ? err : ct1_software_now(req);',
      '\treturn err;', 'module', ''),
