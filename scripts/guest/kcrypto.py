@@ -193,8 +193,6 @@ def main(arguments):
     args = guest.device_args(guest.TYPE1, 'cryptodev-backend-openssl')
     try:
         with guest.Guest(args, log) as vm:
-            vm.sh('mountpoint -q /sys/kernel/debug || '
-                  'mount -t debugfs debugfs /sys/kernel/debug')
             vm.sh(f'modprobe {guest.MODULE}')
             if '--bench' in arguments:
                 return bench(vm)

@@ -515,8 +515,6 @@ def run(tap, name, why, rounds):
     with guest.Guest(args, os.path.join(folder(), f'{name}.log'),
                      'no_console_suspend') as vm:
         tests = VolumeTests(vm, rounds)
-        vm.sh('mountpoint -q /sys/kernel/debug || '
-                  'mount -t debugfs debugfs /sys/kernel/debug')
         tests.modprobe()
         tap.guarded([(why, tests.guarded(name))])
 
