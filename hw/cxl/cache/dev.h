@@ -107,6 +107,17 @@ static inline uint16_t *chain_of(CXLCacheDev *dev, uint64_t line)
     return &dev->chain[cxl_cache_hash(line) % CXL_CACHE_CHAINS];
 }
 
+/* Table 3-26 lets a device that forwards modified data keep the line or not. */
+static inline const CXLCacheSnoopRule *
+cxl_cache_dev_snoop_rule(const CXLCacheDev *dev, uint8_t opcode,
+                         CXLCacheState state)
+{
+    const CXLCacheSnoopRule *rule = &cxl_cache_snoop_rules[opcode][state];
+
+    return dev->snp_data_invalidates && rule->rsp == CXL_CACHE_RSP_S_FWD_M ?
+           &cxl_cache_snoop_rules[CXL_CACHE_SNP_INV][state] : rule;
+}
+
 /* array.c */
 void cxl_cache_dev_empty(CXLCacheDev *dev);
 void cxl_cache_dev_demote(CXLCacheDev *dev, int way);

@@ -122,16 +122,6 @@ static void answer_snoop(CXLCacheDev *dev, int way,
     }
 }
 
-/* Table 3-26 lets a device that forwards modified data keep the line or not. */
-static const CXLCacheSnoopRule *snoop_rule(const CXLCacheDev *dev,
-                                           uint8_t opcode, CXLCacheState state)
-{
-    const CXLCacheSnoopRule *rule = &cxl_cache_snoop_rules[opcode][state];
-
-    return dev->snp_data_invalidates && rule->rsp == CXL_CACHE_RSP_S_FWD_M ?
-           &cxl_cache_snoop_rules[CXL_CACHE_SNP_INV][state] : rule;
-}
-
 static bool rx_snoop(CXLCacheDev *dev)
 {
     const CXLCacheMsg *msg = cxl_cache_link_peek(dev->link, CXL_CACHE_H2D_REQ);
@@ -153,7 +143,7 @@ static bool rx_snoop(CXLCacheDev *dev)
         return false;
     }
     way = find_way(dev, msg->line);
-    rule = snoop_rule(dev, msg->opcode, way_state(dev, way));
+    rule = cxl_cache_dev_snoop_rule(dev, msg->opcode, way_state(dev, way));
     /* O13: answering takes credits of D2H Rsp and Data and nothing else. */
     if (!cxl_cache_link_can_send(dev->link, CXL_CACHE_D2H_RSP) ||
         (rule->fwd && !rule->late &&

@@ -5,6 +5,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
+ *   gear.c            many lines in one step, of device and host
  *   home.c            life, inspection, the host's own accesses
  *   home_rx.c         what the host makes of devices' messages
  *   home_isolate.c    devices that come, go and die
@@ -304,6 +305,9 @@ static inline void tx_close(CXLCacheHome *home, CXLCacheTx *tx)
 }
 
 /* ... and their course: home_tx.c */
+
+/* The snoop that each CXLCacheAsk is */
+extern const uint8_t cxl_cache_ask_snoop[];
 
 /* Nothing, until a message comes or a credit */
 #define CXL_CACHE_EV_NONE CXL_CACHE_NUM_TX_EVENTS

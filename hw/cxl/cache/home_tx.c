@@ -15,7 +15,7 @@ static const CXLCacheLineData all_ones = {
     { [0 ... CXL_CACHE_LINE_SIZE - 1] = 0xff }
 };
 
-static const uint8_t ask_snoop[] = {
+const uint8_t cxl_cache_ask_snoop[] = {
     [CXL_CACHE_ASK_CUR]  = CXL_CACHE_SNP_CUR,
     [CXL_CACHE_ASK_DATA] = CXL_CACHE_SNP_DATA,
     [CXL_CACHE_ASK_INV]  = CXL_CACHE_SNP_INV,
@@ -188,7 +188,7 @@ static inline CXLCacheTxEvent tx_ask(CXLCacheHome *home, CXLCacheTx *tx,
         return CXL_CACHE_EV_SNOOPED;
     }
     tx_enter(home, tx);
-    tx->snoop = ask_snoop[ask];
+    tx->snoop = cxl_cache_ask_snoop[ask];
     for (unsigned m = others; m; m &= m - 1) {
         home->dev[__builtin_ctz(m)].snoops++;
         if (tx->kind == CXL_CACHE_TX_HOST) {

@@ -80,6 +80,20 @@ typedef struct CXLCacheHostDone {
 } CXLCacheHostDone;
 
 /**
+ * CXLCachePage: memory of some lines in a row, for hw/cxl/cxl_cache_gear.h
+ * @line: the first of CXL_CACHE_PAGE_LINES, a multiple of that
+ * @mem: their bytes
+ * @flags: CXL_CACHE_MEM_* of every one of them
+ */
+#define CXL_CACHE_PAGE_LINES 64
+
+typedef struct CXLCachePage {
+    uint64_t line;
+    void *mem;
+    unsigned flags;
+} CXLCachePage;
+
+/**
  * CXLCacheHomeOps: memory, and who is told
  * @decode: CXL_CACHE_MEM_* of a line; 0 where nothing is
  * @read_line: read memory; sets @poison; false on an error
@@ -95,6 +109,13 @@ typedef struct CXLCacheHostDone {
  * @error: device @dev broke a rule, by @msg of @channel (@msg may be NULL);
  *         with CXL_CACHE_ERR_MEMORY it did not, but its data, or a read of its,
  *         were lost by memory
+ *
+ * The next three may be NULL, all of them. Bit i of @lines is line i of a page:
+ * @page: fill in @page, of which @line is set; false where its lines are not
+ *        alike, have poison, or cannot be read and written at @mem
+ * @page_access: as @host_access, for some lines. A restriction is of all of
+ *               them, or refused.
+ * @page_written: some lines were written, without poison
  */
 typedef struct CXLCacheHomeOps {
     unsigned (*decode)(void *opaque, uint64_t line);
@@ -108,6 +129,11 @@ typedef struct CXLCacheHomeOps {
     void (*complete)(void *opaque, const CXLCacheHostDone *done);
     void (*error)(void *opaque, unsigned dev, CXLCacheError err,
                   CXLCacheChannelId channel, const CXLCacheMsg *msg);
+    bool (*page)(void *opaque, CXLCachePage *page);
+    bool (*page_access)(void *opaque, const CXLCachePage *page, uint64_t lines,
+                        CXLCacheHostAccess access);
+    void (*page_written)(void *opaque, const CXLCachePage *page,
+                         uint64_t lines);
 } CXLCacheHomeOps;
 
 /**
