@@ -25,8 +25,8 @@ static bool link_ready(const CXLCacheLink *link)
 {
     const CXLCacheDev *dev = link ? link->dev : NULL;
 
-    return dev && !link->trace && !link->hold_credits && !dev->busy &&
-           !dev->outstanding && !dev->viral && dev->caching &&
+    return dev && !link->messages && !link->trace && !link->hold_credits &&
+           !dev->busy && !dev->outstanding && !dev->viral &&
            dev->flush == CXL_CACHE_FLUSH_IDLE && cxl_cache_link_idle(link);
 }
 
@@ -47,6 +47,13 @@ static unsigned number_of(const CXLCacheHome *home, const CXLCacheLink *link)
     return n;
 }
 
+/* Whether it is a run of lines of one page at all */
+static bool in_page(uint64_t line, unsigned n)
+{
+    return line < CXL_CACHE_LINE_MAX && n &&
+           n <= CXL_CACHE_PAGE_LINES - line % CXL_CACHE_PAGE_LINES;
+}
+
 /* The lines' page, if the fast gear may be used for it */
 static bool find_page(CXLCacheHome *home, uint64_t line, unsigned need,
                       CXLCachePage *page)
@@ -61,9 +68,8 @@ static bool ready(CXLCacheDev *dev, uint64_t line, unsigned n, unsigned need,
 {
     CXLCacheHome *home = dev->link->home;
 
-    return n && n <= CXL_CACHE_PAGE_LINES - line % CXL_CACHE_PAGE_LINES &&
-           link_ready(dev->link) && home_ready(home) &&
-           find_page(home, line, need, page);
+    return in_page(line, n) && link_ready(dev->link) &&
+           home_ready(home) && find_page(home, line, need, page);
 }
 
 /* Bits of a run, as bits of its page */
@@ -128,7 +134,7 @@ static void change_entry(CXLCacheHome *home, uint64_t *e, uint64_t word,
 /* Reading */
 
 uint64_t cxl_cache_page_read(CXLCacheDev *dev, uint64_t line, unsigned n,
-                             CXLCacheLineData *to)
+                             void *to)
 {
     CXLCacheHome *home = dev->link->home;
     uint64_t done = 0;
@@ -142,12 +148,14 @@ uint64_t cxl_cache_page_read(CXLCacheDev *dev, uint64_t line, unsigned n,
         int way = find_way(dev, line + i);
 
         if (way < 0 && !sf_find(home, line + i)) {
-            to[i] = *page_data(&page, line + i);
+            memcpy(to + i * CXL_CACHE_LINE_SIZE, page_data(&page, line + i),
+                   CXL_CACHE_LINE_SIZE);
             asked++;
         } else if (cxl_cache_may(way_state(dev, way), CXL_CACHE_P_READ) &&
                    !way_poison(dev, way)) {
             touch(dev, way);
-            to[i] = dev->data[way];
+            memcpy(to + i * CXL_CACHE_LINE_SIZE, &dev->data[way],
+                   CXL_CACHE_LINE_SIZE);
         } else {
             continue;
         }
@@ -236,7 +244,8 @@ uint64_t cxl_cache_page_own(CXLCacheDev *dev, uint64_t line, unsigned n)
     CXLCachePage page;
     unsigned number;
 
-    if (!ready(dev, line, n, CXL_CACHE_MEM_READ | CXL_CACHE_MEM_WRITE |
+    if (!dev->caching ||
+        !ready(dev, line, n, CXL_CACHE_MEM_READ | CXL_CACHE_MEM_WRITE |
                CXL_CACHE_MEM_CACHEABLE, &page)) {
         return 0;
     }
@@ -270,13 +279,24 @@ uint64_t cxl_cache_page_own(CXLCacheDev *dev, uint64_t line, unsigned n)
 /* Writing */
 
 uint64_t cxl_cache_page_write(CXLCacheDev *dev, uint64_t line, unsigned n,
-                              const CXLCacheLineData *from)
+                              const void *from)
 {
     uint64_t done = 0;
 
+    if (!in_page(line, n)) {
+        return 0;
+    }
     for (unsigned i = 0; i < n; i++) {
-        done |= (uint64_t)cxl_cache_dev_write(dev, line + i, &from[i],
-                                              CXL_CACHE_BE_ALL) << i;
+        int way = find_way(dev, line + i);
+
+        if (cxl_cache_may(way_state(dev, way), CXL_CACHE_P_FILL)) {
+            touch(dev, way);
+            memcpy(&dev->data[way], from + i * CXL_CACHE_LINE_SIZE,
+                   CXL_CACHE_LINE_SIZE);
+            set_poison(dev, way, false);
+            set_state(dev, way, CXL_CACHE_M);
+            done |= 1ULL << i;
+        }
     }
     return done;
 }

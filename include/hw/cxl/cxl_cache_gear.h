@@ -28,12 +28,12 @@
 /**
  * cxl_cache_page_read: RdCurr, or what the device has
  * @line: the first of @n lines, all in one page
- * @to: their data; what is not done is not written
+ * @to: their data, of any alignment; what is not done is not written
  *
  * Returns: bit i for line @line + i
  */
 uint64_t cxl_cache_page_read(CXLCacheDev *dev, uint64_t line, unsigned n,
-                             CXLCacheLineData *to);
+                             void *to);
 
 /**
  * cxl_cache_page_own: RdOwnNoData, for lines that cannot be filled yet
@@ -49,7 +49,7 @@ uint64_t cxl_cache_page_own(CXLCacheDev *dev, uint64_t line, unsigned n);
  * are lines that the device does not own.
  */
 uint64_t cxl_cache_page_write(CXLCacheDev *dev, uint64_t line, unsigned n,
-                              const CXLCacheLineData *from);
+                              const void *from);
 
 /**
  * cxl_cache_page_evict: cxl_cache_dev_evict(), up to the end

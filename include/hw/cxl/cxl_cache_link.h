@@ -72,6 +72,7 @@ typedef struct CXLCacheLink {
     uint8_t cache_id;
     /* Credits come back by cxl_cache_link_return_credits() alone. */
     bool hold_credits;
+    bool messages;              /* no fast gear: every message is sent */
     size_t size;                /* of this block, rings included */
 } CXLCacheLink;
 
