@@ -8,6 +8,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/lockable.h"
+#include "hw/cxl/cxl_cache_gear.h"
 #include "cache_mem_internal.h"
 #include "trace.h"
 
@@ -125,6 +126,81 @@ static bool all_allowed(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
     return true;
 }
 
+/* Going through memory */
+
+/**
+ * Action: what is done with each line of some memory
+ * @lines: for @n lines of one page, in the fast gear; returns those that are
+ *         done, a bit for each. NULL if there is no such way
+ * @part: for a line, or part of one, that is not done
+ * @buf: its bytes; NULL where there are none
+ */
+typedef struct Action {
+    uint64_t (*lines)(CacheMemDev *cm, uint64_t line, unsigned n,
+                      uint8_t *buf);
+    void (*part)(CacheMemDev *cm, const CacheMemLinePart *part, uint8_t *buf);
+} Action;
+
+/* The fast gear needs quiet: what was sent for lines before has to be done. */
+static uint64_t do_lines(CacheMemDev *cm, uint64_t line, unsigned n,
+                         uint8_t *buf, const Action *action)
+{
+    if (!action->lines || !n) {
+        return 0;
+    }
+    cxl_cache_run(cm->region->home);
+    return action->lines(cm, line, n, buf);
+}
+
+/* Whole lines from @addr on, up to the end of the page */
+static unsigned whole_lines(hwaddr addr, size_t len)
+{
+    return addr % CXL_CACHE_LINE_SIZE ? 0 :
+           MIN(len, CACHE_MEM_PAGE_SIZE - addr % CACHE_MEM_PAGE_SIZE) /
+           CXL_CACHE_LINE_SIZE;
+}
+
+static void for_piece(CacheMemDev *cm, hwaddr addr, size_t len, uint8_t *buf,
+                      const Action *action)
+{
+    while (len) {
+        unsigned n = whole_lines(addr, len);
+        uint64_t done = do_lines(cm, addr / CXL_CACHE_LINE_SIZE, n, buf,
+                                 action);
+
+        for (unsigned i = 0; i < MAX(n, 1); i++) {
+            CacheMemLinePart part = cache_mem_line_part(addr, len);
+
+            if (!extract64(done, i, 1)) {
+                action->part(cm, &part, buf);
+            }
+            buf = buf ? buf + part.len : NULL;
+            addr += part.len;
+            len -= part.len;
+        }
+    }
+}
+
+static void for_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
+                       const void *buf, const Action *action)
+{
+    uint8_t *at = (uint8_t *)buf;
+
+    for (unsigned i = 0; i < n; i++) {
+        for_piece(cm, seg[i].addr, seg[i].len, at, action);
+        at = at ? at + seg[i].len : NULL;
+    }
+    cxl_cache_run(cm->region->home);
+}
+
+static void prepare(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
+                    bool own)
+{
+    for (unsigned i = 0; i < n; i++) {
+        cache_mem_host_prepare(cm->region, seg[i].addr, seg[i].len, own);
+    }
+}
+
 /* Reading */
 
 /* A read's tag is where its bytes go, and the part of the line they are. */
@@ -156,25 +232,32 @@ static bool read_held(CacheMemDev *cm, const CacheMemLinePart *part,
     return true;
 }
 
-static void read_part(CacheMemDev *cm, const CacheMemLinePart *part, size_t at)
+static void read_part(CacheMemDev *cm, const CacheMemLinePart *part,
+                      uint8_t *buf)
 {
     CXLCacheReq req = {
         .line = part->line,
         .opcode = CXL_CACHE_RD_CURR,
-        .tag = read_tag(at, part),
+        .tag = read_tag(buf - cm->read_buf, part),
     };
 
-    if (!read_held(cm, part, cm->read_buf + at)) {
+    if (!read_held(cm, part, buf)) {
         /* Owned without data: of no use for reading */
         cxl_cache_dev_drop(cm->dev, part->line);
         cm->failed |= send_request(cm, &req) < 0;
     }
 }
 
+static uint64_t read_lines(CacheMemDev *cm, uint64_t line, unsigned n,
+                           uint8_t *buf)
+{
+    return cxl_cache_page_read(cm->dev, line, n, buf);
+}
+
 bool cache_mem_read(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
                     void *buf, bool *poison)
 {
-    size_t done = 0;
+    static const Action action = { read_lines, read_part };
 
     QEMU_LOCK_GUARD(&cm->region->lock);
     *poison = false;
@@ -185,18 +268,8 @@ bool cache_mem_read(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
     cm->failed = cm->poison = false;
     cm->done = take_read;
     cm->read_buf = buf;
-    for (unsigned i = 0; i < n; i++) {
-        cache_mem_host_prepare(cm->region, seg[i].addr, seg[i].len, false);
-        for (size_t at = 0; at < seg[i].len; ) {
-            CacheMemLinePart part = cache_mem_line_part(seg[i].addr + at,
-                                                        seg[i].len - at);
-
-            read_part(cm, &part, done + at);
-            at += part.len;
-        }
-        done += seg[i].len;
-    }
-    cxl_cache_run(cm->region->home);
+    prepare(cm, seg, n, false);
+    for_pieces(cm, seg, n, buf, &action);
     cm->done = NULL;
     *poison = cm->poison;
     return !cm->failed && !cm->poison;
@@ -215,7 +288,8 @@ static void take_grant(CacheMemDev *cm, const CXLCacheDone *done)
 }
 
 /* Ask for what it takes to write a part of a line, unless it is there. */
-static void own_part(CacheMemDev *cm, const CacheMemLinePart *part)
+static void own_part(CacheMemDev *cm, const CacheMemLinePart *part,
+                     uint8_t *buf)
 {
     bool full = part->len == CXL_CACHE_LINE_SIZE;
     CXLCacheReq req = {
@@ -223,6 +297,10 @@ static void own_part(CacheMemDev *cm, const CacheMemLinePart *part)
         .opcode = full ? CXL_CACHE_RD_OWN_NO_DATA : CXL_CACHE_RD_OWN,
     };
 
+    if (!cm->room) {
+        return;
+    }
+    cm->room--;
     if (!holds(cm, part->line, CXL_CACHE_P_STABLE)) {
         /* Asked for already, for another part of it */
         cxl_cache_run(cm->region->home);
@@ -257,8 +335,23 @@ static void write_once(CacheMemDev *cm, const CacheMemLinePart *part,
     cm->failed |= send_request(cm, &req) < 0;
 }
 
+static uint64_t own_lines(CacheMemDev *cm, uint64_t line, unsigned n,
+                          uint8_t *buf)
+{
+    uint64_t owned = cxl_cache_page_own(cm->dev, line, MIN(n, cm->room));
+
+    cm->room -= ctpop64(owned);
+    return owned;
+}
+
+static uint64_t commit_lines(CacheMemDev *cm, uint64_t line, unsigned n,
+                             uint8_t *buf)
+{
+    return cxl_cache_page_write(cm->dev, line, n, buf);
+}
+
 static void commit_part(CacheMemDev *cm, const CacheMemLinePart *part,
-                        const uint8_t *buf)
+                        uint8_t *buf)
 {
     CXLCacheLineData data;
 
@@ -270,53 +363,31 @@ static void commit_part(CacheMemDev *cm, const CacheMemLinePart *part,
 
 static void own_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
 {
-    /* The rest of the cache is for what this request drives out of it. */
-    unsigned room = cxl_cache_dev_num_lines(cm->dev) / 2;
+    static const Action action = { own_lines, own_part };
 
-    if (cm->mode != CACHE_MEM_ON) {
-        return;
+    if (cm->mode == CACHE_MEM_ON) {
+        /* The rest of the cache is for what this request drives out of it. */
+        cm->room = cxl_cache_dev_num_lines(cm->dev) / 2;
+        prepare(cm, seg, n, true);
+        for_pieces(cm, seg, n, NULL, &action);
     }
-    for (unsigned i = 0; i < n; i++) {
-        cache_mem_host_prepare(cm->region, seg[i].addr, seg[i].len, true);
-        for (size_t at = 0; at < seg[i].len && room; room--) {
-            CacheMemLinePart part = cache_mem_line_part(seg[i].addr + at,
-                                                        seg[i].len - at);
-
-            own_part(cm, &part);
-            at += part.len;
-        }
-    }
-    cxl_cache_run(cm->region->home);
 }
 
-typedef void PartFn(CacheMemDev *cm, const CacheMemLinePart *part,
-                    const uint8_t *buf);
-
-static void for_each_part(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
-                          const uint8_t *buf, PartFn *fn)
+static uint64_t evict_lines(CacheMemDev *cm, uint64_t line, unsigned n,
+                            uint8_t *buf)
 {
-    for (unsigned i = 0; i < n; i++) {
-        for (size_t at = 0; at < seg[i].len; ) {
-            CacheMemLinePart part = cache_mem_line_part(seg[i].addr + at,
-                                                        seg[i].len - at);
-
-            fn(cm, &part, buf);
-            buf = buf ? buf + part.len : NULL;
-            at += part.len;
-        }
-    }
-    cxl_cache_run(cm->region->home);
+    return cxl_cache_page_evict(cm->dev, line, n);
 }
 
 static void evict_part(CacheMemDev *cm, const CacheMemLinePart *part,
-                       const uint8_t *buf)
+                       uint8_t *buf)
 {
     send_evict(cm, part->line);
 }
 
 /* The host is told: a line that it thinks is here may be lost with the link. */
 static void give_up_part(CacheMemDev *cm, const CacheMemLinePart *part,
-                         const uint8_t *buf)
+                         uint8_t *buf)
 {
     if (!holds(cm, part->line, CXL_CACHE_P_DIRTY)) {
         send_evict(cm, part->line);
@@ -324,7 +395,7 @@ static void give_up_part(CacheMemDev *cm, const CacheMemLinePart *part,
 }
 
 static void stage_part(CacheMemDev *cm, const CacheMemLinePart *part,
-                       const uint8_t *buf)
+                       uint8_t *buf)
 {
     if (part->len == CXL_CACHE_LINE_SIZE) {
         CXLCacheLineData data;
@@ -361,6 +432,7 @@ static size_t pieces_len(const CacheMemSeg *seg, unsigned n)
 static void stage_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
                          const void *buf, CacheMemStep step)
 {
+    static const Action action = { .part = stage_part };
     g_autofree CacheMemSeg *part = g_new(CacheMemSeg, n);
     size_t len = pieces_len(seg, n);
 
@@ -368,8 +440,11 @@ static void stage_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
         /* Of lines: the last one that begins in the first half is whole */
         len = QEMU_ALIGN_UP(len / 2, CXL_CACHE_LINE_SIZE);
     }
-    for_each_part(cm, part, cut_pieces(seg, n, len, part), buf, stage_part);
+    for_pieces(cm, part, cut_pieces(seg, n, len, part), buf, &action);
 }
+
+static const Action evict = { evict_lines, evict_part };
+static const Action give_up = { .part = give_up_part };
 
 /* All of it, or nothing of it is left. */
 static bool own_all(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
@@ -383,7 +458,7 @@ static bool own_all(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
     own_pieces(cm, seg, n);
     cm->done = NULL;
     if (cm->failed) {
-        for_each_part(cm, seg, n, NULL, give_up_part);
+        for_pieces(cm, seg, n, NULL, &give_up);
         return false;
     }
     return true;
@@ -406,7 +481,7 @@ void cache_mem_give_up(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
 {
     QEMU_LOCK_GUARD(&cm->region->lock);
     cache_mem_trace_update(cm->region);
-    for_each_part(cm, seg, n, NULL, give_up_part);
+    for_pieces(cm, seg, n, NULL, &give_up);
 }
 
 void cache_mem_give_up_clean(CacheMemDev *cm)
@@ -446,6 +521,7 @@ void cache_mem_dev_flush_range(CacheMemDev *cm, hwaddr addr, uint64_t len)
 {
     uint64_t first = addr / CXL_CACHE_LINE_SIZE;
     uint64_t last = (addr + len - 1) / CXL_CACHE_LINE_SIZE;
+    const CacheMemSeg seg = { addr, len };
 
     QEMU_LOCK_GUARD(&cm->region->lock);
     cache_mem_trace_update(cm->region);
@@ -454,10 +530,7 @@ void cache_mem_dev_flush_range(CacheMemDev *cm, hwaddr addr, uint64_t len)
         cxl_cache_run(cm->region->home);
         return;
     }
-    for (uint64_t line = first; line <= last; line++) {
-        send_evict(cm, line);
-    }
-    cxl_cache_run(cm->region->home);
+    for_pieces(cm, &seg, 1, NULL, &evict);
     /* The host is about to touch these pages: no need to trap it */
     cache_mem_host_release(cm->region, addr, len);
 }
@@ -465,14 +538,16 @@ void cache_mem_dev_flush_range(CacheMemDev *cm, hwaddr addr, uint64_t len)
 bool cache_mem_write(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
                      const void *buf, bool keep)
 {
+    static const Action commit = { commit_lines, commit_part };
+
     QEMU_LOCK_GUARD(&cm->region->lock);
     if (!own_all(cm, seg, n)) {
         return false;
     }
     cm->done = take_grant;
-    for_each_part(cm, seg, n, buf, commit_part);
+    for_pieces(cm, seg, n, buf, &commit);
     if (!keep) {
-        for_each_part(cm, seg, n, buf, evict_part);
+        for_pieces(cm, seg, n, NULL, &evict);
         for (unsigned i = 0; i < n; i++) {
             cache_mem_host_release(cm->region, seg[i].addr, seg[i].len);
         }

@@ -17,6 +17,7 @@
 #include "qemu/rcu.h"
 #include "qapi/error.h"
 #include "system/address-spaces.h"
+#include "hw/cxl/cxl_cache_gear.h"
 #include "cache_mem_internal.h"
 #include "trace.h"
 
@@ -113,7 +114,43 @@ static bool home_write_line(void *opaque, uint64_t line,
 static bool home_host_access(void *opaque, uint64_t line,
                              CXLCacheHostAccess access)
 {
-    return cache_mem_pages_limit(opaque, line, access);
+    return cache_mem_pages_limit(opaque,
+        QEMU_ALIGN_DOWN(line << CXL_CACHE_LINE_SHIFT, CACHE_MEM_PAGE_SIZE),
+        BIT_ULL(line % CACHE_MEM_PAGE_LINES), access);
+}
+
+/* Pages, for the fast gear. What is injected takes messages. */
+
+static bool home_page(void *opaque, CXLCachePage *page)
+{
+    CacheMemRegion *region = opaque;
+    uint64_t addr = page->line << CXL_CACHE_LINE_SHIFT;
+    CacheMemSection *s = cache_mem_ram_find(region->ram, addr);
+
+    if (!s || s->end - addr < CACHE_MEM_PAGE_SIZE || region->hooks ||
+        cache_mem_poison_any(region->poison)) {
+        return false;
+    }
+    page->mem = cache_mem_ram_mem(s, addr);
+    page->flags = cache_mem_host_decode(region, page->line);
+    return true;
+}
+
+static bool home_page_access(void *opaque, const CXLCachePage *page,
+                             uint64_t lines, CXLCacheHostAccess access)
+{
+    return cache_mem_pages_limit(opaque, page->line << CXL_CACHE_LINE_SHIFT,
+                                 lines, access);
+}
+
+static void home_page_written(void *opaque, const CXLCachePage *page,
+                              uint64_t lines)
+{
+    CacheMemRegion *region = opaque;
+    uint64_t addr = page->line << CXL_CACHE_LINE_SHIFT;
+
+    cache_mem_ram_dirty(cache_mem_ram_find(region->ram, addr), addr,
+                        CACHE_MEM_PAGE_SIZE);
 }
 
 static void home_error(void *opaque, unsigned dev, CXLCacheError err,
@@ -140,6 +177,9 @@ const CXLCacheHomeOps cache_mem_home_ops = {
     .write_line = home_write_line,
     .host_access = home_host_access,
     .error = home_error,
+    .page = home_page,
+    .page_access = home_page_access,
+    .page_written = home_page_written,
 };
 
 /* Snoops */
@@ -151,6 +191,7 @@ static void snoop_lines(CacheMemRegion *region, const CacheMemPage *p,
     uint64_t first = p->addr >> CXL_CACHE_LINE_SHIFT;
 
     cache_mem_trace_update(region);
+    lines &= ~cxl_cache_page_recall(region->home, first, lines, op);
     for (; lines; lines &= lines - 1) {
         CXLCacheHostReq req = { .line = first + ctz64(lines), .op = op };
 

@@ -152,6 +152,7 @@ struct CacheMemRegion {
  * @done: takes completions
  * @read_buf: for cache_mem_read()
  * @result: for cache_mem_request()
+ * @room: lines that cache_mem_write() may still own
  * @failed: the host has answered with an error
  * @poison: or with poison
  */
@@ -177,6 +178,7 @@ struct CacheMemDev {
     void (*done)(CacheMemDev *cm, const CXLCacheDone *done);
     uint8_t *read_buf;
     CacheMemResult *result;
+    unsigned room;
     bool failed;
     bool poison;
 };
@@ -251,9 +253,15 @@ static inline bool cache_mem_pages_usable(CacheMemRegion *region,
            (block->watched || cache_mem_pages_watch(region, block));
 }
 
-/* From now on the guest may do no more than @access with a line. */
-bool cache_mem_pages_limit(CacheMemRegion *region, uint64_t line,
-                           CXLCacheHostAccess access);
+/**
+ * cache_mem_pages_limit: from now on the guest may do no more than @access
+ * @addr: of a page
+ * @lines: of it
+ *
+ * Returns: false if one of them is not to be had; then nothing has changed
+ */
+bool cache_mem_pages_limit(CacheMemRegion *region, uint64_t addr,
+                           uint64_t lines, CXLCacheHostAccess access);
 
 /**
  * cache_mem_pages_zap: take pages from the guest, from now on

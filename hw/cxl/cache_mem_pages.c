@@ -126,12 +126,6 @@ uint64_t cache_mem_page_lines(const CacheMemPage *p, bool write)
     return write ? p->none | p->ro : p->none;
 }
 
-static CXLCacheHostAccess page_access(const CacheMemPage *p, uint64_t bit)
-{
-    return p->none & bit ? CXL_CACHE_HOST_NONE :
-           p->ro & bit ? CXL_CACHE_HOST_RO : CXL_CACHE_HOST_RW;
-}
-
 static bool page_held(const CacheMemPage *p)
 {
     return p->none || p->ro;
@@ -167,11 +161,17 @@ static void note_held(CacheMemRegion *region, CacheMemBlock *block,
     }
 }
 
-bool cache_mem_pages_limit(CacheMemRegion *region, uint64_t line,
-                           CXLCacheHostAccess access)
+/* Lines with which the guest may do more than @access */
+static uint64_t freer_lines(const CacheMemPage *p, uint64_t lines,
+                            CXLCacheHostAccess access)
 {
-    uint64_t addr = line << CXL_CACHE_LINE_SHIFT;
-    uint64_t bit = BIT_ULL(line % CACHE_MEM_PAGE_LINES);
+    return access == CXL_CACHE_HOST_NONE ? lines & ~p->none :
+           access == CXL_CACHE_HOST_RO ? lines & ~(p->none | p->ro) : 0;
+}
+
+bool cache_mem_pages_limit(CacheMemRegion *region, uint64_t addr,
+                           uint64_t lines, CXLCacheHostAccess access)
+{
     CacheMemSection *s = cache_mem_ram_find(region->ram, addr);
     CacheMemPage *p;
     bool before;
@@ -181,17 +181,16 @@ bool cache_mem_pages_limit(CacheMemRegion *region, uint64_t line,
     }
     p = cache_mem_ram_page(s, addr);
     before = page_held(p);
-    if (access < page_access(p, bit) &&
-        !restrict_page(region, s->block, p,
-                       QEMU_ALIGN_DOWN(addr, CACHE_MEM_PAGE_SIZE))) {
+    if (freer_lines(p, lines, access) &&
+        !restrict_page(region, s->block, p, addr)) {
         return false;
     }
-    p->none &= ~bit;
-    p->ro &= ~bit;
+    p->none &= ~lines;
+    p->ro &= ~lines;
     if (access == CXL_CACHE_HOST_NONE) {
-        p->none |= bit;
+        p->none |= lines;
     } else if (access == CXL_CACHE_HOST_RO) {
-        p->ro |= bit;
+        p->ro |= lines;
     }
     note_held(region, s->block, p, before);
     return true;
