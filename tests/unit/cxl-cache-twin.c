@@ -58,7 +58,7 @@ typedef struct Field {
     size_t size;
 } Field;
 
-#define FIELD(f) { #f, offsetof(OF, f), sizeof(((OF *)NULL)->f) }
+#define FIELD(f) { #f, offsetof(OF, f), sizeof_field(OF, f) }
 
 static void same_fields(Twin *t, const char *of, int i, const Field *f,
                         size_t n, const void *a, const void *b)
@@ -433,6 +433,20 @@ static void fill(const TwinGear *g, CXLCacheLineData *data)
     }
 }
 
+/* Before the gear, and after it */
+static void count_sent(Twin *t, int sign)
+{
+    for (unsigned i = 0; i < t->w[0]->cfg.devs; i++) {
+        const CXLCacheLinkStats *stats = t->w[0]->link[i]->stats;
+
+        for (int c = 0; c < CXL_CACHE_NUM_CHANNELS; c++) {
+            for (int op = 0; op < CXL_CACHE_D2H_REQ_CODES; op++) {
+                t->sent[c][op] += sign * stats->sent[c][op];
+            }
+        }
+    }
+}
+
 static uint64_t by_gear(Twin *t, const TwinGear *g, CXLCacheLineData *data)
 {
     World *w = t->w[0];
@@ -489,7 +503,9 @@ uint64_t twin_gear(Twin *t, const TwinGear *g)
     g_assert(g->n <= ARRAY_SIZE(data));
     t->what = names[g->kind];
     fill(g, data);
+    count_sent(t, -1);
     done = by_gear(t, g, data);
+    count_sent(t, 1);
     must(t, !(done & ~asked), "the gear did what it was not asked for");
     world_check_page(t->w[0]);
     for (unsigned i = 0; g->kind == TWIN_READ && i < g->n; i++) {

@@ -5,13 +5,12 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What the gear does, and what it leaves alone, one by one. Each call is made in
- * a pair of worlds, see cxl-cache-twin.h: that it leaves what messages would is
- * seen by the way. Any history: test-cxl-cache-gear-random.
+ * What the gear does, and what it leaves alone, one by one. Each call is made
+ * in a pair of worlds, see cxl-cache-twin.h: that it comes to what messages
+ * would is seen by the way. Any history: test-cxl-cache-gear-random.
  */
 
 #include "qemu/osdep.h"
-#include "hw/cxl/cache/home.h"
 #include "cxl-cache-twin.h"
 
 #define ALL     UINT64_MAX
