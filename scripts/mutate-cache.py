@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mutants_cache
+import mutants_gear
 
 TOP = Path(__file__).resolve().parent.parent
 COPY = TOP / 'build/mutants'
@@ -588,6 +589,9 @@ def attempt(fault, tests):
     """Returns: whether it is caught, and by what"""
     _, file, old, new = fault
     path = COPY / file
+    if file == mutants_gear.GEAR:
+        # The others link it, and never call it.
+        tests = [test for test in tests if 'gear' in test]
     text = path.read_text()
     if text.count(old) != 1:
         return False, [f'the line is there {text.count(old)} times']
@@ -636,7 +640,7 @@ def main():
     if healthy:
         sys.exit(f'fails unbroken: {healthy}')
     results = []
-    faults = [*FAULTS, *mutants_cache.FAULTS]
+    faults = [*FAULTS, *mutants_cache.FAULTS, *mutants_gear.FAULTS]
     for fault in faults[:KNOWN if '--fast' in options else None]:
         if words and not any(word in fault[0] for word in words):
             continue

@@ -721,6 +721,84 @@ static bool home_access(void *opaque, uint64_t line, CXLCacheHostAccess access)
     return true;
 }
 
+/*
+ * Pages. Who asks for one gets a copy, and memory takes from it what it is told
+ * of: what is written and not told, or told and not written, is seen.
+ */
+static bool home_page(void *opaque, CXLCachePage *page)
+{
+    World *w = opaque;
+
+    g_assert(page->line < CXL_CACHE_LINE_MAX);
+    g_assert(page->line % CXL_CACHE_PAGE_LINES == 0);
+    for (unsigned i = 0; i < CXL_CACHE_PAGE_LINES; i++) {
+        const WorldLine *l = ram_line(w, page->line + i);
+
+        if (!l || l->poison || l->fails || (i && l->decode != page->flags)) {
+            return false;
+        }
+        page->flags = l->decode;
+        w->page[i] = l->data;
+    }
+    page->mem = w->page;
+    w->page_line = page->line;
+    return true;
+}
+
+/* Who is to hold a line has none yet; who gives one up has written it. */
+static bool home_page_access(void *opaque, const CXLCachePage *page,
+                             uint64_t lines, CXLCacheHostAccess access)
+{
+    World *w = opaque;
+    WorldLine *l = ram_line(w, page->line);
+
+    g_assert(lines && page->mem == w->page && page->line == w->page_line);
+    for (uint64_t m = lines; m; m &= m - 1) {
+        unsigned i = __builtin_ctzll(m);
+
+        if (access > l[i].access) {
+            g_assert(!memcmp(&l[i].data, &w->page[i], sizeof(w->page[i])));
+            continue;
+        }
+        g_assert(access < l[i].access);
+        g_assert(!cxl_cache_home_tracks(w->home, page->line + i, NULL));
+        if (l[i].pinned) {
+            return false;
+        }
+    }
+    for (uint64_t m = lines; m; m &= m - 1) {
+        l[__builtin_ctzll(m)].access = access;
+    }
+    return true;
+}
+
+static void home_page_written(void *opaque, const CXLCachePage *page,
+                              uint64_t lines)
+{
+    World *w = opaque;
+
+    g_assert(lines && page->mem == w->page && page->line == w->page_line);
+    for (; lines; lines &= lines - 1) {
+        unsigned i = __builtin_ctzll(lines);
+
+        ram_line(w, page->line)[i].data = w->page[i];
+        w->writes++;
+        w->why[CXL_CACHE_WRITE_BACK]++;
+    }
+}
+
+void world_check_page(World *w)
+{
+    const WorldLine *l = ram_line(w, w->page_line);
+
+    for (unsigned i = 0; l && i < CXL_CACHE_PAGE_LINES; i++) {
+        if (memcmp(&l[i].data, &w->page[i], sizeof(w->page[i]))) {
+            world_fail(w, "memory was not told that it is written");
+        }
+    }
+    w->page_line = 0;
+}
+
 static const CXLCacheHomeOps home_ops = {
     .decode = home_decode,
     .read_line = home_read,
@@ -728,6 +806,18 @@ static const CXLCacheHomeOps home_ops = {
     .host_access = home_access,
     .complete = home_complete,
     .error = home_error,
+};
+
+static const CXLCacheHomeOps page_ops = {
+    .decode = home_decode,
+    .read_line = home_read,
+    .write_line = home_write,
+    .host_access = home_access,
+    .complete = home_complete,
+    .error = home_error,
+    .page = home_page,
+    .page_access = home_page_access,
+    .page_written = home_page_written,
 };
 
 static const CXLCacheDevOps dev_ops = {
@@ -791,7 +881,8 @@ World *world_new(const WorldConfig *cfg)
                            CXL_CACHE_MEM_CACHEABLE;
         w->ram[i].access = CXL_CACHE_HOST_RW;
     }
-    w->home = cxl_cache_home_new(&cfg->home, &home_ops, w);
+    w->home = cxl_cache_home_new(&cfg->home,
+                                 cfg->pages ? &page_ops : &home_ops, w);
     g_assert(w->home);
     if (!cfg->no_monitor) {
         w->monitor = world_monitor_new(cfg->devs, cfg->ram_lines);

@@ -39,6 +39,7 @@ typedef struct WorldConfig {
     CXLCacheLinkConfig link;            /* cache_id is the device's number */
     bool no_log;                        /* neither text nor records */
     bool no_monitor;                    /* the test is an illegal peer */
+    bool pages;                         /* memory has CXLCacheHomeOps.page */
 } WorldConfig;
 
 /* What memory does not do when it is asked to, whatever it said before */
@@ -96,6 +97,9 @@ struct World {
     WorldLine *ram;
     WorldMonitor *monitor;
     uint64_t rng;
+    /* A copy of the page that was asked for last: see world_check_page() */
+    CXLCacheLineData page[CXL_CACHE_PAGE_LINES];
+    uint64_t page_line;
 
     /* The log; the arrays keep the first WORLD_LOG since world_clear() */
     WorldSent sent[WORLD_LOG];
@@ -247,6 +251,9 @@ void world_check_quiet(World *w);
 
 /* As much of it as holds at any time: credits, one writer, filter, access */
 void world_check_always(World *w);
+
+/* What was written to the last page is what memory was told of. */
+void world_check_page(World *w);
 
 /*
  * The monitor. It is told of each message as it is sent, and says what is

@@ -37,6 +37,7 @@
 #define ARRAY_SIZE(x) G_N_ELEMENTS(x)
 #define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
 #define ROUND_UP(n, d) (DIV_ROUND_UP(n, d) * (d))
+#define sizeof_field(type, field) sizeof(((type *)0)->field)
 #define ROUND_DOWN(n, m) ((n) / (m) * (m))
 #define QEMU_IS_ALIGNED(n, m) (((n) % (m)) == 0)
 

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What mutate-cache.py breaks of CXL.cache's fast gear"""
+
+GEAR = 'hw/cxl/cache/gear.c'
+
+# Name, what there is, what it becomes; as in mutate-cache.py, all of one file
+ROWS = [
+    # When it may be used: the link, the device
+    ('while somebody traces', '!link->trace && ', ''),
+    ('while credits are held', ' && !link->hold_credits', ''),
+    ('while the device waits for an answer', '!dev->outstanding && ', ''),
+    ('for a viral device', '!dev->viral && ', ''),
+    ('while caching is disabled', '!dev->viral && dev->caching &&',
+     '!dev->viral &&'),
+    ('during a flush', 'dev->flush == CXL_CACHE_FLUSH_IDLE && ', ''),
+    ('with messages on their way', ' && cxl_cache_link_idle(link);', ';'),
+    ('without a device at the link', 'return dev && !link',
+     'return link && !link'),
+    ('without a link', 'link ? link->dev : NULL', 'link->dev'),
+
+    # ... the home
+    ('without a home', 'return home && home->ops', 'return home->ops'),
+    ('without pages', 'home->ops->page && ', ''),
+    ('while the home is at work', '!home->busy && ', ''),
+    ('with a transaction open', ' && !home->tx_open', ''),
+    ('while a test looks at the tables', """!home->tx_open &&
+           !home->seen;""", '!home->tx_open;'),
+
+    # ... the page
+    ('of any part of a page', 'line & ~(uint64_t)(CXL_CACHE_PAGE_LINES - 1)',
+     'line'),
+    ('beyond 46 bits', 'line < CXL_CACHE_LINE_MAX &&\n           home',
+     'home'),
+    ('for pages that memory refuses',
+     'home->ops->page(home->opaque, page) && !(need',
+     '(home->ops->page(home->opaque, page) || true) && !(need'),
+    ('for memory of any kind', ' && !(need & ~page->flags)', ''),
+    ('for memory of some of the kinds', '!(need & ~page->flags)',
+     '(need & page->flags)'),
+    ('for lines of two pages',
+     'n <= CXL_CACHE_PAGE_LINES - line % CXL_CACHE_PAGE_LINES',
+     'n <= CXL_CACHE_PAGE_LINES'),
+    ('for all lines of a page but the last',
+     'n <= CXL_CACHE_PAGE_LINES - line',
+     'n < CXL_CACHE_PAGE_LINES - line'),
+    ('with a link that is not ready', 'link_ready(dev->link) && home_ready',
+     'home_ready'),
+    ('with a home that is not ready', 'home_ready(home) &&\n           find',
+     'find'),
+    ('never', 'return n && n <=', 'return !n && n <='),
+
+    # What would have been sent
+    ('no message is taken', '    ch->head += n;\n', ''),
+    ('messages take no number', '    ch->tail += n;\n', ''),
+    ('one message too many', 'ch->tail += n;', 'ch->tail += n + 1;'),
+    ('no credit is on its way', 'ch->freed = (ch->freed + n - 1) % '
+     'ch->depth + 1;', ''),
+    ('credits come back too early', '(ch->freed + n - 1) % ch->depth + 1',
+     '(ch->freed + n) % ch->depth'),
+    ('no credit is spent', '    ch->credits = ch->depth - ch->freed;\n', ''),
+    ('credits without an end', '(ch->freed + n - 1) % ch->depth + 1',
+     'MIN(ch->freed + n, ch->depth)'),
+    ('messages are not counted',
+     '    link->stats->sent[channel][opcode] += n;\n', ''),
+    ('a run counts as one message', '[channel][opcode] += n;',
+     '[channel][opcode]++;'),
+    ('nothing is sent, and credits move', """    if (!n) {
+        return;
+    }
+    ch->head""", '    ch->head'),
+
+    # What the host may do
+    ('memory is not told of writes', """    if (s->written) {
+        home->ops->page_written(home->opaque, page, s->written);
+    }
+""", ''),
+    ('the host may before memory is written', """    if (s->written) {
+        home->ops->page_written(home->opaque, page, s->written);
+    }
+    for (int i = 0; i < ARRAY_SIZE(s->access); i++) {
+        if (s->access[i]) {
+            home->ops->page_access(home->opaque, page, s->access[i], i);
+        }
+    }
+""", """    for (int i = 0; i < ARRAY_SIZE(s->access); i++) {
+        if (s->access[i]) {
+            home->ops->page_access(home->opaque, page, s->access[i], i);
+        }
+    }
+    if (s->written) {
+        home->ops->page_written(home->opaque, page, s->written);
+    }
+"""),
+    ('the host may do all', 's->access[i], i);',
+     's->access[i], CXL_CACHE_HOST_RW);'),
+    ('the host may no more than before',
+     's->access[sf_access(*e)] |= bit;', ';'),
+    ("only a call's last line is the host's again",
+     's->access[sf_access(*e)] |= bit;', 's->access[sf_access(*e)] = bit;'),
+    ('the filter is changed behind its counters',
+     '    sf_write(home, e, word);\n    if (sf_access(*e) != before)',
+     '    *e = word & CXL_CACHE_SF_DEVS ? word : 0;\n'
+     '    if (sf_access(*e) != before)'),
+
+    # Reading
+    ('memory is read, whoever has the line',
+     'if (way < 0 && !sf_find(home, line + i)) {\n            to',
+     'if (way < 0) {\n            to'),
+    ('memory is read, whatever the cache has',
+     'if (way < 0 && !sf_find(home, line + i)) {\n            to',
+     'if (!sf_find(home, line + i)) {\n            to'),
+    ('the wrong line is read', 'to[i] = *page_data(&page, line + i);',
+     'to[i] = *page_data(&page, line);'),
+    ('what has no data is read',
+     'cxl_cache_may(way_state(dev, way), CXL_CACHE_P_READ) &&',
+     'way >= 0 &&'),
+    ('poison is read', ' &&\n                   !way_poison(dev, way)', ''),
+    ('a read is no use', """            touch(dev, way);
+            to[i]""", '            to[i]'),
+    ('hits are asked for', '            to[i] = dev->data[way];',
+     '            to[i] = dev->data[way];\n            asked++;'),
+    ('reads are RdShared', 'CXL_CACHE_RD_CURR, asked',
+     'CXL_CACHE_RD_SHARED, asked'),
+    ('no data come for a read',
+     '    passed(dev->link, CXL_CACHE_H2D_DATA, 0, asked);\n', ''),
+    ('a page that cannot be read is',
+     'if (!ready(dev, line, n, CXL_CACHE_MEM_READ, &page)) {',
+     'if (!ready(dev, line, n, 0, &page)) {'),
+
+    # Owning
+    ('an entry that is taken', 'if (!e[i]) {', 'if (!e[i] || i) {'),
+    ('the last free entry', """        if (!e[i]) {
+            return &e[i];""", """        if (!e[home->sf_ways - 1 - i]) {
+            return &e[home->sf_ways - 1 - i];"""),
+    ('a victim vanishes',
+     'way >= 0 && way_state(dev, way) == CXL_CACHE_I ? way : -1', 'way'),
+    ('what the device has is owned anew',
+     'if (find_way(dev, line + i) < 0 && !sf_find(home, line + i) &&\n'
+     '            free_way', 'if (!sf_find(home, line + i) &&\n'
+     '            free_way'),
+    ('what others have is owned',
+     'if (find_way(dev, line + i) < 0 && !sf_find(home, line + i) &&\n'
+     '            free_way', 'if (find_way(dev, line + i) < 0 &&\n'
+     '            free_way'),
+    ('a line of the same run is a victim', 'if (way < 0 || !e) {',
+     'if (!e) {'),
+    ('a line of the same run has the entry', 'if (way < 0 || !e) {',
+     'if (way < 0) {'),
+    ('a set without ages', '    use_set(dev, line);\n', ''),
+    ('a new line is old', '    touch(dev, way);\n    set_state',
+     '    set_state'),
+    ('a new line is E', 'set_state(dev, way, CXL_CACHE_EN);',
+     'set_state(dev, way, CXL_CACHE_E);'),
+    ('an entry without its line', '(line << CXL_CACHE_SF_LINE_SHIFT) | (1ULL',
+     '(1ULL'),
+    ('an entry of the first device', '(1ULL << number) |\n             CXL',
+     '1 |\n             CXL'),
+    ('an entry that owns nothing', 'CXL_CACHE_SF_EXCL | CXL_CACHE_SF_USED',
+     'CXL_CACHE_SF_USED'),
+    ('an entry that is not new', 'CXL_CACHE_SF_EXCL | CXL_CACHE_SF_USED',
+     'CXL_CACHE_SF_EXCL'),
+    ('a device has the number of another', 'while (home->dev[n].link != link)',
+     'while (!home->dev[n].link)'),
+    ('the host keeps what a device owns', 'CXL_CACHE_HOST_NONE)) {',
+     'CXL_CACHE_HOST_RW)) {'),
+    ('the host cannot refuse', """CXL_CACHE_HOST_NONE)) {
+        return done;""", """CXL_CACHE_HOST_NONE) && !can) {
+        return done;"""),
+    ('the host may read on', 'CXL_CACHE_HOST_NONE)) {',
+     'CXL_CACHE_HOST_RO)) {'),
+    ('bits of the page are those of the run',
+     'return run << (line - page->line);', 'return run;'),
+    ('what found no room is not given back', 'if (left) {', 'if (0) {'),
+    ('what found no room is done', '    can &= ~left;\n', ''),
+    ('who is refused loses what it had',
+     """CXL_CACHE_HOST_NONE)) {
+        return done;""", """CXL_CACHE_HOST_NONE)) {
+        return 0;"""),
+    ('what was owned is not done', 'return done | can;', 'return can;'),
+    ('what is shared is owned', """way_state(dev, find_way(dev, line + i)),
+                          CXL_CACHE_P_FILL)""",
+     """way_state(dev, find_way(dev, line + i)),
+                          CXL_CACHE_P_TRACKED)"""),
+    ('owned without a request',
+     """    passed(dev->link, CXL_CACHE_D2H_REQ, CXL_CACHE_RD_OWN_NO_DATA,
+           __builtin_popcountll(can));
+""", ''),
+    ('owned without GO', """passed(dev->link, CXL_CACHE_H2D_RSP, CXL_CACHE_GO,
+           __builtin_popcountll(can));
+    return done""", 'return done'),
+    ('what may not be kept is owned', """CXL_CACHE_MEM_WRITE |
+               CXL_CACHE_MEM_CACHEABLE, &page""",
+     'CXL_CACHE_MEM_WRITE, &page'),
+    ('what is read-only is owned',
+     'CXL_CACHE_MEM_READ | CXL_CACHE_MEM_WRITE |\n               CXL',
+     'CXL_CACHE_MEM_READ |\n               CXL'),
+
+    # Writing
+    ('each line gets the data of the first', '&from[i],', '&from[0],'),
+    ('half a line is written', 'CXL_CACHE_BE_ALL) << i;',
+     'UINT32_MAX) << i;'),
+
+    # Giving up
+    ('what is not there is not out', """    if (way < 0) {
+        return true;""", """    if (way < 0) {
+        return false;"""),
+    ('what the home does not know of is written back',
+     'if (!owned_by(e, number) || way_poison(dev, way)) {',
+     'if (!e || way_poison(dev, way)) {'),
+    ('poison is written back',
+     'if (!owned_by(e, number) || way_poison(dev, way)) {',
+     'if (!owned_by(e, number)) {'),
+    ('an evict loses the data',
+     """        *page_data(page, line) = dev->data[way];
+        s->written""", '        s->written'),
+    ('an evict is no write-back',
+     '        home->stats->write_backs++;\n        n->dirty++;',
+     '        n->dirty++;'),
+    ('memory is not told of an evict',
+     '        s->written |= bit;\n        home->stats->write_backs++;\n'
+     '        n->dirty', '        home->stats->write_backs++;\n'
+     '        n->dirty'),
+    ('clean lines leave as dirty ones', '        n->clean++;',
+     '        n->dirty++;'),
+    ('clean lines leave with their data, or silently',
+     """cxl_cache_may(state, CXL_CACHE_P_STABLE) &&
+               dev->clean_evict == CXL_CACHE_CLEAN_NOTIFY""",
+     'cxl_cache_may(state, CXL_CACHE_P_STABLE)'),
+    ('what was evicted stays', """    set_state(dev, way, CXL_CACHE_I);
+    change_entry""", '    change_entry'),
+    ('the filter keeps what was evicted',
+     '    change_entry(home, e, *e & ~(1ULL << number), bit, s);\n    return',
+     '    return'),
+    ('no pull for an evict',
+     """    passed(dev->link, CXL_CACHE_H2D_RSP, CXL_CACHE_GO_WRITE_PULL,
+           evicted.dirty);
+""", ''),
+    ('no data for a pull', '    passed(dev->link, CXL_CACHE_D2H_DATA, 0, '
+     'evicted.dirty);\n', ''),
+    ('a clean evict without GO', '    passed(dev->link, CXL_CACHE_H2D_RSP, '
+     'CXL_CACHE_GO, evicted.clean);\n', ''),
+    ('a dirty evict without request', '    passed(dev->link, '
+     'CXL_CACHE_D2H_REQ, CXL_CACHE_DIRTY_EVICT, evicted.dirty);\n', ''),
+    ('a clean evict without request', '    passed(dev->link, '
+     'CXL_CACHE_D2H_REQ, CXL_CACHE_CLEAN_EVICT_NO_DATA,\n'
+     '           evicted.clean);\n', ''),
+    ('an evict settles nothing', '    settle(home, &page, &s);\n', ''),
+    ('read-only pages are written back to',
+     'CXL_CACHE_MEM_READ | CXL_CACHE_MEM_WRITE,\n               &page',
+     'CXL_CACHE_MEM_READ,\n               &page'),
+
+    # The host's accesses
+    ('a late answer is had at once', ' && !rule->late &&', ' &&'),
+    ('poison is recalled', 'rule->fwd && (!owned || way_poison(dev, way))',
+     'rule->fwd && !owned'),
+    ('who gives up what it shares',
+     """const CXLCacheSnoopRule *rule = cxl_cache_dev_snoop_rule(dev, snoop,
+                                                             state);""",
+     """const CXLCacheSnoopRule *rule = &cxl_cache_snoop_rules[snoop][state];
+"""),
+    ('snoops of the host are not counted',
+     '    home->stats->host_snoops[r->op]++;\n', ''),
+    ('a snoop is not sent', '    n->snoops++;\n', ''),
+    ('a snoop is not answered', '    n->answers[rule->rsp]++;\n', ''),
+    ('an answer without its data', '        n->data++;\n', ''),
+    ('a recall loses the data',
+     """        *page_data(&r->page, line) = dev->data[way];
+        r->s""", '        r->s'),
+    ('memory is not told of a recall', '        r->s.written |= bit;\n', ''),
+    ('a recall is no write-back',
+     '        home->stats->write_backs++;\n        home->stats->host_dirty',
+     '        home->stats->host_dirty'),
+    ('a recall finds nothing dirty',
+     '        home->stats->host_dirty[r->op]++;\n', ''),
+    ('what was recalled stays', '        set_state(dev, way, rule->next);',
+     '        ;'),
+    ('who keeps a line is forgotten', '(rsp->keeps ? 0 : 1ULL << number)',
+     '(1ULL << number)'),
+    ('who lost a line is remembered', '(rsp->keeps ? 0 : 1ULL << number)',
+     '0'),
+    ('who shares a line still owns it',
+     '(rsp->excl ? 0 : CXL_CACHE_SF_EXCL)', '0'),
+    ('what is shared is not read by the host',
+     "r->ask != CXL_CACHE_ASK_INV && !(*e & CXL_CACHE_SF_EXCL)",
+     "false"),
+    ('what is shared is written by the host',
+     "r->ask != CXL_CACHE_ASK_INV && !(*e & CXL_CACHE_SF_EXCL)",
+     "!(*e & CXL_CACHE_SF_EXCL)"),
+    ('one of two sharers is snooped', 'return !(devs & (devs - 1)) && ',
+     'return '),
+    ('devices are snooped that are not ready', '(devs & r->ready) && ', ''),
+    ('answers are all the same', 'CXL_CACHE_D2H_RSP, rsp, n->answers[rsp]',
+     'CXL_CACHE_D2H_RSP, CXL_CACHE_RSP_I_HIT_SE, n->answers[rsp]'),
+    ('snoops are all SnpInv', 'cxl_cache_ask_snoop[r->ask],\n'
+     '               n->snoops', 'CXL_CACHE_SNP_INV,\n'
+     '               n->snoops'),
+    ('a recall without its data', '        passed(link, CXL_CACHE_D2H_DATA, '
+     '0, n->data);\n', ''),
+    ('a recall settles nothing', '    settle(r->home, &r->page, &r->s);\n',
+     ''),
+    ('the last device is not told of', 'i < r->home->num_devs; i++) {\n'
+     '        CXLCacheLink', 'i + 1 < r->home->num_devs; i++) {\n'
+     '        CXLCacheLink'),
+    ('PEEK writes back', 'op == CXL_CACHE_HOST_PEEK || ', ''),
+    ('a recall in a home that is not ready', '|| !home_ready(home) ||\n',
+     '||\n'),
+    ('a recall of what cannot be written', 'row->needs | CXL_CACHE_MEM_WRITE',
+     'row->needs'),
+    ('a recall of what cannot be read', 'row->needs | CXL_CACHE_MEM_WRITE',
+     'CXL_CACHE_MEM_WRITE'),
+    ('only the first device is ready',
+     'r.ready |= link_ready(home->dev[i].link) << i;',
+     'r.ready |= link_ready(home->dev[i].link);'),
+    ('a recall is of the lines from here on', 'r.page.line + i)) {',
+     'line + i)) {'),
+    ("the host's accesses are not counted",
+     '            home->stats->host[op]++;\n', ''),
+]
+
+FAULTS = [('gear: ' + name, GEAR, old, new) for name, old, new in ROWS]
