@@ -121,6 +121,12 @@ static bool home_host_access(void *opaque, uint64_t line,
 
 /* Pages, for the fast gear. What is injected takes messages. */
 
+/* Lines of the page that devices have by this address */
+static uint64_t held_lines(const CacheMemPage *p, uint64_t addr)
+{
+    return p->addr == addr ? cache_mem_page_lines(p, true) : 0;
+}
+
 static bool home_page(void *opaque, CXLCachePage *page)
 {
     CacheMemRegion *region = opaque;
@@ -133,6 +139,7 @@ static bool home_page(void *opaque, CXLCachePage *page)
     }
     page->mem = cache_mem_ram_mem(s, addr);
     page->flags = cache_mem_host_decode(region, page->line);
+    page->held = s->block ? held_lines(cache_mem_ram_page(s, addr), addr) : 0;
     return true;
 }
 

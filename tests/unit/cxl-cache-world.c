@@ -738,6 +738,7 @@ static bool home_page(void *opaque, CXLCachePage *page)
             return false;
         }
         page->flags = l->decode;
+        page->held |= (uint64_t)(l->access != CXL_CACHE_HOST_RW) << i;
         w->page[i] = l->data;
     }
     page->mem = w->page;

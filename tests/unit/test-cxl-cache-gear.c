@@ -184,11 +184,6 @@ static void viral(World *w, bool on)
     cxl_cache_dev_set_viral(w->dev[0], on);
 }
 
-static void uncached(World *w, bool on)
-{
-    cxl_cache_dev_set_caching(w->dev[0], !on);
-}
-
 static void flush(World *w, bool on)
 {
     w->dev[0]->flush = on ? CXL_CACHE_FLUSH_LINES : CXL_CACHE_FLUSH_IDLE;
@@ -267,7 +262,7 @@ typedef struct Reason {
 
 static const Reason reasons[] = {
     { "trace", trace }, { "cells", cells }, { "credits-held", hold },
-    { "viral", viral }, { "no-caching", uncached }, { "flush", flush },
+    { "viral", viral }, { "flush", flush },
     { "outstanding", outstanding }, { "d2h-message", d2h_message },
     { "h2d-message", h2d_message }, { "credit-lost", credit_lost },
     { "transaction", transaction }, { "no-device", no_device },

@@ -94,6 +94,7 @@ void cxl_cache_dev_reset(CXLCacheDev *dev)
     dev->flush_at = dev->flush_cqid = 0;
     dev->caching = true;
     dev->viral = false;
+    dev->strays = false;
 }
 
 unsigned cxl_cache_dev_num_lines(const CXLCacheDev *dev)

@@ -118,11 +118,6 @@ static int check_args(const CXLCacheReq *req, const CXLCacheReqRule *rule)
     return 0;
 }
 
-static bool no_lines(const CXLCacheDev *dev)
-{
-    return dev->states[CXL_CACHE_I] == dev->sets * dev->ways;
-}
-
 /* May the request be sent with the line in this state? */
 static int check_state(CXLCacheDev *dev, const CXLCacheReq *req,
                        const CXLCacheReqRule *rule, CXLCacheState state)
@@ -135,7 +130,8 @@ static int check_state(CXLCacheDev *dev, const CXLCacheReq *req,
     if (rule->cacheable && !dev->caching) {
         return -EPERM;
     }
-    if (req->opcode == CXL_CACHE_CACHE_FLUSHED && !no_lines(dev)) {
+    if (req->opcode == CXL_CACHE_CACHE_FLUSHED &&
+        !cxl_cache_dev_is_empty(dev)) {
         return dev->cacheable_out ? -EBUSY : -EPERM;
     }
     if (!(rule->legal & (1u << state))) {
@@ -348,7 +344,7 @@ int cxl_cache_dev_flush(CXLCacheDev *dev)
         if (!flush_lines(dev) || dev->cacheable_out) {
             return -EAGAIN;
         }
-        if (!no_lines(dev)) {
+        if (!cxl_cache_dev_is_empty(dev)) {
             /* Something that was on its way has come in behind us. */
             dev->flush_at = 0;
         } else {

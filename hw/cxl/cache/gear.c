@@ -26,7 +26,7 @@ static bool link_ready(const CXLCacheLink *link)
     const CXLCacheDev *dev = link ? link->dev : NULL;
 
     return dev && !link->messages && !link->trace && !link->hold_credits &&
-           !dev->busy && !dev->outstanding && !dev->viral &&
+           !dev->busy && !dev->outstanding && !dev->viral && !dev->strays &&
            dev->flush == CXL_CACHE_FLUSH_IDLE && cxl_cache_link_idle(link);
 }
 
@@ -58,7 +58,9 @@ static bool in_page(uint64_t line, unsigned n)
 static bool find_page(CXLCacheHome *home, uint64_t line, unsigned need,
                       CXLCachePage *page)
 {
-    page->line = line & ~(uint64_t)(CXL_CACHE_PAGE_LINES - 1);
+    *page = (CXLCachePage) {
+        .line = line & ~(uint64_t)(CXL_CACHE_PAGE_LINES - 1),
+    };
     return line < CXL_CACHE_LINE_MAX &&
            home->ops->page(home->opaque, page) && !(need & ~page->flags);
 }
@@ -70,6 +72,12 @@ static bool ready(CXLCacheDev *dev, uint64_t line, unsigned n, unsigned need,
 
     return in_page(line, n) && link_ready(dev->link) &&
            home_ready(home) && find_page(home, line, need, page);
+}
+
+/* All bits of a run */
+static uint64_t run_mask(unsigned n)
+{
+    return UINT64_MAX >> (CXL_CACHE_PAGE_LINES - n);
 }
 
 /* Bits of a run, as bits of its page */
@@ -133,10 +141,20 @@ static void change_entry(CXLCacheHome *home, uint64_t *e, uint64_t word,
 
 /* Reading */
 
+static bool read_way(CXLCacheDev *dev, int way, void *to)
+{
+    if (!cxl_cache_may(way_state(dev, way), CXL_CACHE_P_READ) ||
+        way_poison(dev, way)) {
+        return false;
+    }
+    touch(dev, way);
+    memcpy(to, &dev->data[way], CXL_CACHE_LINE_SIZE);
+    return true;
+}
+
 uint64_t cxl_cache_page_read(CXLCacheDev *dev, uint64_t line, unsigned n,
                              void *to)
 {
-    CXLCacheHome *home = dev->link->home;
     uint64_t done = 0;
     unsigned asked = 0;
     CXLCachePage page;
@@ -144,19 +162,11 @@ uint64_t cxl_cache_page_read(CXLCacheDev *dev, uint64_t line, unsigned n,
     if (!ready(dev, line, n, CXL_CACHE_MEM_READ, &page)) {
         return 0;
     }
-    for (unsigned i = 0; i < n; i++) {
-        int way = find_way(dev, line + i);
-
-        if (way < 0 && !sf_find(home, line + i)) {
-            memcpy(to + i * CXL_CACHE_LINE_SIZE, page_data(&page, line + i),
-                   CXL_CACHE_LINE_SIZE);
+    for (unsigned i = 0; i < n; i++, to += CXL_CACHE_LINE_SIZE) {
+        if (!(page.held & of_page(&page, line, 1ULL << i))) {
+            memcpy(to, page_data(&page, line + i), CXL_CACHE_LINE_SIZE);
             asked++;
-        } else if (cxl_cache_may(way_state(dev, way), CXL_CACHE_P_READ) &&
-                   !way_poison(dev, way)) {
-            touch(dev, way);
-            memcpy(to + i * CXL_CACHE_LINE_SIZE, &dev->data[way],
-                   CXL_CACHE_LINE_SIZE);
-        } else {
+        } else if (!read_way(dev, find_way(dev, line + i), to)) {
             continue;
         }
         done |= 1ULL << i;
@@ -189,58 +199,71 @@ static int free_way(const CXLCacheDev *dev, uint64_t line)
     return way >= 0 && way_state(dev, way) == CXL_CACHE_I ? way : -1;
 }
 
-/* Lines that are nobody's, and that there is room for */
-static uint64_t can_own(const CXLCacheDev *dev, const CXLCacheHome *home,
-                        uint64_t line, unsigned n)
-{
-    uint64_t can = 0;
+/* Where a line that is nobody's goes */
+typedef struct Room {
+    uint64_t *e;
+    int way;
+} Room;
 
-    for (unsigned i = 0; i < n; i++) {
-        if (find_way(dev, line + i) < 0 && !sf_find(home, line + i) &&
-            free_way(dev, line + i) >= 0 && free_entry(home, line + i)) {
-            can |= 1ULL << i;
-        }
-    }
-    return can;
+static bool find_room(const CXLCacheDev *dev, const CXLCacheHome *home,
+                      uint64_t line, Room *room)
+{
+    room->way = free_way(dev, line);
+    room->e = room->way < 0 ? NULL : free_entry(home, line);
+    return room->e;
 }
 
-/* Returns false if lines of the same run have taken the room. */
-static bool own_line(CXLCacheDev *dev, CXLCacheHome *home, uint64_t line,
-                     unsigned number)
+/* Lines of @lines that there is room for, each by itself */
+static uint64_t find_rooms(const CXLCacheDev *dev, const CXLCacheHome *home,
+                           uint64_t line, uint64_t lines, Room *room)
 {
-    uint64_t *e = free_entry(home, line);
-    int way = free_way(dev, line);
+    uint64_t found = 0;
 
-    if (way < 0 || !e) {
+    for (; lines; lines &= lines - 1) {
+        unsigned i = __builtin_ctzll(lines);
+
+        found |= (uint64_t)find_room(dev, home, line + i, &room[i]) << i;
+    }
+    return found;
+}
+
+/* Returns false if lines of the same run have taken all the room. */
+static bool own_line(CXLCacheDev *dev, CXLCacheHome *home, uint64_t line,
+                     unsigned number, Room *room)
+{
+    if ((*room->e || way_state(dev, room->way) != CXL_CACHE_I) &&
+        !find_room(dev, home, line, room)) {
         return false;
     }
     use_set(dev, line);
-    dev->tags[way] |= line << CXL_CACHE_TAG_LINE_SHIFT;
-    touch(dev, way);
-    set_state(dev, way, CXL_CACHE_EN);
-    sf_write(home, e, (line << CXL_CACHE_SF_LINE_SHIFT) | (1ULL << number) |
-             CXL_CACHE_SF_EXCL | CXL_CACHE_SF_USED);
+    dev->tags[room->way] |= line << CXL_CACHE_TAG_LINE_SHIFT;
+    touch(dev, room->way);
+    set_state(dev, room->way, CXL_CACHE_EN);
+    sf_write(home, room->e, (line << CXL_CACHE_SF_LINE_SHIFT) |
+             (1ULL << number) | CXL_CACHE_SF_EXCL | CXL_CACHE_SF_USED);
     return true;
 }
 
-/* Lines that may be filled as they are */
-static uint64_t fillable(const CXLCacheDev *dev, uint64_t line, unsigned n)
+/* Lines of @lines that may be filled as they are */
+static uint64_t fillable(const CXLCacheDev *dev, uint64_t line, uint64_t lines)
 {
-    uint64_t lines = 0;
+    uint64_t found = 0;
 
-    for (unsigned i = 0; i < n; i++) {
-        if (cxl_cache_may(way_state(dev, find_way(dev, line + i)),
-                          CXL_CACHE_P_FILL)) {
-            lines |= 1ULL << i;
-        }
+    for (; lines; lines &= lines - 1) {
+        unsigned i = __builtin_ctzll(lines);
+        int way = find_way(dev, line + i);
+
+        found |= (uint64_t)!!cxl_cache_may(way_state(dev, way),
+                                           CXL_CACHE_P_FILL) << i;
     }
-    return lines;
+    return found;
 }
 
 uint64_t cxl_cache_page_own(CXLCacheDev *dev, uint64_t line, unsigned n)
 {
     CXLCacheHome *home = dev->link->home;
-    uint64_t can, left = 0, done;
+    uint64_t held, can, left = 0, done;
+    Room room[CXL_CACHE_PAGE_LINES];
     CXLCachePage page;
     unsigned number;
 
@@ -249,8 +272,9 @@ uint64_t cxl_cache_page_own(CXLCacheDev *dev, uint64_t line, unsigned n)
                CXL_CACHE_MEM_CACHEABLE, &page)) {
         return 0;
     }
-    done = fillable(dev, line, n);
-    can = can_own(dev, home, line, n);
+    held = page.held >> (line - page.line);
+    done = fillable(dev, line, held & run_mask(n));
+    can = find_rooms(dev, home, line, ~held & run_mask(n), room);
     if (!can ||
         !home->ops->page_access(home->opaque, &page, of_page(&page, line, can),
                                 CXL_CACHE_HOST_NONE)) {
@@ -260,7 +284,7 @@ uint64_t cxl_cache_page_own(CXLCacheDev *dev, uint64_t line, unsigned n)
     for (uint64_t m = can; m; m &= m - 1) {
         unsigned i = __builtin_ctzll(m);
 
-        if (!own_line(dev, home, line + i, number)) {
+        if (!own_line(dev, home, line + i, number, &room[i])) {
             left |= 1ULL << i;
         }
     }

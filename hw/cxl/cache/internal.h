@@ -152,6 +152,7 @@ struct CXLCacheDev {
     bool viral;
     bool snp_data_invalidates;
     bool busy;                          /* taking messages */
+    bool strays;                        /* lines that the home has forgotten */
     uint32_t states[CXL_CACHE_NUM_STATES];
     uint16_t chain[CXL_CACHE_CHAINS];   /* requests without a way, by line */
 };
@@ -350,6 +351,11 @@ static inline bool cxl_cache_sets_ok(uint64_t lines, unsigned ways)
     uint64_t sets = lines / ways;
 
     return lines % ways == 0 && sets && !(sets & (sets - 1));
+}
+
+static inline bool cxl_cache_dev_is_empty(const CXLCacheDev *dev)
+{
+    return dev->states[CXL_CACHE_I] == dev->sets * dev->ways;
 }
 
 /* Fibonacci hashing; the low bits alone would put all pages' starts together */

@@ -90,6 +90,9 @@ void cxl_cache_link_reset(CXLCacheLink *link)
         ch->credits = ch->depth;
         ch->freed = 0;
     }
+    if (link->dev) {
+        link->dev->strays = !cxl_cache_dev_is_empty(link->dev);
+    }
 }
 
 unsigned cxl_cache_link_return_credits(CXLCacheLink *link,

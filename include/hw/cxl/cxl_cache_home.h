@@ -84,6 +84,8 @@ typedef struct CXLCacheHostDone {
  * @line: the first of CXL_CACHE_PAGE_LINES, a multiple of that
  * @mem: their bytes
  * @flags: CXL_CACHE_MEM_* of every one of them
+ * @held: those that the host may do less with than CXL_CACHE_HOST_RW, by its
+ *        host_access(): devices may hold them, and no others. Bit i is line i.
  */
 #define CXL_CACHE_PAGE_LINES 64
 
@@ -91,6 +93,7 @@ typedef struct CXLCachePage {
     uint64_t line;
     void *mem;
     unsigned flags;
+    uint64_t held;
 } CXLCachePage;
 
 /**
