@@ -263,6 +263,12 @@ static void recall_section(CacheMemRegion *region, const CacheMemSection *s,
 
 /* Touches */
 
+static CXLCacheHostOp touch_op(const CacheMemRegion *region, bool write)
+{
+    return write ? CXL_CACHE_HOST_WRITE :
+           region->can_share ? CXL_CACHE_HOST_READ : CXL_CACHE_HOST_FLUSH;
+}
+
 /* The devices' lines that stand in the way of an access come home. */
 static void clear_way(CacheMemRegion *region, const CacheMemPage *p, bool write)
 {
@@ -282,9 +288,7 @@ static void clear_way(CacheMemRegion *region, const CacheMemPage *p, bool write)
         !region->hooks->snoop(region)) {
         return;
     }
-    snoop_lines(region, p, lines,
-                write ? CXL_CACHE_HOST_WRITE : region->can_share ?
-                CXL_CACHE_HOST_READ : CXL_CACHE_HOST_FLUSH);
+    snoop_lines(region, p, lines, touch_op(region, write));
 }
 
 /*
@@ -299,34 +303,65 @@ static void release_block(CacheMemRegion *region, CacheMemBlock *block, int ret)
                         strerror(-ret)));
 }
 
+/* A page whose lines have come home goes to the guest. Returns 0, or -errno */
+static int give_page(CacheMemRegion *region, CacheMemBlock *block,
+                     const CacheMemPage *p)
+{
+    uint64_t page = p - block->page;
+    int ret = cache_mem_pages_map(region, block, page, 1, p->ro);
+
+    if (ret == -EINVAL && p->ro) {
+        /* This kernel cannot: from now on lines are not shared. */
+        region->can_share = false;
+        recall_page(region, p);
+        ret = cache_mem_pages_map(region, block, page, 1, false);
+    }
+    return ret;
+}
+
+/* What is about to be touched comes home with what has been. */
+static void give_next(CacheMemRegion *region, const CacheMemPage *p, bool write)
+{
+    CacheMemStreamPage next[CACHE_MEM_PREFETCH_MAX];
+    unsigned n = cache_mem_stream_touched(region->stream, p, next);
+    int ret = 0;
+
+    for (unsigned i = 0; i < n && !ret; i++) {
+        uint64_t lines = cache_mem_page_lines(next[i].page, write);
+
+        trace_cxl_cache_ahead(next[i].page->addr, write ? "write" : "read",
+                              ctpop64(lines));
+        snoop_lines(region, next[i].page, lines, touch_op(region, write));
+        ret = give_page(region, next[i].block, next[i].page);
+        region->stats.ahead += !ret;
+        if (ret) {
+            release_block(region, next[i].block, ret);
+        }
+    }
+}
+
 static void touched(CacheMemRegion *region, const CacheMemTouch *t)
 {
     CacheMemBlock *block = cache_mem_ram_find_block(region->ram, t->host);
-    CacheMemPage *p;
-    uint64_t page;
+    const CacheMemPage *p;
     int ret;
 
     if (!block || !block->watched) {
         /* Who touched it goes on since it is not watched any more. */
         return;
     }
-    page = (t->host - block->host) >> CACHE_MEM_PAGE_SHIFT;
-    p = &block->page[page];
+    p = &block->page[(t->host - block->host) >> CACHE_MEM_PAGE_SHIFT];
     clear_way(region, p, t->write);
     if (t->protected) {
         ret = cache_mem_trap_unprotect(region->trap, t->host,
                                        CACHE_MEM_PAGE_SIZE);
     } else {
-        ret = cache_mem_pages_map(region, block, page, 1, p->ro);
-        if (ret == -EINVAL && p->ro) {
-            /* This kernel cannot: from now on lines are not shared. */
-            region->can_share = false;
-            recall_page(region, p);
-            ret = cache_mem_pages_map(region, block, page, 1, false);
-        }
+        ret = give_page(region, block, p);
     }
     if (ret) {
         release_block(region, block, ret);
+    } else if (!t->protected && !region->hooks) {
+        give_next(region, p, t->write);
     }
 }
 
@@ -465,6 +500,7 @@ static void block_removed(RAMBlockNotifier *n, void *host, size_t size,
     block = cache_mem_ram_find_block(region->ram, host);
     if (block) {
         unwatch_block(region, block);
+        cache_mem_stream_forget(region->stream, block);
         cache_mem_ram_remove_block(region->ram, block);
     }
 }
@@ -582,6 +618,7 @@ static void start_trap(CacheMemRegion *region)
 void cache_mem_host_start(CacheMemRegion *region)
 {
     region->ram = cache_mem_ram_new();
+    region->stream = cache_mem_stream_new(region->prefetch);
     start_trap(region);
     region->block_notifier.ram_block_added = block_added;
     region->block_notifier.ram_block_removed = block_removed;
@@ -622,6 +659,7 @@ void cache_mem_host_stop(CacheMemRegion *region)
     ram_block_notifier_remove(&region->block_notifier);
     stop_trap(region);
     g_clear_pointer(&region->ram, cache_mem_ram_free);
+    g_clear_pointer(&region->stream, cache_mem_stream_free);
     g_clear_pointer(&region->said, g_hash_table_unref);
     g_clear_pointer(&region->no_trap, g_free);
     region->bypassed = NULL;

@@ -11,6 +11,7 @@
  *     cache_mem_region.c  the object; devices that come, go, are reset and die
  *       cache_mem_host.c    the host's side: its memory, its accesses
  *         cache_mem_pages.c   which pages the guest may touch
+ *           cache_mem_stream.c  and which it is about to
  *           cache_mem_ram.c, cache_mem_trap.c
  *         cache_mem_poison.c, cache_mem_bypass.c
  *     cache_mem_ats.c, cache_mem_allow.c
@@ -31,6 +32,7 @@
 #include "cache_mem_bypass.h"
 #include "cache_mem_poison.h"
 #include "cache_mem_ram.h"
+#include "cache_mem_stream.h"
 #include "cache_mem_trap.h"
 #include "hw/core/qdev.h"
 #include "hw/core/resettable.h"
@@ -76,6 +78,7 @@ typedef struct CacheMemTrapStats {
     uint64_t reads;         /* page faults for reading */
     uint64_t writes;
     uint64_t other;         /* of pages that no device had lines of */
+    uint64_t ahead;         /* pages that came home before they were touched */
     uint64_t zaps;          /* pages taken out of the guest's mapping */
     uint64_t pages;         /* of which devices have lines now */
 } CacheMemTrapStats;
@@ -93,6 +96,7 @@ typedef struct CacheMemTotals {
  * @had_device: there was one at some time
  * @home_ops: what @home asks of memory
  * @trap: NULL where lines cannot be kept at all
+ * @prefetch: pages that come home at once when touches follow each other
  * @obstacle: why no line is kept now, or NULL
  * @said: the set of what the user has been told, or NULL
  * @no_trap: why there is no @trap
@@ -100,6 +104,7 @@ typedef struct CacheMemTotals {
  * @discards: somebody may discard guest RAM
  * @can_share: pages can be write-protected while devices share their lines
  * @discard_disabled: nobody may discard guest RAM, for our sake
+ * @stream: which pages are about to be touched
  * @hooks: NULL unless something is injected
  * @inject: what is
  */
@@ -129,6 +134,8 @@ struct CacheMemRegion {
     bool can_share;
     bool discard_disabled;
     CacheMemTrapStats stats;
+    CacheMemStream *stream;
+    unsigned prefetch;
 
     CacheMemPoison *poison;
     CacheMemTotals totals;

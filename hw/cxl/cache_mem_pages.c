@@ -98,6 +98,7 @@ bool cache_mem_pages_zap(CacheMemRegion *region, CacheMemBlock *block,
     }
     for (uint64_t i = page; i < page + n; i++) {
         block->page[i].zapped = true;
+        cache_mem_stream_taken(region->stream, block, &block->page[i]);
     }
     region->stats.zaps += n;
     trace_cxl_cache_zap(addr, size);

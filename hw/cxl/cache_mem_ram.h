@@ -27,12 +27,16 @@
  * @none: lines that a device may own, a bit for each: the guest may do nothing
  * @ro: lines that devices may share: the guest may read
  * @addr: where the devices know the page, if any of these bits is set
+ * @number: see cache_mem_stream_taken()
  * @zapped: it is not in the guest's mapping
  */
+#define CACHE_MEM_PAGE_NUMBERS  (1 << 11)
+
 typedef struct CacheMemPage {
     uint64_t none;
     uint64_t ro;
-    uint64_t addr:63;
+    uint64_t addr:52;
+    uint64_t number:11;
     uint64_t zapped:1;
 } CacheMemPage;
 

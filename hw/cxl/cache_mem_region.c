@@ -141,8 +141,10 @@ static unsigned sf_ways(uint64_t lines)
     return odd > 8 ? odd : odd * 8;
 }
 
-static bool region_start(CacheMemRegion *region, uint64_t sf_size, Error **errp)
+static bool region_start(CacheMemRegion *region,
+                         const CacheMemDevConfig *dev, Error **errp)
 {
+    uint64_t sf_size = dev->sf_size;
     uint64_t lines = sf_size / CXL_CACHE_LINE_SIZE;
     CXLCacheHomeConfig config = {
         .sf_lines = lines,
@@ -163,6 +165,7 @@ static bool region_start(CacheMemRegion *region, uint64_t sf_size, Error **errp)
         return false;
     }
     region->sf_size = sf_size;
+    region->prefetch = dev->prefetch;
     cache_mem_host_start(region);
     return true;
 }
@@ -174,9 +177,10 @@ static void region_stop(CacheMemRegion *region)
     g_clear_pointer(&region->home, cxl_cache_home_free);
 }
 
-static bool region_use(CacheMemRegion *region, uint64_t sf_size, Error **errp)
+static bool region_use(CacheMemRegion *region, const CacheMemDevConfig *dev,
+                       Error **errp)
 {
-    if (!region->users && !region_start(region, sf_size, errp)) {
+    if (!region->users && !region_start(region, dev, errp)) {
         return false;
     }
     region->users++;
@@ -264,6 +268,11 @@ static bool check_config(CacheMemRegion *region,
                    "filter");
         return false;
     }
+    if (region->users && region->prefetch != config->prefetch) {
+        error_setg(errp, "'cxl-cache-prefetch' must be the same for all root "
+                   "ports with a CXL.cache device: they share one host");
+        return false;
+    }
     return true;
 }
 
@@ -288,6 +297,7 @@ static bool attach(CacheMemDev *cm, Error **errp)
                    cm->config.cache_size);
         return false;
     }
+    cm->link->messages = cm->config.messages;
 
     QEMU_LOCK_GUARD(&cm->region->lock);
     cm->number = cxl_cache_home_attach(cm->region->home, cm->link);
@@ -323,7 +333,7 @@ CacheMemDev *cache_mem_dev_new(const CacheMemDevConfig *config, Error **errp)
             return NULL;
         }
     }
-    if (!region_use(region, config->sf_size, errp)) {
+    if (!region_use(region, config, errp)) {
         return NULL;
     }
     if (config->cache == ON_OFF_AUTO_ON &&

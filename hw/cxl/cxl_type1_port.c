@@ -43,10 +43,15 @@ OBJECT_DECLARE_SIMPLE_TYPE(CXLType1Port, CXL_TYPE1_PORT)
 
 #define PORT_CHILD "cxl-cache-port"
 
+#define PREFETCH_DEFAULT 32
+
 /**
  * CXLType1Port: what is kept about a port
  * @cache: it offers CXL.cache
- * @sf_size: of the snoop filter; @sf_given: by the user
+ * @sf_size: of the snoop filter
+ * @given: a property that the user has set, and that takes CXL.cache
+ * @prefetch: pages that the host brings home at once
+ * @messages: every message is sent
  * @link_up: a cache device has trained below it
  * @idle_status: the negotiated status when none has
  */
@@ -55,7 +60,9 @@ struct CXLType1Port {
 
     bool cache;
     uint64_t sf_size;
-    bool sf_given;
+    const char *given;
+    uint32_t prefetch;
+    bool messages;
     bool link_up;
     uint16_t idle_status;
 };
@@ -160,9 +167,9 @@ static void port_realize(DeviceState *dev, Error **errp)
     ERRP_GUARD();
     CXLType1Port *state = find_state(OBJECT(dev));
 
-    if (state && state->sf_given && !state->cache) {
-        error_setg(errp, "'cxl-cache-sf-size' is of a port that offers "
-                   "CXL.cache: cxl-cache=on is missing");
+    if (state && state->given && !state->cache) {
+        error_setg(errp, "'%s' is of a port that offers CXL.cache: "
+                   "cxl-cache=on is missing", state->given);
         return;
     }
     parent_realize(dev, errp);
@@ -299,7 +306,55 @@ static void set_sf_size(Object *obj, Visitor *v, const char *name,
         return;
     }
     state->sf_size = value;
-    state->sf_given = true;
+    state->given = "cxl-cache-sf-size";
+}
+
+static void get_prefetch(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    CXLType1Port *state = find_state(obj);
+    uint32_t value = state ? state->prefetch : PREFETCH_DEFAULT;
+
+    visit_type_uint32(v, name, &value, errp);
+}
+
+static void set_prefetch(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    CXLType1Port *state = writable_state(obj, name, errp);
+    uint32_t value;
+
+    if (!state || !visit_type_uint32(v, name, &value, errp)) {
+        return;
+    }
+    if (value > CACHE_MEM_PREFETCH_MAX) {
+        error_setg(errp, "'%s' must be at most %d", name,
+                   CACHE_MEM_PREFETCH_MAX);
+        return;
+    }
+    state->prefetch = value;
+    state->given = "cxl-cache-prefetch";
+}
+
+static const QEnumLookup gears = {
+    .array = (const char *const[]) { "auto", "messages" },
+    .size = 2,
+};
+
+static int get_gear(Object *obj, Error **errp)
+{
+    CXLType1Port *state = find_state(obj);
+
+    return state && state->messages;
+}
+
+static void set_gear(Object *obj, int value, Error **errp)
+{
+    CXLType1Port *state = writable_state(obj, "x-gear", errp);
+
+    if (state) {
+        state->messages = value;
+    }
 }
 
 void cxl_type1_port_class_init(ObjectClass *oc)
@@ -324,6 +379,16 @@ void cxl_type1_port_class_init(ObjectClass *oc)
     object_class_property_set_description(oc, "cxl-cache-sf-size",
         "Bytes of cached memory that the snoop filter can track "
         "(default: 16 MiB)");
+    object_class_property_add(oc, "cxl-cache-prefetch", "uint32", get_prefetch,
+                              set_prefetch, NULL, NULL);
+    object_class_property_set_description(oc, "cxl-cache-prefetch",
+        "Pages whose lines the host takes home at once when it finds that "
+        "one touch follows the other (default: 32)");
+    object_class_property_add_enum(oc, "x-gear", "CXLCacheGear", &gears,
+                                   get_gear, set_gear);
+    object_class_property_set_description(oc, "x-gear",
+        "Requests for many lines in one step where nothing else is under way "
+        "(auto, the default), or always by messages");
 }
 
 /* ---- The device below ---- */
@@ -400,8 +465,12 @@ bool cxl_type1_port_check(PCIDevice *pdev, Error **errp)
 CacheMemDev *cxl_type1_port_attach(PCIDevice *pdev, CacheMemDevConfig *config,
                                    Error **errp)
 {
+    const CXLType1Port *state = find_state(OBJECT(cxl_type1_port_above(pdev)));
+
     config->dev = DEVICE(pdev);
-    config->sf_size = find_state(OBJECT(cxl_type1_port_above(pdev)))->sf_size;
+    config->sf_size = state->sf_size;
+    config->prefetch = state->prefetch;
+    config->messages = state->messages;
     return cxl_type1_cache_size_enc(config->cache_size, errp) ?
            cache_mem_dev_new(config, errp) : NULL;
 }
@@ -441,7 +510,10 @@ void cxl_type1_port_link_down(PCIDevice *pdev)
 
 static void cxl_type1_port_instance_init(Object *obj)
 {
-    CXL_TYPE1_PORT(obj)->sf_size = SNOOP_FILTER_DEFAULT_SIZE;
+    CXLType1Port *state = CXL_TYPE1_PORT(obj);
+
+    state->sf_size = SNOOP_FILTER_DEFAULT_SIZE;
+    state->prefetch = PREFETCH_DEFAULT;
 }
 
 static const TypeInfo cxl_type1_port_info = {

@@ -57,6 +57,9 @@ typedef enum CacheMemMode {
     CACHE_MEM_ON,
 } CacheMemMode;
 
+/* Pages that the host brings home at once, at most */
+#define CACHE_MEM_PREFETCH_MAX  64
+
 /**
  * CacheMemDevConfig:
  * @dev: the device; its id or path is how people know it
@@ -68,6 +71,9 @@ typedef enum CacheMemMode {
  *          (cache_mem_dev_isolate()), not poisoned
  * @sf_size: bytes that the snoop filter can track; must be the same for all
  *           devices of the machine, who share the filter
+ * @prefetch: pages that come home at once when the host's touches follow each
+ *            other; must be the same for all devices, too
+ * @messages: no fast gear: every message is sent
  * @cache: whether lines are kept: where they can be (auto); never (off); of all
  *         the memory that the machine has now, or there is no device (on)
  * @allow: NULL, or the only memory that CXL.cache may be used for, as
@@ -83,6 +89,8 @@ typedef struct CacheMemDevConfig {
     bool snp_data_invalidates;
     bool rescue;
     uint64_t sf_size;
+    uint32_t prefetch;
+    bool messages;
     OnOffAuto cache;
     const char *allow;
     void (*error)(void *opaque, CXLCacheError err);
