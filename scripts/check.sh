@@ -54,10 +54,12 @@ check_field() {
     done
 }
 
-# The larger configurations of the state space search
+# The larger configurations of the state space search, and longer histories
 check_explore() {
     must quick-build build_quick || return 0
     tally explore --show "$BUILD/quick/test-cxl-cache-explore" --tap -k -m slow
+    tally gear --show "$BUILD/quick/test-cxl-cache-gear-random" --tap -k \
+        -m slow
 }
 
 check_fuzz() { tally fuzz --status "$TOP/scripts/fuzz-cache.sh" "${FUZZ:-20}"; }

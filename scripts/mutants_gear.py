@@ -250,7 +250,6 @@ ROWS = [
      'CXL_CACHE_MEM_READ,\n               &page'),
 
     # The host's accesses
-    ('a late answer is had at once', ' && !rule->late &&', ' &&'),
     ('poison is recalled', 'rule->fwd && (!owned || way_poison(dev, way))',
      'rule->fwd && !owned'),
     ('who gives up what it shares',

@@ -325,12 +325,15 @@ static bool others_quiet(const World *w, unsigned number)
     return true;
 }
 
-static void run(World *w, int number)
+static void run(Twin *t, int number)
 {
+    World *w = t->w[1];
+
     if (number < 0 || others_quiet(w, number)) {
         cxl_cache_run(w->home);
     } else {
         run_one(w, number);
+        t->beside++;
     }
 }
 
@@ -369,7 +372,7 @@ static void request(Twin *t, const TwinGear *g, uint64_t line, uint8_t opcode)
     t->ended = false;
     must(t, cxl_cache_dev_request(w->dev[g->dev], &req) >= 0,
          "the gear did what a device may not ask for");
-    run(w, twin_number(w, g->dev));
+    run(t, twin_number(w, g->dev));
     must(t, t->ended && !t->bad, "the gear did what fails by messages");
 }
 
@@ -406,7 +409,7 @@ static void evict_line(Twin *t, const TwinGear *g, uint64_t line)
 
     must(t, cxl_cache_dev_evict(w->dev[g->dev], line) == 0,
          "the gear evicted what a device may not");
-    run(w, twin_number(w, g->dev));
+    run(t, twin_number(w, g->dev));
     must(t, cxl_cache_dev_state(w->dev[g->dev], line) == CXL_CACHE_I,
          "the gear evicted what stays by messages");
 }
@@ -421,7 +424,7 @@ static void recall_line(Twin *t, const TwinGear *g, uint64_t line)
     must(t, cxl_cache_home_host(w->home, &req) == 0,
          "the gear did what the host may not");
     if (!t->ended) {
-        run(w, __builtin_ctz(devs));
+        run(t, __builtin_ctz(devs));
     }
     must(t, t->ended && !t->bad, "the gear did what fails for the host");
 }

@@ -51,6 +51,7 @@ typedef struct Twin {
     const char *what;           /* happens just now */
     uint64_t done[TWIN_KINDS];  /* lines, by the gear */
     uint64_t none[TWIN_KINDS];  /* calls that did nothing */
+    uint64_t beside;            /* lines, beside other devices' messages */
     /* Messages that the gear stood for */
     uint64_t sent[CXL_CACHE_NUM_CHANNELS][CXL_CACHE_D2H_REQ_CODES];
     /* How the second world's request has ended */

@@ -380,7 +380,7 @@ static void test_random(void)
     uint64_t ops = env_number("CXL_CACHE_OPS", g_test_slow() ? 10000000
                                                              : 500000);
     uint64_t seed = env_number("CXL_CACHE_SEED", (uint32_t)g_test_rand_int());
-    uint64_t done[TWIN_KINDS] = { }, none[TWIN_KINDS] = { };
+    uint64_t done[TWIN_KINDS] = { }, none[TWIN_KINDS] = { }, beside = 0;
 
     g_test_message("CXL_CACHE_SEED=%" PRIu64, seed);
     for (uint64_t n = 0; n < ops; n += LIFE) {
@@ -393,6 +393,7 @@ static void test_random(void)
             done[k] += r->t->done[k];
             none[k] += r->t->none[k];
         }
+        beside += r->t->beside;
         for (int c = 0; c < CXL_CACHE_NUM_CHANNELS; c++) {
             for (int op = 0; op < CXL_CACHE_D2H_REQ_CODES; op++) {
                 sent[c][op] += r->t->sent[c][op];
@@ -406,6 +407,8 @@ static void test_random(void)
                        k, done[k], none[k]);
         g_assert_cmpuint(done[k], >, ops / 50);
     }
+    g_test_message("%" PRIu64 " lines beside others' messages", beside);
+    g_assert_cmpuint(beside, >, ops / 2000);
     check_sent(sent, ops);
 }
 

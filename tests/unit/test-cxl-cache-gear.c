@@ -109,7 +109,8 @@ static void test_own_write_evict(void)
     /* Half a page, and lines that are clean */
     g_assert_cmphex(gear(t, TWIN_OWN, 3, 40), ==, ALL >> 24);
     ask(t, 0, CXL_CACHE_RD_OWN, 50);
-    g_assert_cmphex(gear(t, TWIN_EVICT, 1, 63), ==, ALL >> 1);
+    g_assert_cmphex(gear(t, TWIN_OWN, 0, 60), ==, ALL >> 4);
+    g_assert_cmphex(gear(t, TWIN_EVICT, 0, 64), ==, ALL);
     g_assert_cmpuint(cxl_cache_home_tracked(t->w[0]->home), ==, 0);
     twin_free(t);
 }
