@@ -21,8 +21,6 @@
 #include "cache_mem_internal.h"
 #include "trace.h"
 
-#define MAX_TOUCHES 16
-
 /* Memory, as the home agent has it */
 
 unsigned cache_mem_host_decode(CacheMemRegion *region, uint64_t line)
@@ -189,199 +187,6 @@ const CXLCacheHomeOps cache_mem_home_ops = {
     .page_written = home_page_written,
 };
 
-/* Snoops */
-
-/* Have the devices give up lines of a page */
-static void snoop_lines(CacheMemRegion *region, const CacheMemPage *p,
-                        uint64_t lines, CXLCacheHostOp op)
-{
-    uint64_t first = p->addr >> CXL_CACHE_LINE_SHIFT;
-
-    cache_mem_trace_update(region);
-    lines &= ~cxl_cache_page_recall(region->home, first, lines, op);
-    for (; lines; lines &= lines - 1) {
-        CXLCacheHostReq req = { .line = first + ctz64(lines), .op = op };
-
-        while (cxl_cache_home_host(region->home, &req) < 0) {
-            cxl_cache_run(region->home);
-        }
-    }
-    cxl_cache_run(region->home);
-}
-
-static void recall_page(CacheMemRegion *region, const CacheMemPage *p)
-{
-    uint64_t lines = cache_mem_page_lines(p, true);
-
-    if (lines) {
-        snoop_lines(region, p, lines, CXL_CACHE_HOST_FLUSH);
-    }
-}
-
-static void recall_block(CacheMemRegion *region, CacheMemBlock *block)
-{
-    int64_t i = -1;
-
-    if (!block->held) {
-        return;
-    }
-    while ((i = hbitmap_next_dirty(block->held, i + 1, INT64_MAX)) >= 0) {
-        recall_page(region, &block->page[i]);
-    }
-}
-
-/* All lines come home, and who sleeps there goes on. */
-static void unwatch_block(CacheMemRegion *region, CacheMemBlock *block)
-{
-    if (block->watched) {
-        recall_block(region, block);
-        cache_mem_trap_unwatch(region->trap, block->host, block->size);
-        block->watched = false;
-    }
-}
-
-/* Of the pages that devices know by these addresses, all in one section */
-static void recall_section(CacheMemRegion *region, const CacheMemSection *s,
-                           uint64_t addr, uint64_t end)
-{
-    uint64_t page = s->page + ((addr - s->start) >> CACHE_MEM_PAGE_SHIFT);
-    uint64_t stop = page + ((end - addr) >> CACHE_MEM_PAGE_SHIFT);
-    int64_t i = page - 1;
-
-    if (!s->block || !s->block->held) {
-        return;
-    }
-    while ((i = hbitmap_next_dirty(s->block->held, i + 1,
-                                   stop - i - 1)) >= 0) {
-        const CacheMemPage *p = &s->block->page[i];
-
-        if (p->addr == addr + ((i - page) << CACHE_MEM_PAGE_SHIFT)) {
-            recall_page(region, p);
-        }
-    }
-}
-
-/* Touches */
-
-static CXLCacheHostOp touch_op(const CacheMemRegion *region, bool write)
-{
-    return write ? CXL_CACHE_HOST_WRITE :
-           region->can_share ? CXL_CACHE_HOST_READ : CXL_CACHE_HOST_FLUSH;
-}
-
-/* The devices' lines that stand in the way of an access come home. */
-static void clear_way(CacheMemRegion *region, const CacheMemPage *p, bool write)
-{
-    uint64_t lines = cache_mem_page_lines(p, write);
-
-    trace_cxl_cache_fault(p->addr, write ? "write" : "read", ctpop64(lines));
-    if (!cache_mem_page_lines(p, true)) {
-        region->stats.other++;
-        return;
-    }
-    if (write) {
-        region->stats.writes++;
-    } else {
-        region->stats.reads++;
-    }
-    if (region->hooks && region->hooks->snoop &&
-        !region->hooks->snoop(region)) {
-        return;
-    }
-    snoop_lines(region, p, lines, touch_op(region, write));
-}
-
-/*
- * A page cannot be given back as it should be: nobody is to sleep for ever. All
- * of the block goes to the guest, and no line of it is kept any more.
- */
-static void release_block(CacheMemRegion *region, CacheMemBlock *block, int ret)
-{
-    unwatch_block(region, block);
-    cache_mem_pages_refuse(region, block,
-        g_strdup_printf("userfaultfd cannot give it back: %s",
-                        strerror(-ret)));
-}
-
-/* A page whose lines have come home goes to the guest. Returns 0, or -errno */
-static int give_page(CacheMemRegion *region, CacheMemBlock *block,
-                     const CacheMemPage *p)
-{
-    uint64_t page = p - block->page;
-    int ret = cache_mem_pages_map(region, block, page, 1, p->ro);
-
-    if (ret == -EINVAL && p->ro) {
-        /* This kernel cannot: from now on lines are not shared. */
-        region->can_share = false;
-        recall_page(region, p);
-        ret = cache_mem_pages_map(region, block, page, 1, false);
-    }
-    return ret;
-}
-
-/* What is about to be touched comes home with what has been. */
-static void give_next(CacheMemRegion *region, const CacheMemPage *p, bool write)
-{
-    CacheMemStreamPage next[CACHE_MEM_PREFETCH_MAX];
-    unsigned n = cache_mem_stream_touched(region->stream, p, next);
-    int ret = 0;
-
-    for (unsigned i = 0; i < n && !ret; i++) {
-        uint64_t lines = cache_mem_page_lines(next[i].page, write);
-
-        trace_cxl_cache_ahead(next[i].page->addr, write ? "write" : "read",
-                              ctpop64(lines));
-        snoop_lines(region, next[i].page, lines, touch_op(region, write));
-        ret = give_page(region, next[i].block, next[i].page);
-        region->stats.ahead += !ret;
-        if (ret) {
-            release_block(region, next[i].block, ret);
-        }
-    }
-}
-
-static void touched(CacheMemRegion *region, const CacheMemTouch *t)
-{
-    CacheMemBlock *block = cache_mem_ram_find_block(region->ram, t->host);
-    const CacheMemPage *p;
-    int ret;
-
-    if (!block || !block->watched) {
-        /* Who touched it goes on since it is not watched any more. */
-        return;
-    }
-    p = &block->page[(t->host - block->host) >> CACHE_MEM_PAGE_SHIFT];
-    clear_way(region, p, t->write);
-    if (t->protected) {
-        ret = cache_mem_trap_unprotect(region->trap, t->host,
-                                       CACHE_MEM_PAGE_SIZE);
-    } else {
-        ret = give_page(region, block, p);
-    }
-    if (ret) {
-        release_block(region, block, ret);
-    } else if (!t->protected && !region->hooks) {
-        give_next(region, p, t->write);
-    }
-}
-
-static void *touch_thread(void *opaque)
-{
-    CacheMemRegion *region = opaque;
-    CacheMemTouch touch[MAX_TOUCHES];
-    int n;
-
-    rcu_register_thread();
-    while ((n = cache_mem_trap_wait(region->trap, touch, MAX_TOUCHES)) > 0) {
-        for (int i = 0; i < n; i++) {
-            QEMU_LOCK_GUARD(&region->lock);
-            touched(region, &touch[i]);
-        }
-    }
-    rcu_unregister_thread();
-    return NULL;
-}
-
 /* Before a device has lines, and when it has none any more */
 
 const char *cache_mem_host_why_not(const CacheMemRegion *region,
@@ -417,7 +222,7 @@ void cache_mem_host_prepare(CacheMemRegion *region, hwaddr addr, uint64_t len,
         }
         p = cache_mem_ram_page(s, addr);
         if (p->addr != addr) {
-            recall_page(region, p);
+            cache_mem_snoop_page(region, p);
         }
         if (!own || p->zapped) {
             continue;
@@ -470,7 +275,7 @@ void cache_mem_host_release(CacheMemRegion *region, hwaddr addr, uint64_t len)
             ret = cache_mem_pages_map(region, s->block, p - s->block->page, n,
                                       false);
             if (ret) {
-                release_block(region, s->block, ret);
+                cache_mem_snoop_give_up(region, s->block, ret);
             }
             addr += (n - 1) << CACHE_MEM_PAGE_SHIFT;
         }
@@ -499,7 +304,7 @@ static void block_removed(RAMBlockNotifier *n, void *host, size_t size,
     QEMU_LOCK_GUARD(&region->lock);
     block = cache_mem_ram_find_block(region->ram, host);
     if (block) {
-        unwatch_block(region, block);
+        cache_mem_snoop_unwatch(region, block);
         cache_mem_stream_forget(region->stream, block);
         cache_mem_ram_remove_block(region->ram, block);
     }
@@ -533,7 +338,7 @@ static void listener_del(MemoryListener *listener, MemoryRegionSection *section)
             break;
         }
         stop = MIN(end, s->end);
-        recall_section(region, s, addr, stop);
+        cache_mem_snoop_section(region, s, addr, stop);
         addr = stop;
     }
 }
@@ -560,7 +365,7 @@ static void bypass_changed(void *opaque)
     QLIST_FOREACH(block, &region->ram->blocks, next) {
         block->bypassed = cache_mem_bypass_why(block->rb);
         if (block->bypassed) {
-            recall_block(region, block);
+            cache_mem_snoop_block(region, block);
         }
     }
 }
@@ -599,27 +404,11 @@ static bool line_is_ram(void *opaque, uint64_t line)
     return cache_mem_ram_find(region->ram, line << CXL_CACHE_LINE_SHIFT);
 }
 
-static void start_trap(CacheMemRegion *region)
-{
-    Error *err = NULL;
-
-    region->trap = cache_mem_trap_new(&err);
-    if (!region->trap) {
-        region->no_trap = g_strdup(error_get_pretty(err));
-        cache_mem_pages_update(region);
-        error_free(err);
-        return;
-    }
-    region->can_share = cache_mem_trap_can_protect(region->trap);
-    qemu_thread_create(&region->thread, "cxl-cache", touch_thread, region,
-                       QEMU_THREAD_JOINABLE);
-}
-
 void cache_mem_host_start(CacheMemRegion *region)
 {
     region->ram = cache_mem_ram_new();
     region->stream = cache_mem_stream_new(region->prefetch);
-    start_trap(region);
+    cache_mem_touch_start(region);
     region->block_notifier.ram_block_added = block_added;
     region->block_notifier.ram_block_removed = block_removed;
     ram_block_notifier_add(&region->block_notifier);
@@ -638,26 +427,12 @@ void cache_mem_host_start(CacheMemRegion *region)
     cache_mem_poison_retain(region->poison, line_is_ram, region);
 }
 
-static void stop_trap(CacheMemRegion *region)
-{
-    if (!region->trap) {
-        return;
-    }
-    cache_mem_trap_stop(region->trap);
-    qemu_thread_join(&region->thread);
-    g_clear_pointer(&region->trap, cache_mem_trap_free);
-    if (region->discard_disabled) {
-        ram_block_discard_disable(false);
-        region->discard_disabled = false;
-    }
-}
-
 void cache_mem_host_stop(CacheMemRegion *region)
 {
     g_clear_pointer(&region->bypass, cache_mem_bypass_free);
     memory_listener_unregister(&region->listener);
     ram_block_notifier_remove(&region->block_notifier);
-    stop_trap(region);
+    cache_mem_touch_stop(region);
     g_clear_pointer(&region->ram, cache_mem_ram_free);
     g_clear_pointer(&region->stream, cache_mem_stream_free);
     g_clear_pointer(&region->said, g_hash_table_unref);

@@ -10,6 +10,8 @@
  *   cache_mem_agent.c   what a device does: read, own, commit, give up
  *     cache_mem_region.c  the object; devices that come, go, are reset and die
  *       cache_mem_host.c    the host's side: its memory, its accesses
+ *         cache_mem_touch.c   who touches pages, and what follows from it
+ *         cache_mem_snoop.c   lines come home, pages go to the guest
  *         cache_mem_pages.c   which pages the guest may touch
  *           cache_mem_stream.c  and which it is about to
  *           cache_mem_ram.c, cache_mem_trap.c
@@ -79,6 +81,7 @@ typedef struct CacheMemTrapStats {
     uint64_t writes;
     uint64_t other;         /* of pages that no device had lines of */
     uint64_t ahead;         /* pages that came home before they were touched */
+    uint64_t dma;           /* pages that came home for a device of QEMU's */
     uint64_t zaps;          /* pages taken out of the guest's mapping */
     uint64_t pages;         /* of which devices have lines now */
 } CacheMemTrapStats;
@@ -245,6 +248,38 @@ void cache_mem_host_prepare(CacheMemRegion *region, hwaddr addr, uint64_t len,
 
 /* Map pages again of which no device has lines, to save the faults. */
 void cache_mem_host_release(CacheMemRegion *region, hwaddr addr, uint64_t len);
+
+/* cache_mem_touch.c */
+
+/* Have touches reported, where that can be; see @trap and @no_trap */
+void cache_mem_touch_start(CacheMemRegion *region);
+void cache_mem_touch_stop(CacheMemRegion *region);
+
+/* cache_mem_snoop.c */
+
+/* Have the devices give up lines of a page */
+void cache_mem_snoop_lines(CacheMemRegion *region, const CacheMemPage *p,
+                           uint64_t lines, CXLCacheHostOp op);
+/* Likewise all of it; those of a block; of pages that devices know by these
+   addresses, in one section */
+void cache_mem_snoop_page(CacheMemRegion *region, const CacheMemPage *p);
+void cache_mem_snoop_block(CacheMemRegion *region, CacheMemBlock *block);
+void cache_mem_snoop_section(CacheMemRegion *region, const CacheMemSection *s,
+                             uint64_t addr, uint64_t end);
+
+/* All lines come home, and who sleeps there goes on. */
+void cache_mem_snoop_unwatch(CacheMemRegion *region, CacheMemBlock *block);
+
+/* A page whose lines have come home goes to the guest. Returns 0, or -errno */
+int cache_mem_snoop_give(CacheMemRegion *region, CacheMemBlock *block,
+                         const CacheMemPage *p);
+
+/*
+ * A page cannot be given back as it should be: nobody is to sleep for ever. All
+ * of the block goes to the guest, and no line of it is kept any more.
+ */
+void cache_mem_snoop_give_up(CacheMemRegion *region, CacheMemBlock *block,
+                             int ret);
 
 /* cache_mem_pages.c */
 

@@ -205,6 +205,7 @@ static CxlCacheTrap *query_trap(const CacheMemRegion *region)
     info->writes = stats->writes;
     info->other = stats->other;
     info->ahead = stats->ahead;
+    info->dma = stats->dma;
     info->zapped = stats->zaps;
     info->held = stats->pages;
     info->can_share = region->can_share;
@@ -357,6 +358,7 @@ static void print_trap(Monitor *mon, const CxlCacheTrap *trap)
     print_number(mon, "write faults", trap->writes);
     print_number(mon, "other faults", trap->other);
     print_number(mon, "pages ahead", trap->ahead);
+    print_number(mon, "pages for DMA", trap->dma);
     print_number(mon, "pages zapped", trap->zapped);
     print_number(mon, "pages held", trap->held);
     print_word(mon, "can share pages", trap->can_share ? "yes" : "no");

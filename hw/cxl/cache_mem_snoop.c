@@ -1,0 +1,104 @@
+/*
+ * CacheMemRegion: lines come home
+ *
+ * Copyright (c) 2026 The qemu-cxl-type1 developers
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "hw/cxl/cxl_cache_gear.h"
+#include "cache_mem_internal.h"
+
+void cache_mem_snoop_lines(CacheMemRegion *region, const CacheMemPage *p,
+                           uint64_t lines, CXLCacheHostOp op)
+{
+    uint64_t first = p->addr >> CXL_CACHE_LINE_SHIFT;
+
+    cache_mem_trace_update(region);
+    lines &= ~cxl_cache_page_recall(region->home, first, lines, op);
+    for (; lines; lines &= lines - 1) {
+        CXLCacheHostReq req = { .line = first + ctz64(lines), .op = op };
+
+        while (cxl_cache_home_host(region->home, &req) < 0) {
+            cxl_cache_run(region->home);
+        }
+    }
+    cxl_cache_run(region->home);
+}
+
+void cache_mem_snoop_page(CacheMemRegion *region, const CacheMemPage *p)
+{
+    uint64_t lines = cache_mem_page_lines(p, true);
+
+    if (lines) {
+        cache_mem_snoop_lines(region, p, lines, CXL_CACHE_HOST_FLUSH);
+    }
+}
+
+void cache_mem_snoop_block(CacheMemRegion *region, CacheMemBlock *block)
+{
+    int64_t i = -1;
+
+    if (!block->held) {
+        return;
+    }
+    while ((i = hbitmap_next_dirty(block->held, i + 1, INT64_MAX)) >= 0) {
+        cache_mem_snoop_page(region, &block->page[i]);
+    }
+}
+
+void cache_mem_snoop_unwatch(CacheMemRegion *region, CacheMemBlock *block)
+{
+    if (block->watched) {
+        cache_mem_snoop_block(region, block);
+        cache_mem_trap_unwatch(region->trap, block->host, block->size);
+        block->watched = false;
+    }
+}
+
+void cache_mem_snoop_section(CacheMemRegion *region, const CacheMemSection *s,
+                             uint64_t addr, uint64_t end)
+{
+    uint64_t page = s->page + ((addr - s->start) >> CACHE_MEM_PAGE_SHIFT);
+    uint64_t stop = page + ((end - addr) >> CACHE_MEM_PAGE_SHIFT);
+    int64_t i = page - 1;
+
+    if (!s->block || !s->block->held) {
+        return;
+    }
+    while ((i = hbitmap_next_dirty(s->block->held, i + 1,
+                                   stop - i - 1)) >= 0) {
+        const CacheMemPage *p = &s->block->page[i];
+
+        if (p->addr == addr + ((i - page) << CACHE_MEM_PAGE_SHIFT)) {
+            cache_mem_snoop_page(region, p);
+        }
+    }
+}
+
+/* Pages go to the guest */
+
+void cache_mem_snoop_give_up(CacheMemRegion *region, CacheMemBlock *block,
+                             int ret)
+{
+    cache_mem_snoop_unwatch(region, block);
+    cache_mem_pages_refuse(region, block,
+        g_strdup_printf("userfaultfd cannot give it back: %s",
+                        strerror(-ret)));
+}
+
+int cache_mem_snoop_give(CacheMemRegion *region, CacheMemBlock *block,
+                         const CacheMemPage *p)
+{
+    uint64_t page = p - block->page;
+    int ret = cache_mem_pages_map(region, block, page, 1, p->ro);
+
+    if (ret == -EINVAL && p->ro) {
+        /* This kernel cannot: from now on lines are not shared. */
+        region->can_share = false;
+        cache_mem_snoop_page(region, p);
+        ret = cache_mem_pages_map(region, block, page, 1, false);
+    }
+    return ret;
+}
