@@ -152,8 +152,13 @@ static void ram_accessed(void *opaque, const AddressSpace *as,
     CacheMemBlock *block;
     uint64_t last = (offset + len - 1) >> CACHE_MEM_PAGE_SHIFT;
 
-    /* Nothing has ever been watched: a guest that does not use its device */
-    if (!qatomic_read(&region->discard_disabled)) {
+    /*
+     * Nothing has ever been watched: a guest that does not use its device. Or
+     * it is a look at a ring or a register file in RAM, hardly ever at a page
+     * of which a device has lines: not worth the lock.
+     */
+    if (!qatomic_read(&region->discard_disabled) ||
+        (!as && len < CXL_CACHE_LINE_SIZE)) {
         return;
     }
     QEMU_LOCK_GUARD(&region->lock);

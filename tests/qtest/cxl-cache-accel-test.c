@@ -46,7 +46,7 @@ enum { LOAD_LINE = 1, STORE_WORD, LOCK_ADD, LOCK_COMPARE, COUNT, CALL };
 
 /* Of CPU and device in a contest */
 #define CPU_ROUND       5000
-#define DEV_ROUNDS      2000
+#define DEV_ROUNDS      6000
 /* Time for the CPUs to have the lines, too */
 #define DEV_PAUSE_NS    50000
 /* So many of the CPUs' accesses have to meet a line of the device */
