@@ -10,8 +10,8 @@ ROWS = [
     ('while credits are held', ' && !link->hold_credits', ''),
     ('while the device waits for an answer', '!dev->outstanding && ', ''),
     ('for a viral device', '!dev->viral && ', ''),
-    ('while caching is disabled', '!dev->viral && dev->caching &&',
-     '!dev->viral &&'),
+    ('with lines that the home has forgotten', ' && !dev->strays', ''),
+    ('while caching is disabled', '!dev->caching ||\n        ', ''),
     ('during a flush', 'dev->flush == CXL_CACHE_FLUSH_IDLE && ', ''),
     ('with messages on their way', ' && cxl_cache_link_idle(link);', ';'),
     ('without a device at the link', 'return dev && !link',
@@ -43,11 +43,13 @@ ROWS = [
     ('for all lines of a page but the last',
      'n <= CXL_CACHE_PAGE_LINES - line',
      'n < CXL_CACHE_PAGE_LINES - line'),
-    ('with a link that is not ready', 'link_ready(dev->link) && home_ready',
-     'home_ready'),
-    ('with a home that is not ready', 'home_ready(home) &&\n           find',
-     'find'),
-    ('never', 'return n && n <=', 'return !n && n <='),
+    ('with a link that is not ready',
+     'in_page(line, n) && link_ready(dev->link) &&', 'in_page(line, n) &&'),
+    ('with a home that is not ready', 'home_ready(home) && find', 'find'),
+    ('for no line at all', 'line < CXL_CACHE_LINE_MAX && n &&\n',
+     'line < CXL_CACHE_LINE_MAX &&\n'),
+    ('never', 'line < CXL_CACHE_LINE_MAX && n &&\n',
+     'line < CXL_CACHE_LINE_MAX && !n &&\n'),
 
     # What would have been sent
     ('no message is taken', '    ch->head += n;\n', ''),
@@ -104,21 +106,26 @@ ROWS = [
 
     # Reading
     ('memory is read, whoever has the line',
-     'if (way < 0 && !sf_find(home, line + i)) {\n            to',
-     'if (way < 0) {\n            to'),
+     'if (!(page.held & of_page(&page, line, 1ULL << i))) {',
+     'if (find_way(dev, line + i) < 0) {'),
     ('memory is read, whatever the cache has',
-     'if (way < 0 && !sf_find(home, line + i)) {\n            to',
-     'if (!sf_find(home, line + i)) {\n            to'),
-    ('the wrong line is read', 'to[i] = *page_data(&page, line + i);',
-     'to[i] = *page_data(&page, line);'),
+     'if (!(page.held & of_page(&page, line, 1ULL << i))) {', 'if (true) {'),
+    ("what is held is counted from the run's first line",
+     'page.held & of_page(&page, line, 1ULL << i)', 'page.held & 1ULL << i'),
+    ('the wrong line is read', 'page_data(&page, line + i), CXL',
+     'page_data(&page, line), CXL'),
+    ('lines go to the place of the first',
+     'i < n; i++, to += CXL_CACHE_LINE_SIZE) {', 'i < n; i++) {'),
     ('what has no data is read',
-     'cxl_cache_may(way_state(dev, way), CXL_CACHE_P_READ) &&',
-     'way >= 0 &&'),
-    ('poison is read', ' &&\n                   !way_poison(dev, way)', ''),
-    ('a read is no use', """            touch(dev, way);
-            to[i]""", '            to[i]'),
-    ('hits are asked for', '            to[i] = dev->data[way];',
-     '            to[i] = dev->data[way];\n            asked++;'),
+     '!cxl_cache_may(way_state(dev, way), CXL_CACHE_P_READ) ||', 'way < 0 ||'),
+    ('poison is read', ' ||\n        way_poison(dev, way)) {\n'
+     '        return false;\n    }\n    touch',
+     ') {\n        return false;\n    }\n    touch'),
+    ('a read is no use', '    touch(dev, way);\n    memcpy(to',
+     '    memcpy(to'),
+    ('hits are asked for', '            continue;\n        }\n        done',
+     '            continue;\n        } else {\n            asked++;\n'
+     '        }\n        done'),
     ('reads are RdShared', 'CXL_CACHE_RD_CURR, asked',
      'CXL_CACHE_RD_SHARED, asked'),
     ('no data come for a read',
@@ -134,27 +141,29 @@ ROWS = [
             return &e[home->sf_ways - 1 - i];"""),
     ('a victim vanishes',
      'way >= 0 && way_state(dev, way) == CXL_CACHE_I ? way : -1', 'way'),
-    ('what the device has is owned anew',
-     'if (find_way(dev, line + i) < 0 && !sf_find(home, line + i) &&\n'
-     '            free_way', 'if (!sf_find(home, line + i) &&\n'
-     '            free_way'),
-    ('what others have is owned',
-     'if (find_way(dev, line + i) < 0 && !sf_find(home, line + i) &&\n'
-     '            free_way', 'if (find_way(dev, line + i) < 0 &&\n'
-     '            free_way'),
-    ('a line of the same run is a victim', 'if (way < 0 || !e) {',
-     'if (!e) {'),
-    ('a line of the same run has the entry', 'if (way < 0 || !e) {',
-     'if (way < 0) {'),
+    ('what is held is owned', '~held & run_mask(n), room', 'run_mask(n), room'),
+    ("what is held is owned where the run is not the page's first",
+     'held = page.held >> (line - page.line);', 'held = page.held;'),
+    ('lines behind the run are done', 'fillable(dev, line, held & run_mask(n))',
+     'fillable(dev, line, held)'),
+    ('lines behind the run are owned', '~held & run_mask(n), room',
+     '~held, room'),
+    ('an entry without a way', 'room->way < 0 ? NULL : free_entry',
+     'free_entry'),
+    ('a line of the same run is a victim',
+     '(*room->e || way_state(dev, room->way) != CXL_CACHE_I)', '*room->e'),
+    ('a line of the same run has the entry',
+     '(*room->e || way_state(dev, room->way) != CXL_CACHE_I)',
+     'way_state(dev, room->way) != CXL_CACHE_I'),
+    ('whose room is taken gets none',
+     ' &&\n        !find_room(dev, home, line, room)) {', ') {'),
     ('a set without ages', '    use_set(dev, line);\n', ''),
-    ('a new line is old', '    touch(dev, way);\n    set_state',
-     '    set_state'),
-    ('a new line is E', 'set_state(dev, way, CXL_CACHE_EN);',
-     'set_state(dev, way, CXL_CACHE_E);'),
-    ('an entry without its line', '(line << CXL_CACHE_SF_LINE_SHIFT) | (1ULL',
-     '(1ULL'),
-    ('an entry of the first device', '(1ULL << number) |\n             CXL',
-     '1 |\n             CXL'),
+    ('a new line is old', '    touch(dev, room->way);\n', ''),
+    ('a new line is E', 'set_state(dev, room->way, CXL_CACHE_EN);',
+     'set_state(dev, room->way, CXL_CACHE_E);'),
+    ('an entry without its line',
+     '(line << CXL_CACHE_SF_LINE_SHIFT) |\n             (1ULL', '(1ULL'),
+    ('an entry of the first device', '(1ULL << number) | CXL', '1 | CXL'),
     ('an entry that owns nothing', 'CXL_CACHE_SF_EXCL | CXL_CACHE_SF_USED',
      'CXL_CACHE_SF_USED'),
     ('an entry that is not new', 'CXL_CACHE_SF_EXCL | CXL_CACHE_SF_USED',
@@ -177,10 +186,8 @@ ROWS = [
         return done;""", """CXL_CACHE_HOST_NONE)) {
         return 0;"""),
     ('what was owned is not done', 'return done | can;', 'return can;'),
-    ('what is shared is owned', """way_state(dev, find_way(dev, line + i)),
-                          CXL_CACHE_P_FILL)""",
-     """way_state(dev, find_way(dev, line + i)),
-                          CXL_CACHE_P_TRACKED)"""),
+    ('what is shared is owned', 'CXL_CACHE_P_FILL) << i;',
+     'CXL_CACHE_P_TRACKED) << i;'),
     ('owned without a request',
      """    passed(dev->link, CXL_CACHE_D2H_REQ, CXL_CACHE_RD_OWN_NO_DATA,
            __builtin_popcountll(can));
@@ -196,9 +203,19 @@ ROWS = [
      'CXL_CACHE_MEM_READ |\n               CXL'),
 
     # Writing
-    ('each line gets the data of the first', '&from[i],', '&from[0],'),
-    ('half a line is written', 'CXL_CACHE_BE_ALL) << i;',
-     'UINT32_MAX) << i;'),
+    ('each line gets the data of the first',
+     'from + i * CXL_CACHE_LINE_SIZE', 'from'),
+    ('half a line is written', '                   CXL_CACHE_LINE_SIZE);\n'
+     '            set_poison', '                   CXL_CACHE_LINE_SIZE / 2);\n'
+     '            set_poison'),
+    ('what is shared is written', 'CXL_CACHE_P_FILL)) {',
+     'CXL_CACHE_P_TRACKED)) {'),
+    ('poison outlives a write', '            set_poison(dev, way, false);\n',
+     ''),
+    ('what was written is clean', 'set_state(dev, way, CXL_CACHE_M);',
+     'set_state(dev, way, CXL_CACHE_E);'),
+    ('a write is no use', '            touch(dev, way);\n'
+     '            memcpy(&dev', '            memcpy(&dev'),
 
     # Giving up
     ('what is not there is not out', """    if (way < 0) {
@@ -316,4 +333,12 @@ ROWS = [
      '            home->stats->host[op]++;\n', ''),
 ]
 
-FAULTS = [('gear: ' + name, GEAR, old, new) for name, old, new in ROWS]
+# What the gear goes by, elsewhere
+FAULTS = [
+    *(('gear: ' + name, GEAR, old, new) for name, old, new in ROWS),
+    ('gear: nobody says that the home has forgotten lines',
+     'hw/cxl/cache/link.c',
+     '        link->dev->strays = !cxl_cache_dev_is_empty(link->dev);\n', ''),
+    ('gear: lines are forgotten for ever', 'hw/cxl/cache/dev.c',
+     '    dev->strays = false;\n', ''),
+]
