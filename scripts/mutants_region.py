@@ -234,7 +234,8 @@ FAULTS = [
      [('cxl-cache-accel-test', 'code')]),
     # Many lines in one step
     ('lines that are done are done again', AGENT,
-     '            if (!extract64(done, i, 1)) {', '            if (true) {',
+     '            if (!extract64(done, i, 1)) {',
+     '            if (true || done) {',
      GEARS),
     ('when one line is done all of them are', AGENT,
      '            if (!extract64(done, i, 1)) {', '            if (!done) {',
