@@ -260,8 +260,10 @@ void cache_mem_touch_stop(CacheMemRegion *region);
 /* Have the devices give up lines of a page */
 void cache_mem_snoop_lines(CacheMemRegion *region, const CacheMemPage *p,
                            uint64_t lines, CXLCacheHostOp op);
-/* Likewise all of it; those of a block; of pages that devices know by these
-   addresses, in one section */
+/*
+ * Likewise all of it; those of a block; of pages that devices know by these
+ * addresses, in one section
+ */
 void cache_mem_snoop_page(CacheMemRegion *region, const CacheMemPage *p);
 void cache_mem_snoop_block(CacheMemRegion *region, CacheMemBlock *block);
 void cache_mem_snoop_section(CacheMemRegion *region, const CacheMemSection *s,

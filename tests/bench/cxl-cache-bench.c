@@ -16,6 +16,10 @@
  * as an accelerator walks them, or in random order. Cache and snoop filter have
  * the same size for every number of lines.
  *
+ * A page is what a request makes of 4 KiB: all of its lines are read (RdCurr),
+ * owned (RdOwnNoData), written, and taken by the host (SnpInv, RspIFwdM, data);
+ * by the fast gear and by messages in turns.
+ *
  * Time is the processor time of the thread; medians of ROUNDS rounds count.
  * Each line of output is an object in the form of build/bench/results.json,
  * where a ratio above 1 is better than "peer": what is asked for, or, for the
@@ -26,6 +30,7 @@
 #include "qemu/osdep.h"
 #include <time.h>
 #include "hw/cxl/cache/internal.h"
+#include "hw/cxl/cxl_cache_gear.h"
 
 #define ROUNDS      9
 #define BATCH       32
@@ -39,6 +44,7 @@ typedef struct Bench {
     CXLCacheDev *dev;
     CXLCacheLineData *ram;
     uint32_t *order;            /* of the lines, for the walk */
+    uint64_t held;              /* lines of the page at hand */
     uint64_t done;              /* RdOwn */
     uint64_t host_done;
 } Bench;
@@ -109,6 +115,30 @@ static void bench_dev_error(void *opaque, CXLCacheError err,
     g_assert_not_reached();
 }
 
+static bool bench_page(void *opaque, CXLCachePage *page)
+{
+    Bench *b = opaque;
+
+    page->mem = &b->ram[page->line - BASE];
+    page->flags = bench_decode(opaque, page->line);
+    page->held = b->held;
+    return true;
+}
+
+static bool bench_page_access(void *opaque, const CXLCachePage *page,
+                              uint64_t lines, CXLCacheHostAccess access)
+{
+    Bench *b = opaque;
+
+    b->held = access == CXL_CACHE_HOST_RW ? b->held & ~lines : b->held | lines;
+    return true;
+}
+
+static void bench_page_written(void *opaque, const CXLCachePage *page,
+                               uint64_t lines)
+{
+}
+
 static const CXLCacheHomeOps home_ops = {
     .decode = bench_decode,
     .read_line = bench_read,
@@ -116,6 +146,9 @@ static const CXLCacheHomeOps home_ops = {
     .host_access = bench_access,
     .complete = bench_host_done,
     .error = bench_home_error,
+    .page = bench_page,
+    .page_access = bench_page_access,
+    .page_written = bench_page_written,
 };
 
 static const CXLCacheDevOps dev_ops = {
@@ -264,6 +297,68 @@ static double walk(Bench *b, unsigned lines, unsigned *at, double seconds)
     return spent * 1e9 / n;
 }
 
+static void page_by_gear(Bench *b, uint64_t line)
+{
+    static CXLCacheLineData data[PAGE_LINES];
+
+    g_assert(!~cxl_cache_page_read(b->dev, line, PAGE_LINES, data));
+    g_assert(!~cxl_cache_page_own(b->dev, line, PAGE_LINES));
+    g_assert(!~cxl_cache_page_write(b->dev, line, PAGE_LINES, data));
+    g_assert(!~cxl_cache_page_recall(b->home, line, UINT64_MAX,
+                                     CXL_CACHE_HOST_FLUSH));
+}
+
+static void ask_for_page(Bench *b, uint64_t line, uint8_t opcode)
+{
+    for (unsigned i = 0; i < PAGE_LINES; i++) {
+        CXLCacheReq req = { .line = line + i, .opcode = opcode };
+        int ret = cxl_cache_dev_request(b->dev, &req);
+
+        g_assert(ret >= 0);
+    }
+    cxl_cache_run(b->home);
+}
+
+static void page_by_messages(Bench *b, uint64_t line)
+{
+    static CXLCacheLineData data;
+
+    ask_for_page(b, line, CXL_CACHE_RD_CURR);
+    ask_for_page(b, line, CXL_CACHE_RD_OWN_NO_DATA);
+    for (unsigned i = 0; i < PAGE_LINES; i++) {
+        bool ok = cxl_cache_dev_write(b->dev, line + i, &data,
+                                      CXL_CACHE_BE_ALL);
+
+        g_assert(ok);
+    }
+    for (unsigned i = 0; i < PAGE_LINES; i++) {
+        CXLCacheHostReq req = { .line = line + i, .op = CXL_CACHE_HOST_FLUSH };
+        int ret = cxl_cache_home_host(b->home, &req);
+
+        g_assert(ret == 0);
+    }
+    cxl_cache_run(b->home);
+    g_assert(cxl_cache_home_tracked(b->home) == 0);
+}
+
+/* Microseconds for a page, over about @seconds; pages in the order of memory */
+static double walk_pages(Bench *b, void (*one)(Bench *b, uint64_t line),
+                         unsigned lines, double seconds)
+{
+    double start = now(), spent;
+    unsigned at = 0;
+    uint64_t n = 0;
+
+    do {
+        for (unsigned i = 0; i < 64; i++, n++) {
+            one(b, BASE + at);
+            at = (at + PAGE_LINES) % lines;
+        }
+        spent = now() - start;
+    } while (spent < seconds);
+    return spent * 1e6 / n;
+}
+
 static int compare(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -332,6 +427,25 @@ static void bench_speed(bool random, double seconds)
     bench_free(m1);
 }
 
+static void bench_pages(unsigned lines, const char *name, double seconds)
+{
+    double gear[ROUNDS], messages[ROUNDS], g, m;
+    g_autofree char *time = g_strdup_printf("CXL.cache page, %s", name);
+    g_autofree char *ratio = g_strdup_printf("%s, against messages", time);
+    Bench *b = bench_new();
+
+    walk_pages(b, page_by_gear, lines, seconds / 4);
+    for (int i = 0; i < ROUNDS; i++) {
+        gear[i] = walk_pages(b, page_by_gear, lines, seconds);
+        messages[i] = walk_pages(b, page_by_messages, lines, seconds);
+    }
+    g = median(gear);
+    m = median(messages);
+    result(time, g, 6, 6 / g, "us", 1);
+    result(ratio, g, m, m / g, "us", 10);
+    bench_free(b);
+}
+
 /*
  * What another cached line costs: blocks for @lines against blocks for twice as
  * many, the data taken off. The snoop filter has as many entries as the cache.
@@ -370,6 +484,8 @@ int main(void)
 
     bench_speed(false, seconds);
     bench_speed(true, seconds);
+    bench_pages(1 << 10, "1 k lines", seconds / 2);
+    bench_pages(MAX_LINES, "1 M lines", seconds / 2);
     bench_size();
     return 0;
 }

@@ -194,9 +194,14 @@ static uint64_t *free_entry(const CXLCacheHome *home, uint64_t line)
 /* A free way for a line that is not in the cache, or -1 */
 static int free_way(const CXLCacheDev *dev, uint64_t line)
 {
-    int way = cxl_cache_dev_choose_way(dev, line);
+    int first = set_of(dev, line), end = first + dev->ways;
 
-    return way >= 0 && way_state(dev, way) == CXL_CACHE_I ? way : -1;
+    for (int i = first; i < end; i++) {
+        if (way_state(dev, i) == CXL_CACHE_I) {
+            return i;
+        }
+    }
+    return -1;
 }
 
 /* Where a line that is nobody's goes */
@@ -236,12 +241,22 @@ static bool own_line(CXLCacheDev *dev, CXLCacheHome *home, uint64_t line,
         return false;
     }
     use_set(dev, line);
-    dev->tags[room->way] |= line << CXL_CACHE_TAG_LINE_SHIFT;
+    dev->tags[room->way] |= line << CXL_CACHE_TAG_LINE_SHIFT | CXL_CACHE_EN;
     touch(dev, room->way);
-    set_state(dev, room->way, CXL_CACHE_EN);
-    sf_write(home, room->e, (line << CXL_CACHE_SF_LINE_SHIFT) |
-             (1ULL << number) | CXL_CACHE_SF_EXCL | CXL_CACHE_SF_USED);
+    *room->e = line << CXL_CACHE_SF_LINE_SHIFT | 1ULL << number |
+               CXL_CACHE_SF_EXCL | CXL_CACHE_SF_USED;
+    sf_come(home, room->e, number);
     return true;
+}
+
+/* What is counted of @n lines that a device owns now */
+static void count_owned(CXLCacheDev *dev, CXLCacheHome *home, unsigned n)
+{
+    dev->states[CXL_CACHE_I] -= n;
+    dev->states[CXL_CACHE_EN] += n;
+    home->sf_used += n;
+    passed(dev->link, CXL_CACHE_D2H_REQ, CXL_CACHE_RD_OWN_NO_DATA, n);
+    passed(dev->link, CXL_CACHE_H2D_RSP, CXL_CACHE_GO, n);
 }
 
 /* Lines of @lines that may be filled as they are */
@@ -293,10 +308,7 @@ uint64_t cxl_cache_page_own(CXLCacheDev *dev, uint64_t line, unsigned n)
                                of_page(&page, line, left), CXL_CACHE_HOST_RW);
     }
     can &= ~left;
-    passed(dev->link, CXL_CACHE_D2H_REQ, CXL_CACHE_RD_OWN_NO_DATA,
-           __builtin_popcountll(can));
-    passed(dev->link, CXL_CACHE_H2D_RSP, CXL_CACHE_GO,
-           __builtin_popcountll(can));
+    count_owned(dev, home, __builtin_popcountll(can));
     return done | can;
 }
 

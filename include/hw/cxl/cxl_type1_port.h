@@ -26,8 +26,9 @@
  *    every register as it was.
  *  + "cxl-cache-sf-size" (size, default 16 MiB): how much cached memory the
  *    snoop filter can track; a multiple of 64 KiB.
- *  + "cxl-cache-prefetch" (uint32, default 32): pages whose lines the host takes
- *    home at once when it finds that one touch follows the other; 0 for none.
+ *  + "cxl-cache-prefetch" (uint32, default 32): pages whose lines the host
+ *    takes home at once when it finds that one touch follows the other; 0 for
+ *    none.
  *  + "x-gear" (enum, default auto): "messages" sends every message where the
  *    fast gear (hw/cxl/cxl_cache_gear.h) would do.
  *  + a device with a cache calls cxl_type1_port_check() and
