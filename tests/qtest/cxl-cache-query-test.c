@@ -714,7 +714,8 @@ static void test_trace(void)
     g_assert_cmpuint(count_log(log, "t1: D2H Req RdCurr 0x", " CQID "), >=,
                      PAGE_LINES);
     g_assert_cmpuint(count_log(log, "0xffffffffffffffff ", ""), ==, 0);
-    g_assert_cmpuint(count_log(log, "cxl_cache_fault", ""), ==, 1);
+    g_assert_cmpuint(count_log(log, "cxl_cache_fault", ""), ==, 0);
+    g_assert_cmpuint(count_log(log, "cxl_cache_dma", ""), ==, 1);
     g_assert_cmpuint(count_log(log, "cxl_cache_zap", ""), ==, 1);
 out:
     qobject_unref(info);
