@@ -818,15 +818,36 @@ static void dimm_unplug(QTestState *qts)
                              " {'id': 'module'}}");
 }
 
+/* The log says of each page that comes home ahead where it is: in RAM. */
+static void check_ahead_of(const char *log, uint64_t end)
+{
+    g_autofree char *said = NULL;
+    const char *at;
+    unsigned n = 0;
+
+    g_assert_true(g_file_get_contents(log, &said, NULL, NULL));
+    for (at = said; (at = strstr(at, "cxl_cache_ahead")); n++) {
+        at = strstr(at, "0x");
+        g_assert_nonnull(at);
+        g_assert_cmphex(g_ascii_strtoull(at, NULL, 16), <, end);
+    }
+    g_assert_cmpuint(n, >, 0);
+}
+
 /* Every other page is the module's: what is next, is not there any more. */
 static void test_dimm(void)
 {
     enum { BEFORE = 5 };
+    g_autofree char *log = g_strdup_printf("%s/cxl-cache-gear-%d.log",
+                                           g_get_tmp_dir(), (int)getpid());
+    g_autofree char *opts = g_strdup_printf(" -m 128M,slots=2,maxmem=1G "
+                                            "-D %s", log);
+    g_autofree char *said = NULL;
     uint64_t dimm;
     int64_t home;
     Pages p;
 
-    pages_start(&p, " -m 128M,slots=2,maxmem=1G", false);
+    pages_start(&p, opts, false);
     dimm = dimm_plug(p.r.qts);
     for (int i = 1; i < PAGES; i += 2) {
         p.page[i] = dimm + i * PAGE;
@@ -838,6 +859,8 @@ static void test_dimm(void)
         home = PAGES - trap(&p, "held");
         g_assert_cmpint(home, >, BEFORE);
         dimm_unplug(p.r.qts);
+        said = qtest_hmp(p.r.qts, "trace-event cxl_cache_ahead on");
+        g_assert_cmpstr(said, ==, "");
         /* What was left of the module's has come home, and RAM's has not. */
         g_assert_cmpint(modified(&p), ==,
                         (PAGES / 2 + 1 - (home + 1) / 2) * PAGE_LINES);
@@ -858,8 +881,10 @@ static void test_dimm(void)
             }
         }
         g_assert_cmpint(modified(&p), ==, 0);
+        check_ahead_of(log, dimm);
     }
     pages_end(&p);
+    unlink(log);
 }
 
 /* ---- QEMU's own devices ---- */
