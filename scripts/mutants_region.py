@@ -265,11 +265,6 @@ FAULTS = [
     ('poison is read with many lines', HOST,
      ' ||\n        cache_mem_poison_any(region->poison)) {', ') {',
      LOST),
-    ('nobody is told of many lines that are written', HOST,
-     '    cache_mem_ram_dirty(cache_mem_ram_find(region->ram, addr), addr,\n'
-     '                        CACHE_MEM_PAGE_SIZE);\n', '    (void)region;\n'
-     '    (void)addr;\n',
-     [('cxl-cache-accel-test', 'code'), (GEAR_TEST, '/gears/')]),
     ('x-gear=messages is not heard of', REGION,
      '    cm->link->messages = cm->config.messages;\n', '',
      GEARS),
