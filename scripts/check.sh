@@ -17,7 +17,8 @@ QTESTS_x86_64=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
                cxl-type1-fault-test cxl-type1-removal-test
                cxl-type1-iommu-test cxl-type1-ats-test cxl-type1-window-test
                cxl-cache-query-test cxl-cache-test cxl-cache-bypass-test
-               cxl-cache-host-test cxl-cache-accel-test cxl-test qos-test)
+               cxl-cache-host-test cxl-cache-accel-test cxl-cache-gear-test
+               cxl-test qos-test)
 QTESTS_aarch64=(cxl-test arm-mec-test)
 # cxl-type1-fault-test, -iommu-test and -ats-test start so many machines, or read
 # so much of the window, that they take many minutes with sanitizers; what the
@@ -25,7 +26,8 @@ QTESTS_aarch64=(cxl-test arm-mec-test)
 # x-pci-proxy-dev, which leaks (upstream's).
 QTESTS_asan=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
              cxl-type1-removal-test cxl-type1-window-test
-             cxl-cache-query-test cxl-cache-test cxl-cache-host-test)
+             cxl-cache-query-test cxl-cache-test cxl-cache-host-test
+             cxl-cache-gear-test)
 tally() { "$TOP/scripts/tally.py" run "$OUT" "$@" || true; }
 
 # A step without which nothing can be tested: its failure is a failed test.

@@ -10,14 +10,19 @@ PAGES = 'hw/cxl/cache_mem_pages.c'
 POISON = 'hw/cxl/cache_mem_poison.c'
 RAM = 'hw/cxl/cache_mem_ram.c'
 REGION = 'hw/cxl/cache_mem_region.c'
+SNOOP = 'hw/cxl/cache_mem_snoop.c'
+STREAM = 'hw/cxl/cache_mem_stream.c'
+TOUCH = 'hw/cxl/cache_mem_touch.c'
 TRAP = 'hw/cxl/cache_mem_trap.c'
 WINDOW = 'hw/cxl/cache_mem_window.c'
+PORT = 'hw/cxl/cxl_type1_port.c'
 
 CACHE_TEST = 'cxl-cache-test'
 HOST_TEST = 'cxl-cache-host-test'
+GEAR_TEST = 'cxl-cache-gear-test'
 FAULT_TEST = 'cxl-type1-fault-test'
 REMOVAL_TEST = 'cxl-type1-removal-test'
-TESTS = (CACHE_TEST, HOST_TEST, 'cxl-cache-accel-test')
+TESTS = (CACHE_TEST, HOST_TEST, GEAR_TEST, 'cxl-cache-accel-test')
 
 IOMMU = [('cxl-type1-iommu-test', None), ('cxl-type1-ats-test', None)]
 INVALIDATE = [('cxl-type1-ats-test', None), ('cxl-type1-iommu-test', None)]
@@ -25,6 +30,10 @@ ALLOWED = [('cxl-type1-window-test', None)]
 CACHE = [(CACHE_TEST, None)]
 WHERE = [(HOST_TEST, None)]
 LOST = [(REMOVAL_TEST, 'poisoned')]
+GEARS = [(GEAR_TEST, '/gears/|pace')]
+ROW = [(GEAR_TEST, '/row/|/no-row/|gap|any-order|taken-again')]
+DMA = [(GEAR_TEST, '/dma/')]
+REFUSED = [(GEAR_TEST, '/refused/|properties')]
 
 # As in mutants_fault.py
 FAULTS = [
@@ -46,7 +55,8 @@ FAULTS = [
      '    cm->fail = CACHE_MEM_FAIL_GO_ERR;\n', '',
      [(FAULT_TEST, 'abort/kept')]),
     ('the flush forgets the last line', AGENT,
-     'line <= last; line++', 'line < last; line++',
+     'const CacheMemSeg seg = { addr, len };',
+     'const CacheMemSeg seg = { addr, len - CXL_CACHE_LINE_SIZE };',
      INVALIDATE),
     ('an address may wrap', AGENT,
      'for (; len; addr += part, len -= part) {',
@@ -58,9 +68,9 @@ FAULTS = [
     ('a line owned without data is read', AGENT,
      '        cxl_cache_dev_drop(cm->dev, part->line);\n'
      '        cm->failed |= send_request(cm, &req) < 0;\n'
-     '    }\n}\n\nbool cache_mem_read(',
+     '    }\n}\n\nstatic uint64_t read_lines(',
      '        cm->failed |= send_request(cm, &req) < 0;\n'
-     '    }\n}\n\nbool cache_mem_read(',
+     '    }\n}\n\nstatic uint64_t read_lines(',
      CACHE),
     # The allow-list
     ('the allow-list takes a negative address', ALLOW,
@@ -171,7 +181,7 @@ FAULTS = [
     ('read-only memory is written', HOST,
      '    if (s->readonly) {\n', '    if (0) {\n',
      CACHE),
-    ('a touch snoops nothing', HOST,
+    ('a touch snoops nothing', TOUCH,
      '    clear_way(region, p, t->write);\n',
      '    if (0) {\n        clear_way(region, p, t->write);\n    }\n',
      CACHE),
@@ -184,27 +194,27 @@ FAULTS = [
      '    return p->none;',
      CACHE),
     ('RAM that goes takes its lines along', HOST,
-     '        recall_section(region, s, addr, stop);\n',
-     '        if (0) {\n            recall_section(region, s, addr, stop);\n'
+     '        cache_mem_snoop_section(region, s, addr, stop);\n',
+     '        if (0) {\n'
+     '            cache_mem_snoop_section(region, s, addr, stop);\n'
      '        }\n',
      CACHE),
-    ('a block that goes takes its lines along', HOST,
-     '        recall_block(region, block);\n'
+    ('a block that goes takes its lines along', SNOOP,
+     '        cache_mem_snoop_block(region, block);\n'
      '        cache_mem_trap_unwatch',
      '        cache_mem_trap_unwatch',
      [*CACHE, *WHERE]),
     ('a page is not known as held', PAGES,
      '        hbitmap_set(block->held, p - block->page, 1);\n', '',
      [*CACHE, *WHERE]),
-    ('who touches a page sleeps for ever', HOST,
-     '    if (ret) {\n'
-     '        release_block(region, block, ret);\n'
-     '    }\n'
-     '}\n\nstatic void *touch_thread',
-     '}\n\nstatic void *touch_thread',
+    ('who touches a page sleeps for ever', TOUCH,
+     '        cache_mem_snoop_give_up(region, block, ret);\n'
+     '    } else if (!t->protected',
+     '        ;\n'
+     '    } else if (!t->protected',
      WHERE),
-    ('who touches a page finds old data', HOST,
-     '    unwatch_block(region, block);\n'
+    ('who touches a page finds old data', SNOOP,
+     '    cache_mem_snoop_unwatch(region, block);\n'
      '    cache_mem_pages_refuse',
      '    cache_mem_trap_unwatch(region->trap, block->host, block->size);\n'
      '    block->watched = false;\n'
@@ -222,6 +232,154 @@ FAULTS = [
     ('translated code is kept', RAM,
      '        if (cache.ptr) {\n', '        if (!cache.ptr) {\n',
      [('cxl-cache-accel-test', 'code')]),
+    # Many lines in one step
+    ('lines that are done are done again', AGENT,
+     '            if (!extract64(done, i, 1)) {',
+     '            if (true || done) {',
+     GEARS),
+    ('when one line is done all of them are', AGENT,
+     '            if (!extract64(done, i, 1)) {', '            if (!done) {',
+     GEARS),
+    ('what is in the middle of a line is a line', AGENT,
+     '    return addr % CXL_CACHE_LINE_SIZE ? 0 :\n',
+     '    return addr % CXL_CACHE_LINE_SIZE / 32 ? 0 :\n',
+     GEARS),
+    ('lines that are owned at once take no room', AGENT,
+     '    cm->room -= ctpop64(owned);\n', '',
+     GEARS),
+    ('more lines are owned at once than there is room for', AGENT,
+     'cxl_cache_page_own(cm->dev, line, MIN(n, cm->room));',
+     'cxl_cache_page_own(cm->dev, line, n);',
+     GEARS),
+    ('memory is read that devices have lines of', HOST,
+     '    return p->addr == addr ? cache_mem_page_lines(p, true) : 0;',
+     '    return 0;',
+     GEARS),
+    ('lines that are shared are not known as held', HOST,
+     '    return p->addr == addr ? cache_mem_page_lines(p, true) : 0;',
+     '    return p->addr == addr ? cache_mem_page_lines(p, false) : 0;',
+     CACHE),
+    ('nothing can be injected into many lines', HOST,
+     ' || region->hooks ||', ' ||',
+     [(FAULT_TEST, None), ('cxl-cache-accel-test', None)]),
+    ('poison is read with many lines', HOST,
+     ' ||\n        cache_mem_poison_any(region->poison)) {', ') {',
+     LOST),
+    ('x-gear=messages is not heard of', REGION,
+     '    cm->link->messages = cm->config.messages;\n', '',
+     GEARS),
+    ('owned lines stay in the guest\'s mapping', PAGES,
+     'access == CXL_CACHE_HOST_NONE ? lines & ~p->none :',
+     'access == CXL_CACHE_HOST_NONE ? lines & p->none :',
+     GEARS),
+    ('shared lines stay in the guest\'s mapping', PAGES,
+     'access == CXL_CACHE_HOST_RO ? lines & ~(p->none | p->ro) : 0;',
+     '0;',
+     CACHE),
+    # Pages that come home ahead
+    ('two touches are a row', STREAM,
+     '#define STREAM_BEGINS   3', '#define STREAM_BEGINS   2',
+     ROW),
+    ('touches with gaps are no row', STREAM,
+     '#define STREAM_NEAR     4', '#define STREAM_NEAR     1',
+     ROW),
+    ('rows go forth alone', STREAM,
+     'bool back = steps(number, stream->last) - 1 < STREAM_NEAR;',
+     'bool back = false;',
+     ROW),
+    ('any touch goes on with the row', STREAM,
+     '    if ((!forth && !back) || back != stream->back) {',
+     '    if ((!forth && !back && 0) || back != stream->back) {',
+     ROW),
+    ('a row that turns goes on', STREAM,
+     '    if ((!forth && !back) || back != stream->back) {',
+     '    if (!forth && !back) {',
+     ROW),
+    ('a row starts with all it may have', STREAM,
+     'MIN(stream->length, stream->ahead);', 'stream->ahead;',
+     ROW),
+    ('a row has no limit', STREAM,
+     'MIN(stream->length, stream->ahead);', 'MIN(stream->length, 64);',
+     ROW),
+    ('what came home ahead makes no row longer', STREAM,
+     '    stream->length += n;\n', '',
+     ROW),
+    ('what is at home comes home', STREAM,
+     'number == number && s->page->zapped ? s : NULL;',
+     'number == number ? s : NULL;',
+     ROW),
+    ('what was taken again is where it was', STREAM,
+     's->page && s->page->number == number && s->page->zapped',
+     's->page && s->page->zapped',
+     ROW),
+    ('memory that is gone comes home', HOST,
+     '        cache_mem_stream_forget(region->stream, block);\n', '',
+     [(GEAR_TEST, 'dimm')]),
+    ('what came home ahead is trapped', TOUCH,
+     '        ret = cache_mem_snoop_give(region, next[i].block, '
+     'next[i].page);\n', '',
+     ROW),
+    ('what came home ahead is old', TOUCH,
+     '        cache_mem_snoop_lines(region, next[i].page, lines,\n'
+     '                              touch_op(region, write));\n', '',
+     ROW),
+    ('what came home ahead does not count', TOUCH,
+     '        region->stats.ahead += !ret;\n', '',
+     ROW),
+    ('ports need not agree on a prefetch', REGION,
+     'if (region->users && region->prefetch != config->prefetch) {',
+     'if (0) {',
+     REFUSED),
+    ('any prefetch will do', PORT,
+     '    if (value > CACHE_MEM_PREFETCH_MAX) {', '    if (0) {',
+     REFUSED),
+    ('a prefetch without CXL.cache', PORT,
+     '    state->given = "cxl-cache-prefetch";\n', '',
+     REFUSED),
+    ('a prefetch can be changed at any time', PORT,
+     '    if (DEVICE(obj)->realized) {', '    if (0) {',
+     REFUSED),
+    # QEMU's own devices
+    ('DMA brings nothing home', TOUCH,
+     '    cache_mem_snoop_lines(region, p, lines, touch_op(region, write));\n'
+     '    ret = cache_mem_snoop_give(region, block, p);\n',
+     '    ret = cache_mem_snoop_give(region, block, p);\n',
+     DMA),
+    ('DMA is trapped', TOUCH,
+     '    cache_mem_snoop_lines(region, p, lines, touch_op(region, write));\n'
+     '    ret = cache_mem_snoop_give(region, block, p);\n',
+     '    cache_mem_snoop_lines(region, p, lines, touch_op(region, write));\n'
+     '    ret = 0;\n',
+     DMA),
+    ('DMA does not count', TOUCH,
+     '    region->stats.dma++;\n', '',
+     DMA),
+    ('DMA is of one page', TOUCH,
+     'last = (offset + len - 1) >> CACHE_MEM_PAGE_SHIFT;',
+     'last = offset >> CACHE_MEM_PAGE_SHIFT;',
+     DMA),
+    ('DMA is of one page more', TOUCH,
+     'last = (offset + len - 1) >> CACHE_MEM_PAGE_SHIFT;',
+     'last = (offset + len + 63) >> CACHE_MEM_PAGE_SHIFT;',
+     DMA),
+    ('DMA of any size is announced', TOUCH,
+     '        (!as && len < CXL_CACHE_LINE_SIZE)) {', '        0) {',
+     DMA),
+    ('small mappings are not announced', TOUCH,
+     '(!as && len < CXL_CACHE_LINE_SIZE)', '(len < CXL_CACHE_LINE_SIZE)',
+     DMA),
+    ('pages that are at home come home', TOUCH,
+     '        if (block->page[i].zapped) {', '        if (true) {',
+     DMA),
+    ('a device with a cache maps, and loses its lines', TOUCH,
+     'is_ours(region, as)) {', '(0 && is_ours(region, as))) {',
+     DMA),
+    ('only the first device has a cache', TOUCH,
+     '        if (as == &PCI_DEVICE(cm->config.dev)->bus_master_as) {\n'
+     '            return true;\n'
+     '        }\n',
+     '        return as == &PCI_DEVICE(cm->config.dev)->bus_master_as;\n',
+     DMA),
     # Life
     ('userfaultfd stays open', TRAP,
      '        uffd_close_fd(trap->uffd);\n'
