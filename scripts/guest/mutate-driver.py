@@ -83,6 +83,13 @@ FAULTS = [
     ('refused requests are lost', 'request.c',
      '\treturn err == -ENOSPC ? err : ct1_software_now(req);',
      '\treturn err;', 'module', ''),
+    ('results are not traced', 'queue.c',
+     '\ttrace_ct1_return(q->dev, r);\n', '', 'module', ''),
+    ('a counter has another name', 'stats.c',
+     'COUNT_PARAM(lost, CT1_LOST);', 'COUNT_PARAM(lost, CT1_UNFIT);',
+     'module', ''),
+    ('transforms know nothing of software', 'software.c',
+     '\tatomic64_inc(&ct1_tfm_of(r)->in_software);\n', '', 'module', ''),
 ]
 
 
