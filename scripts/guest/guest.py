@@ -42,6 +42,7 @@ DEFAULT_TIMEOUT = 120
 DISSECT_PAUSE = 3
 DISSECT_TIMEOUT = 30
 DISSECT_LINES = 100
+COMMAND_PORT = 0x2f8     # registers: IER, IIR, LCR, MCR, LSR, MSR
 BUSY = 'sysrq: Show backtrace of all active CPUs'
 
 
@@ -347,14 +348,39 @@ class Guest:
     def post_mortem(self, token):
         """Of a command that was not answered in time"""
         begun = time.monotonic()
-        text = self.dissect()
+        heard = self.command.pending
+        text = self.dissect() + self.port_state()
         deadline = time.monotonic() + DISSECT_TIMEOUT
         try:
             while token + ' ' not in self.command.line(deadline, 'an answer'):
                 pass
         except GuestHangs as err:
-            return f'{text}\nstill {err}'
+            return f'{text}\nhalf a line: {heard}; still {err}' + self.prod()
         return f'{text}\nanswered {time.monotonic() - begun:.0f} s too late'
+
+    def port_state(self):
+        """Of the port that takes commands, where it is a PC's"""
+        try:
+            text = '\n'.join(self.qmp(
+                'human-monitor-command', timeout=DISSECT_TIMEOUT,
+                **{'command-line': command}).strip() for command in (
+                    *(f'i /1xb {COMMAND_PORT + register:#x}'
+                      for register in range(1, 7)), 'info pic'))
+            return '\n'.join(['', *re.findall(
+                r'^(?:port|pic0|.*\bIRR\b|.*pin 3 ).*', text, re.M)])
+        except GuestError as err:
+            return f'\n{err}'
+
+    def prod(self):
+        """Does an empty line fetch what got stuck?"""
+        deadline = time.monotonic() + DISSECT_TIMEOUT
+        text = '\nprodded:'
+        try:
+            self.command.send('')
+            while True:
+                text += f' {self.command.line(deadline, "prodded")!r}'
+        except GuestHangs:
+            return f'{text} {self.command.pending}'
 
     def qmp(self, execute, timeout=DEFAULT_TIMEOUT, **arguments):
         self.monitor.send(json.dumps({'execute': execute,
@@ -378,7 +404,9 @@ class Guest:
             try:
                 line = self.command.line(deadline, f'the guest at: {command}')
             except GuestHangs as err:
-                raise GuestHangs(f'{err}\n{self.post_mortem(token)}') from None
+                raise GuestHangs('\n'.join(
+                    [str(err), *output[-5:],
+                     self.post_mortem(token)])) from None
             if line.startswith(token + ' '):
                 return int(line[len(token):]), '\n'.join(output)
             # The token may follow output that does not end a line
