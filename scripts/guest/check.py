@@ -33,6 +33,7 @@ SOFTWARE = 'xts-aes-aesni'
 CBC = 'cbc-aes-cxl-type1'
 MIB = 4
 SLOW_OPS = 4000
+COMMANDS = 100
 # Time limit and rest of a device that is to hang for a moment
 QUICK = {'time_limit_ms': 500, 'rest_ms': 100}
 
@@ -112,6 +113,19 @@ class ModuleTests:
         return ''
 
     # -- tests, in order
+
+    def commands(self):
+        """Each is heard in whole, though processes end without a parent"""
+        wrong = ''
+        self.vm.sh('(while [ ! -e /run/quiet ]; do (sleep 0.01 &); done) '
+                   '>/dev/null 2>&1 & true')
+        for number in range(COMMANDS):
+            said = f'{number} of {COMMANDS}, in a line of some length'
+            heard = self.vm.sh(f'echo {said}', timeout=30)
+            if heard != said:
+                wrong += f'{heard}\n'
+        self.vm.sh('touch /run/quiet')
+        return wrong
 
     def without_device(self):
         """Loaded before there is a device: software, and it says so."""
@@ -311,6 +325,7 @@ class ModuleTests:
 
     def run(self, tap):
         tap.guarded((
+            ('the guest hears every command', self.commands),
             ('loaded without a device: software', self.without_device),
             ('the device appears and is used, whoever was loaded first',
              self.device_appears),
