@@ -170,11 +170,17 @@ class RecoveryTests:
         wait_for(lambda: self.counters()['hangs'] >= goal, BACK_TIMEOUT,
                  'the module has lost patience')
 
-    def wait_software(self):
-        """Detached, and at work all the same"""
-        start = self.counters()['software_requests']
-        wait_for(lambda: self.counters()['software_requests'] > start + 100,
-                 BACK_TIMEOUT, 'software is at work')
+    def software(self):
+        return self.counters()['software_requests']
+
+    def wait_software(self, start=None):
+        """
+        Detached, and at work all the same.  @start: software() when it began,
+        for where it may be over before it is looked at
+        """
+        start = self.software() if start is None else start
+        wait_for(lambda: self.software() > start + 100, BACK_TIMEOUT,
+                 'software is at work')
 
     def wait_removed(self):
         """
@@ -190,13 +196,14 @@ class RecoveryTests:
     def hang(self, point, clear):
         def outage():
             self.hangs = self.counters()['hangs']
+            start = self.software()
             self.device.fault('hang', point=point)
             if clear == 'soon':
                 time.sleep(LIMIT_MS / 4000)
                 self.device.fault('clear')
                 return
             self.wait_hung()
-            self.wait_software()
+            self.wait_software(start)
             if clear == 'late':
                 self.device.fault('clear')
         return outage
