@@ -300,7 +300,7 @@ static void test_reason(gconstpointer opaque)
     twin_free(t);
 }
 
-/* A device that was isolated has lines that nobody knows of, until its reset. */
+/* Who was isolated has lines that nobody knows of, until its reset. */
 static void test_forgotten(void)
 {
     Twin *t = twin(2);
