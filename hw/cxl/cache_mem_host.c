@@ -119,9 +119,15 @@ static bool home_host_access(void *opaque, uint64_t line,
 
 /* Pages, for the fast gear. What is injected takes messages. */
 
-/* Lines of the page that devices have by this address */
-static uint64_t held_lines(const CacheMemPage *p, uint64_t addr)
+/* Lines of a page that devices have by this address */
+static uint64_t held_lines(const CacheMemSection *s, uint64_t addr)
 {
+    const CacheMemPage *p;
+
+    if (!s->block || !s->block->watched) {
+        return 0;
+    }
+    p = cache_mem_ram_page(s, addr);
     return p->addr == addr ? cache_mem_page_lines(p, true) : 0;
 }
 
@@ -137,7 +143,7 @@ static bool home_page(void *opaque, CXLCachePage *page)
     }
     page->mem = cache_mem_ram_mem(s, addr);
     page->flags = cache_mem_host_decode(region, page->line);
-    page->held = s->block ? held_lines(cache_mem_ram_page(s, addr), addr) : 0;
+    page->held = held_lines(s, addr);
     return true;
 }
 

@@ -17,6 +17,7 @@ import sys
 import drivercheck
 import guest
 import iommucheck
+import observe
 from faultkinds import Accelerator, wait_for
 from recovery import DISK_MIB, RecoveryTests
 from stock import StockTests
@@ -32,6 +33,9 @@ SOFTWARE = 'xts-aes-aesni'
 CBC = 'cbc-aes-cxl-type1'
 MIB = 4
 SLOW_OPS = 4000
+COMMANDS = 100
+# Time limit and rest of a device that is to hang for a moment
+QUICK = {'time_limit_ms': 500, 'rest_ms': 100}
 
 
 class ModuleTests:
@@ -109,6 +113,19 @@ class ModuleTests:
         return ''
 
     # -- tests, in order
+
+    def commands(self):
+        """Each is heard in whole, though processes end without a parent"""
+        wrong = ''
+        self.vm.sh('(while [ ! -e /run/quiet ]; do (sleep 0.01 &); done) '
+                   '>/dev/null 2>&1 & true')
+        for number in range(COMMANDS):
+            said = f'{number} of {COMMANDS}, in a line of some length'
+            heard = self.vm.sh(f'echo {said}', timeout=30)
+            if heard != said:
+                wrong += f'{heard}\n'
+        self.vm.sh('touch /run/quiet')
+        return wrong
 
     def without_device(self):
         """Loaded before there is a device: software, and it says so."""
@@ -235,6 +252,70 @@ class ModuleTests:
     def slow_with_errors(self):
         return self.slow_device(fail_every=5)
 
+    def some_of_each(self):
+        """Good requests, bad ones and lost ones; returns how many bytes"""
+        dd = f'dd if=/dev/mapper/seen of=/dev/null bs=64k count={MIB << 4} ' \
+             'iflag=direct 2>/dev/null'
+        self.vm.sh(dd)
+        self.set(fail_every=5)
+        self.vm.sh(dd)
+        self.set(fail_every=0)
+        if not self.type1:
+            return 2 * MIB << 20
+        self.device.fault('hang', after=20)
+        self.vm.sh(dd)
+        self.device.fault('clear')
+        wait_for(lambda: observe.device(self.vm)[0] in observe.USED, 30,
+                 'it is used again')
+        self.vm.sh(dd)
+        return 4 * MIB << 20
+
+    def observed(self):
+        """Counters, tracepoints and debugfs tell the same"""
+        usual = self.vm.module_counters()
+        self.set(**QUICK)
+        self.dm_open('seen', CIPHER)
+        soft = observe.transforms(self.vm, 'xts')
+        done = observe.device(self.vm)[1]
+        trace = observe.Trace(self.vm)
+        trace.start()
+        counters, size = self.deltas(self.some_of_each)
+        wrong = trace.stop()
+        wrong += ''.join(
+            f'{name}: {counters[name]}, tracepoints: {number}\n'
+            for name, number in trace.counts.items()
+            if counters[name] != number)
+        for name in ('device_requests', 'device_errors',
+                     *(('lost', 'hangs', 'attached') if self.type1 else ())):
+            if not counters[name]:
+                wrong += f'{name}: none\n'
+        if counters['device_bytes'] + counters['software_bytes'] != size:
+            wrong += f'{size} bytes, counters: {counters}\n'
+        wrong += self.debugfs(counters, done, soft)
+        self.dm_close('seen')
+        self.set(**{name: usual[name] for name in QUICK})
+        return wrong
+
+    def debugfs(self, risen, done, soft):
+        """Its files; @risen: counters since @done and @soft were read"""
+        wrong = ''
+        now = self.vm.module_counters()
+        state, shown = observe.stats(self.vm)
+        for name, number in shown.items():
+            if now[name] != number:
+                wrong += f'{name}: {now[name]}, stats: {number}\n'
+        if len(shown) < 15:
+            wrong += f'stats: {shown}\n'
+        told, requests, queues = observe.device(self.vm)
+        if requests - done != risen['device_requests'] or \
+                set(queues) != {'0+0'} or state != 'device' or told != state:
+            wrong += f'{told} {state} {requests} {queues}, before: {done}\n'
+        on_device, in_software = observe.transforms(self.vm, 'xts')
+        if on_device - soft[0] != risen['device_requests'] or \
+                in_software - soft[1] != risen['software_requests']:
+            wrong += f'transforms: {on_device} {in_software}, before: {soft}\n'
+        return wrong
+
     def unload(self):
         self.vm.sh(f'rmmod {guest.MODULE}')
         wrong = '' if self.stock_has_it() else 'nobody has the device\n'
@@ -244,6 +325,7 @@ class ModuleTests:
 
     def run(self, tap):
         tap.guarded((
+            ('the guest hears every command', self.commands),
             ('loaded without a device: software', self.without_device),
             ('the device appears and is used, whoever was loaded first',
              self.device_appears),
@@ -260,6 +342,8 @@ class ModuleTests:
             ('a slow device with a full ring: requests wait and are not lost',
              self.slow_device),
             ('... and errors', self.slow_with_errors),
+            ('counters, tracepoints and debugfs tell the same',
+             self.observed),
             ('unloads, and the kernel never complained', self.unload)))
 
 

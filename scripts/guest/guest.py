@@ -38,6 +38,12 @@ COMPLAINT = re.compile(r'BUG:|WARNING:|Oops|hung_task|blocked for more|'
 # Emulation on a busy machine is slow, a hang is for ever
 BOOT_TIMEOUT = 240
 DEFAULT_TIMEOUT = 120
+# A list of all tasks over an emulated serial port
+DISSECT_PAUSE = 3
+DISSECT_TIMEOUT = 30
+DISSECT_LINES = 100
+COMMAND_PORT = 0x2f8     # registers: IER, IIR, LCR, MCR, LSR, MSR
+BUSY = 'sysrq: Show backtrace of all active CPUs'
 
 
 class Arch(typing.NamedTuple):
@@ -57,7 +63,7 @@ class Arch(typing.NamedTuple):
 # Linux panics when it fails
 AMD64 = Arch('qemu-system-x86_64', 'QEMU', 'q35,cxl=on', 'max', 'ttyS0',
              '', ('-device', 'isa-serial,chardev=command'),
-             cmdline='no_timer_check')
+             cmdline='no_timer_check sysrq_always_enabled')
 # CXL is described by ACPI, which takes UEFI; MSI takes GICv3 with its ITS
 ARM64 = Arch('qemu-system-aarch64', 'QEMU_AARCH64',
              'virt,gic-version=3,cxl=on', 'cortex-a57', 'ttyAMA0',
@@ -311,6 +317,71 @@ class Guest:
                 text += f'--- {path}\n' + '\n'.join(lines) + '\n'
         return text
 
+    def read_log(self):
+        with open(self.log, errors='replace') as file:
+            return file.read()
+
+    def dissect(self):
+        """
+        What a guest does that does not answer: memory, tasks and processors,
+        in the log if its kernel still hears a keyboard; registers by QEMU.
+        Returns what the kernel complained of, what processors do, and which
+        of its tasks cannot be woken.
+        """
+        text = '\n'.join(complaints(self.read_log()))
+        try:
+            for key in 'mtlw':
+                self.qmp('send-key', timeout=DISSECT_TIMEOUT, keys=[
+                    {'type': 'qcode', 'data': name}
+                    for name in ('alt', 'sysrq', key)])
+                time.sleep(DISSECT_PAUSE)
+            state = self.qmp('human-monitor-command', timeout=DISSECT_TIMEOUT,
+                             **{'command-line': 'info registers -a'})
+        except GuestError as err:
+            return f'{text}\nnothing to be seen: {err}'
+        with open(self.stderr, 'a') as file:
+            file.write(state)
+        _, found, state = self.read_log().rpartition(BUSY)
+        lines = state.splitlines()[:DISSECT_LINES]
+        return '\n'.join([text, found, *lines])
+
+    def post_mortem(self, token):
+        """Of a command that was not answered in time"""
+        begun = time.monotonic()
+        heard = self.command.pending
+        text = self.dissect() + self.port_state()
+        deadline = time.monotonic() + DISSECT_TIMEOUT
+        try:
+            while token + ' ' not in self.command.line(deadline, 'an answer'):
+                pass
+        except GuestHangs as err:
+            return f'{text}\nhalf a line: {heard}; still {err}' + self.prod()
+        return f'{text}\nanswered {time.monotonic() - begun:.0f} s too late'
+
+    def port_state(self):
+        """Of the port that takes commands, where it is a PC's"""
+        try:
+            text = '\n'.join(self.qmp(
+                'human-monitor-command', timeout=DISSECT_TIMEOUT,
+                **{'command-line': command}).strip() for command in (
+                    *(f'i /1xb {COMMAND_PORT + register:#x}'
+                      for register in range(1, 7)), 'info pic'))
+            return '\n'.join(['', *re.findall(
+                r'^(?:port|pic0|.*\bIRR\b|.*pin 3 ).*', text, re.M)])
+        except GuestError as err:
+            return f'\n{err}'
+
+    def prod(self):
+        """Does an empty line fetch what got stuck?"""
+        deadline = time.monotonic() + DISSECT_TIMEOUT
+        text = '\nprodded:'
+        try:
+            self.command.send('')
+            while True:
+                text += f' {self.command.line(deadline, "prodded")!r}'
+        except GuestHangs:
+            return f'{text} {self.command.pending}'
+
     def qmp(self, execute, timeout=DEFAULT_TIMEOUT, **arguments):
         self.monitor.send(json.dumps({'execute': execute,
                                       'arguments': arguments}))
@@ -330,7 +401,12 @@ class Guest:
         deadline = time.monotonic() + timeout
         output = []
         while True:
-            line = self.command.line(deadline, f'the guest at: {command}')
+            try:
+                line = self.command.line(deadline, f'the guest at: {command}')
+            except GuestHangs as err:
+                raise GuestHangs('\n'.join(
+                    [str(err), *output[-5:],
+                     self.post_mortem(token)])) from None
             if line.startswith(token + ' '):
                 return int(line[len(token):]), '\n'.join(output)
             # The token may follow output that does not end a line

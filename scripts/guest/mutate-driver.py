@@ -35,7 +35,7 @@ FAULTS = [
      '\ttasklet_kill(&q->tasklet);\n\tct1_queue_drain(q);',
      '\ttasklet_kill(&q->tasklet);', 'recovery', 'and removed: likewise'),
     ('the rings of an absent device stay broken', 'device.c',
-     '\t\t__virtio_unbreak_device(dev->vdev);', '\t\t;',
+     '\t\t__virtio_unbreak_device(dev->vdev);', '\t\tcond_resched();',
      'recovery', 'and removed: likewise'),
     ('an absent device has a status', 'reset.c',
      'return status == ALL_ONES ? 0 : status;', 'return status ?: 1;',
@@ -49,7 +49,7 @@ FAULTS = [
      '\tct1_inc(CT1_LOST);\n\tct1_request_elsewhere(r);',
      '\tct1_inc(CT1_LOST);', 'recovery', 'taken over, and back'),
     ('nothing is ever overdue', 'queue.c',
-     '\treturn overdue;', '\treturn false;', 'recovery',
+     '\treturn overdue;', '\treturn overdue && false;', 'recovery',
      'taken over, and back'),
     ('interrupts are relied on', 'device.c',
      '''\tfor (i = 0; i < dev->num_queues; i++)
@@ -83,6 +83,13 @@ FAULTS = [
     ('refused requests are lost', 'request.c',
      '\treturn err == -ENOSPC ? err : ct1_software_now(req);',
      '\treturn err;', 'module', ''),
+    ('results are not traced', 'queue.c',
+     '\ttrace_ct1_return(q->dev, r);\n', '', 'module', ''),
+    ('a counter has another name', 'stats.c',
+     'COUNT_PARAM(lost, CT1_LOST);', 'COUNT_PARAM(lost, CT1_UNFIT);',
+     'module', ''),
+    ('transforms know nothing of software', 'software.c',
+     '\tatomic64_inc(&ct1_tfm_of(r)->in_software);\n', '', 'module', ''),
 ]
 
 
