@@ -11,8 +11,8 @@
  * take the short way, one that sends every message, one whose device keeps no
  * lines. All of them must have the same data, the first two the same caches.
  *
- * The first one counts the messages that it does not send, too. That it does not
- * send them is seen from the credits: it never waits for any.
+ * The first one counts the messages that it does not send, too. That it does
+ * not send them is seen from the credits: it never waits for any.
  */
 
 #include "qemu/osdep.h"
@@ -136,9 +136,9 @@ static void check_same_info(Trio *t, const char *job)
         g_autoptr(GString) auto_info = qobject_to_json(QOBJECT(a));
         g_autoptr(GString) messages_info = qobject_to_json(QOBJECT(b));
 
-        g_test_message("after %s\nx-gear=auto has     %s\n"
-                       "x-gear=messages has %s", job, auto_info->str,
-                       messages_info->str);
+        g_test_message("after %s:", job);
+        g_test_message("x-gear=auto has %s", auto_info->str);
+        g_test_message("x-gear=messages has %s", messages_info->str);
     }
     g_assert_true(qobject_is_equal(QOBJECT(a), QOBJECT(b)));
 }

@@ -300,6 +300,26 @@ static void test_reason(gconstpointer opaque)
     twin_free(t);
 }
 
+/* Who was isolated has lines that nobody knows of, until its reset. */
+static void test_forgotten(void)
+{
+    Twin *t = twin(2);
+
+    ask(t, 0, CXL_CACHE_RD_SHARED, 3);
+    for (int i = 0; i < 2; i++) {
+        g_assert_cmpint(cxl_cache_home_isolate(t->w[i]->home, 0), ==, 0);
+    }
+    g_assert_cmpint(world_state(t->w[0], 0, 3), ==, CXL_CACHE_S);
+    g_assert_cmphex(gear(t, TWIN_OWN, 0, 8), ==, 0);
+    g_assert_cmphex(gear(t, TWIN_READ, 8, 8), ==, 0);
+    for (int i = 0; i < 2; i++) {
+        cxl_cache_dev_reset(t->w[i]->dev[0]);
+    }
+    g_assert_cmphex(gear(t, TWIN_READ, 0, 8), ==, 0xff);
+    g_assert_cmphex(gear(t, TWIN_OWN, 0, 8), ==, 0xff);
+    twin_free(t);
+}
+
 /* Who has no home, or one that does not know the device's messages */
 static void test_detached(void)
 {
@@ -536,6 +556,7 @@ int main(int argc, char **argv)
     static const WorldTest tests[] = {
         { "no-page", no_page },
         { "own-write-evict", test_own_write_evict },
+        { "forgotten", test_forgotten },
         { "detached", test_detached },
         { "home-at-work", test_home_at_work },
         { "memory", test_memory },
