@@ -33,7 +33,8 @@ NO_AF_ALG = 7, 2
 # What a kernel says that is not content
 COMPLAINT = re.compile(r'BUG:|WARNING:|Oops|hung_task|blocked for more|'
                        r'I/O error|Call Trace|general protection|'
-                       r'EXT4-fs (error|warning)|JBD2: .*rror|rcu.*stall')
+                       r'EXT4-fs (error|warning)|JBD2: .*rror|rcu.*stall|'
+                       rf"'{MODULE}'.* already present")
 
 # Emulation on a busy machine is slow, a hang is for ever
 BOOT_TIMEOUT = 240

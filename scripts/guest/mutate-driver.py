@@ -50,7 +50,7 @@ FAULTS = [
      '\tct1_inc(CT1_LOST);', 'recovery', 'taken over, and back'),
     ('nothing is ever overdue', 'queue.c',
      '\treturn overdue;', '\treturn overdue && false;', 'recovery',
-     'taken over, and back'),
+     'hang: taken over'),
     ('interrupts are relied on', 'device.c',
      '''\tfor (i = 0; i < dev->num_queues; i++)
 \t\tct1_queue_drain(&dev->queues[i]);

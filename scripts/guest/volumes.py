@@ -9,7 +9,9 @@
 #
 # Environment: MODULE_OPTIONS, for our module when it is loaded; PARAMETERS, of
 # it after that.  With PARAMETERS=fallback=0 all but "reload" and "order" have
-# to fail, and with MODULE_OPTIONS=takeover=0 "order" has to.
+# to fail, and with MODULE_OPTIONS=takeover=0 "order" has to.  "reload" was seen
+# to fail where the algorithms name no module and where the debugfs folder
+# outlives it; "suspend" where freeze() or restore() does nothing.
 #
 # Data are those of tests/guest/faultload.c, which knows what each block must
 # be; at the end of a test the volume is read without our module.
