@@ -38,6 +38,9 @@ void ct1_control_callback(struct virtqueue *vq)
  */
 void ct1_control_abandon(struct ct1_control *ctrl)
 {
+	WRITE_ONCE(ctrl->stuck, true);
+	/* Pairs with ask(): who forgets this completion sees that */
+	smp_mb();
 	complete(&ctrl->answered);
 	mutex_lock(&ctrl->lock);
 	if (ctrl->vq)
@@ -67,9 +70,11 @@ static int ask(struct ct1_device *dev, struct scatterlist **sgs,
 	int err;
 
 	lockdep_assert_held(&ctrl->lock);
-	if (!ctrl->vq || ctrl->stuck)
-		return -EIO;
 	reinit_completion(&ctrl->answered);
+	/* Pairs with ct1_control_abandon() */
+	smp_mb();
+	if (!ctrl->vq || READ_ONCE(ctrl->stuck))
+		return -EIO;
 	err = virtqueue_add_sgs(ctrl->vq, sgs, out, in, ctrl, GFP_NOIO);
 	if (err)
 		return err;
