@@ -104,12 +104,15 @@ static uint32_t any(Trio *t, uint32_t n)
 /*
  * How far a device was ahead of the host when it sent messages: that many were
  * taken at once, and so many credits came back together. One by one there is
- * nothing of the kind. That they are all there, qct_check_quiet() sees.
+ * nothing of the kind. That they are all there, qct_check_quiet() sees. And a
+ * page fault that a signal interrupts comes once more: then nobody has lines of
+ * the page any more.
  */
 static void drop_pace(QDict *info)
 {
     QListEntry *d, *c;
 
+    qdict_del(qdict_get_qdict(info, "trap"), "other");
     QLIST_FOREACH_ENTRY(qdict_get_qlist(info, "devices"), d) {
         QDict *dev = qobject_to(QDict, qlist_entry_obj(d));
 
