@@ -2,6 +2,7 @@
 """What mutate-cache.py breaks of CXL.cache's fast gear"""
 
 GEAR = 'hw/cxl/cache/gear.c'
+HOME = 'hw/cxl/cache/home.h'
 
 # Name, what there is, what it becomes; as in mutate-cache.py, all of one file
 ROWS = [
@@ -135,10 +136,6 @@ ROWS = [
      'if (!ready(dev, line, n, 0, &page)) {'),
 
     # Owning
-    ('an entry that is taken', 'if (!e[i]) {', 'if (!e[i] || i) {'),
-    ('the last free entry', """        if (!e[i]) {
-            return &e[i];""", """        if (!e[home->sf_ways - 1 - i]) {
-            return &e[home->sf_ways - 1 - i];"""),
     ('a victim vanishes',
      '        if (way_state(dev, i) == CXL_CACHE_I) {', '        if (true) {'),
     ('the last way is never free', 'for (int i = first; i < end; i++) {',
@@ -348,6 +345,8 @@ ROWS = [
 # What the gear goes by, elsewhere
 FAULTS = [
     *(('gear: ' + name, GEAR, old, new) for name, old, new in ROWS),
+    ('gear: an entry that is taken', HOME, 'if (!e[i]) {', 'if (!e[i] || i) {'),
+    ('gear: free entries count for none', HOME, 'if (!e[i]) {', 'if (false) {'),
     ('gear: nobody says that the home has forgotten lines',
      'hw/cxl/cache/link.c',
      '        link->dev->strays = !cxl_cache_dev_is_empty(link->dev);\n', ''),

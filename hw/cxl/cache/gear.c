@@ -178,19 +178,6 @@ uint64_t cxl_cache_page_read(CXLCacheDev *dev, uint64_t line, unsigned n,
 
 /* Owning */
 
-/* A free entry for the line that nobody has, or NULL */
-static uint64_t *free_entry(const CXLCacheHome *home, uint64_t line)
-{
-    uint64_t *e = sf_set(home, line);
-
-    for (unsigned i = 0; i < home->sf_ways; i++) {
-        if (!e[i]) {
-            return &e[i];
-        }
-    }
-    return NULL;
-}
-
 /* A free way for a line that is not in the cache, or -1 */
 static int free_way(const CXLCacheDev *dev, uint64_t line)
 {
@@ -214,7 +201,7 @@ static bool find_room(const CXLCacheDev *dev, const CXLCacheHome *home,
                       uint64_t line, Room *room)
 {
     room->way = free_way(dev, line);
-    room->e = room->way < 0 ? NULL : free_entry(home, line);
+    room->e = room->way < 0 ? NULL : sf_free(home, line);
     return room->e;
 }
 

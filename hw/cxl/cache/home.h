@@ -73,6 +73,19 @@ static inline uint64_t *sf_find(const CXLCacheHome *home, uint64_t line)
     return way < home->sf_ways ? &e[way] : NULL;
 }
 
+/* A free entry for a line that nobody has, or NULL */
+static inline uint64_t *sf_free(const CXLCacheHome *home, uint64_t line)
+{
+    uint64_t *e = sf_set(home, line);
+
+    for (unsigned i = 0; i < home->sf_ways; i++) {
+        if (!e[i]) {
+            return &e[i];
+        }
+    }
+    return NULL;
+}
+
 static inline CXLCacheHostAccess sf_access(uint64_t word)
 {
     return !(word & CXL_CACHE_SF_DEVS) ? CXL_CACHE_HOST_RW :

@@ -19,11 +19,10 @@ void cxl_cache_sf_mark(CXLCacheHome *home, unsigned dev, size_t span)
 uint64_t *cxl_cache_sf_room(CXLCacheHome *home, uint64_t line)
 {
     uint64_t *e = sf_set(home, line), *victim = NULL;
+    uint64_t *unused = sf_free(home, line);
 
-    for (unsigned i = 0; i < home->sf_ways; i++) {
-        if (!e[i]) {
-            return &e[i];
-        }
+    if (unused) {
+        return unused;
     }
     for (unsigned i = 0; i < home->sf_ways; i++) {
         if (tx_find(home, e[i] >> CXL_CACHE_SF_LINE_SHIFT)) {
