@@ -50,25 +50,35 @@ static void clear_way(CacheMemRegion *region, const CacheMemPage *p, bool write)
     cache_mem_snoop_lines(region, p, lines, touch_op(region, write));
 }
 
+/* Before a page is touched. Returns whether it is the guest's now. */
+static bool bring_home(CacheMemRegion *region, CacheMemBlock *block,
+                       const CacheMemPage *p, uint64_t lines, bool write)
+{
+    int ret;
+
+    cache_mem_snoop_lines(region, p, lines, touch_op(region, write));
+    ret = cache_mem_snoop_give(region, block, p);
+    if (ret) {
+        cache_mem_snoop_give_up(region, block, ret);
+    }
+    return !ret;
+}
+
 /* What is about to be touched comes home with what has been. */
 static void give_next(CacheMemRegion *region, const CacheMemPage *p, bool write)
 {
     CacheMemStreamPage next[CACHE_MEM_PREFETCH_MAX];
     unsigned n = cache_mem_stream_touched(region->stream, p, next);
-    int ret = 0;
 
-    for (unsigned i = 0; i < n && !ret; i++) {
+    for (unsigned i = 0; i < n; i++) {
         uint64_t lines = cache_mem_page_lines(next[i].page, write);
 
         trace_cxl_cache_ahead(next[i].page->addr, write ? "write" : "read",
                               ctpop64(lines));
-        cache_mem_snoop_lines(region, next[i].page, lines,
-                              touch_op(region, write));
-        ret = cache_mem_snoop_give(region, next[i].block, next[i].page);
-        region->stats.ahead += !ret;
-        if (ret) {
-            cache_mem_snoop_give_up(region, next[i].block, ret);
+        if (!bring_home(region, next[i].block, next[i].page, lines, write)) {
+            break;
         }
+        region->stats.ahead++;
     }
 }
 
@@ -133,14 +143,9 @@ static void access_page(CacheMemRegion *region, CacheMemBlock *block,
                         const CacheMemPage *p, bool write)
 {
     uint64_t lines = cache_mem_page_lines(p, write);
-    int ret;
 
     trace_cxl_cache_dma(p->addr, write ? "write" : "read", ctpop64(lines));
-    cache_mem_snoop_lines(region, p, lines, touch_op(region, write));
-    ret = cache_mem_snoop_give(region, block, p);
-    if (ret) {
-        cache_mem_snoop_give_up(region, block, ret);
-    }
+    bring_home(region, block, p, lines, write);
     region->stats.dma++;
 }
 
