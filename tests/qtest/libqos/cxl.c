@@ -325,6 +325,27 @@ void qcxl_doe_abort(QPCIDevice *dev, uint16_t doe)
     qcxl_writel(dev, doe + DOE_CTRL, DOE_CTRL_ABORT);
 }
 
+char *qcxl_refusal(const char *args)
+{
+    g_autofree char *line = g_strdup_printf(
+        "%s -nodefaults -display none -accel qtest "
+        QCXL_MACHINE QCXL_PXB "%s -device no-such-device",
+        qtest_qemu_binary(NULL), args);
+    g_auto(GStrv) argv = NULL;
+    g_autoptr(GError) error = NULL;
+    char *err = NULL;
+    int status;
+
+    g_assert_true(g_shell_parse_argv(line, NULL, &argv, &error));
+    g_assert_true(g_spawn_sync(NULL, argv, NULL, G_SPAWN_SEARCH_PATH |
+                               G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL,
+                               &err, &status, &error));
+    g_assert_no_error(error);
+    g_assert_true(WIFEXITED(status));
+    g_assert_cmpint(WEXITSTATUS(status), ==, 1);
+    return err;
+}
+
 #ifdef CONFIG_POSIX
 uint8_t *qcxl_map_memfd(QTestState *qts, const char *name, size_t size)
 {

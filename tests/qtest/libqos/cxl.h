@@ -47,6 +47,17 @@ typedef struct QCXL {
 } QCXL;
 
 /**
+ * qcxl_refusal: what an emulator says that does not start
+ * @args: devices, behind QCXL_MACHINE and QCXL_PXB
+ *
+ * Fails unless it exits with status 1. A device that cannot be comes last, so
+ * that an emulator which wrongly accepts @args ends as well.
+ *
+ * Returns: its standard error, to be freed
+ */
+char *qcxl_refusal(const char *args);
+
+/**
  * qcxl_new: bring up the hierarchy
  * @qts: a machine started with QCXL_MACHINE, QCXL_PXB and QCXL_RP
  */
