@@ -455,6 +455,11 @@ void cache_mem_dev_set_mode(CacheMemDev *cm, CacheMemMode mode)
     cxl_cache_dev_set_caching(cm->dev, mode == CACHE_MEM_ON);
 }
 
+const char *cache_mem_dev_name(const CacheMemDev *cm)
+{
+    return cm->name;
+}
+
 CacheMemMode cache_mem_dev_mode(const CacheMemDev *cm)
 {
     return qatomic_read(&cm->mode);

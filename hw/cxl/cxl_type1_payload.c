@@ -64,7 +64,7 @@ static bool all_valid(AddressSpace *as, const CXLType1Payload *p)
 static bool move_uncached(const CXLType1Payload *p, uint8_t *buf)
 {
     AddressSpace *as = VIRTIO_DEVICE(&p->s->vdev)->dma_as;
-    const char *name = PCI_DEVICE(p->s)->name;
+    const char *name = cache_mem_dev_name(p->s->cache);
 
     if (!all_valid(as, p)) {
         return false;
@@ -143,8 +143,8 @@ static bool read_cached(const CXLType1Payload *p, uint8_t *buf)
     for (unsigned i = 0; i < p->host->len; i++) {
         const CacheMemSeg *seg = &cxl_type1_payload_host(p)[i];
 
-        trace_cxl_type1_crypto_read_cached(PCI_DEVICE(s)->name, seg->addr,
-                                           seg->len, good);
+        trace_cxl_type1_crypto_read_cached(cache_mem_dev_name(s->cache),
+                                           seg->addr, seg->len, good);
     }
     if (poison) {
         cxl_type1_regs_error(&s->regs, CXL_RAS_UNC_ERR_POISON_RECEIVED);
@@ -162,8 +162,8 @@ static bool write_cached(const CXLType1Payload *p, const uint8_t *buf)
     for (unsigned i = 0; i < p->host->len; i++) {
         const CacheMemSeg *seg = &cxl_type1_payload_host(p)[i];
 
-        trace_cxl_type1_crypto_write_cached(PCI_DEVICE(s)->name, seg->addr,
-                                            seg->len, good);
+        trace_cxl_type1_crypto_write_cached(cache_mem_dev_name(s->cache),
+                                            seg->addr, seg->len, good);
         if (good) {
             cache_mem_discard_code(&address_space_memory, seg->addr, seg->len);
         }
@@ -199,6 +199,7 @@ static ssize_t payload_read(VirtIOCrypto *vcrypto, const VirtQueueElement *elem,
     const CXLType1InjectHooks *hooks = s->inject.hooks;
     g_auto(CXLType1Payload) p = { };
 
+    trace_cxl_type1_crypto_source(cache_mem_dev_name(s->cache), elem, len);
     payload_init(&p, s, false, elem->out_addr, elem->out_sg, elem->out_num,
                  offset, len);
     return hooks ? hooks->read(&p, buf) : cxl_type1_payload_read(&p, buf);
@@ -211,11 +212,14 @@ static ssize_t payload_write(VirtIOCrypto *vcrypto,
     CXLType1Crypto *s = container_of(vcrypto, CXLType1Crypto, vdev);
     const CXLType1InjectHooks *hooks = s->inject.hooks;
     g_auto(CXLType1Payload) p = { };
+    ssize_t ret;
 
     payload_init(&p, s, true, elem->in_addr, elem->in_sg, elem->in_num, offset,
                  len);
-    return hooks ? hooks->write(&p, (uint8_t *)buf) :
-                   cxl_type1_payload_publish(&p, (uint8_t *)buf);
+    ret = hooks ? hooks->write(&p, (uint8_t *)buf) :
+                  cxl_type1_payload_publish(&p, (uint8_t *)buf);
+    trace_cxl_type1_crypto_result(cache_mem_dev_name(s->cache), elem, len, ret);
+    return ret;
 }
 
 /* Should a request of another queue be resumed it takes its lines anew. */

@@ -132,6 +132,9 @@ void cache_mem_dev_reset(CacheMemDev *cm);
 void cache_mem_dev_set_mode(CacheMemDev *cm, CacheMemMode mode);
 CacheMemMode cache_mem_dev_mode(const CacheMemDev *cm);
 
+/* What it is called in messages, trace events and the monitor */
+const char *cache_mem_dev_name(const CacheMemDev *cm);
+
 /**
  * cache_mem_dev_flush: write back and invalidate, then send CacheFlushed
  */
