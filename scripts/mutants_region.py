@@ -22,7 +22,8 @@ HOST_TEST = 'cxl-cache-host-test'
 GEAR_TEST = 'cxl-cache-gear-test'
 FAULT_TEST = 'cxl-type1-fault-test'
 REMOVAL_TEST = 'cxl-type1-removal-test'
-TESTS = (CACHE_TEST, HOST_TEST, GEAR_TEST, 'cxl-cache-accel-test')
+QUERY_TEST = 'cxl-cache-query-test'
+TESTS = (CACHE_TEST, HOST_TEST, GEAR_TEST, QUERY_TEST, 'cxl-cache-accel-test')
 
 IOMMU = [('cxl-type1-iommu-test', None), ('cxl-type1-ats-test', None)]
 INVALIDATE = [('cxl-type1-ats-test', None), ('cxl-type1-iommu-test', None)]
@@ -395,6 +396,10 @@ FAULTS = [
     ('caches survive a system reset', REGION,
      '    if (type != RESET_TYPE_WAKEUP) {', '    if (0) {',
      CACHE),
+    ('a flush does not look whether it is traced', REGION,
+     '    cache_mem_trace_update(cm->region);\n'
+     '    while', '    while',
+     [(QUERY_TEST, 'trace-reset')]),
     # Devices that are lost
     ('rescue does not', REGION,
      '        region->totals.rescued_lines += cache_mem_dev_modified(cm);\n'

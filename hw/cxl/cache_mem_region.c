@@ -87,6 +87,7 @@ unsigned cache_mem_dev_held(const CacheMemDev *cm)
 /* Evicts are possible in every mode. */
 void cache_mem_dev_flush_locked(CacheMemDev *cm)
 {
+    cache_mem_trace_update(cm->region);
     while (cm->number >= 0 && cxl_cache_dev_flush(cm->dev) == -EAGAIN) {
         cxl_cache_run(cm->region->home);
     }
@@ -468,7 +469,6 @@ CacheMemMode cache_mem_dev_mode(const CacheMemDev *cm)
 void cache_mem_dev_flush(CacheMemDev *cm)
 {
     QEMU_LOCK_GUARD(&cm->region->lock);
-    cache_mem_trace_update(cm->region);
     cache_mem_dev_flush_locked(cm);
 }
 

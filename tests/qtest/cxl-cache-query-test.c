@@ -672,21 +672,57 @@ static void trace(Rig *r, const char *events, bool on)
     g_assert_cmpstr(said, ==, "");
 }
 
+/*
+ * All of the first device's messages since @before are in the log, and no
+ * others: what scripts/cxl-chart draws is what was counted.
+ */
+static void check_trace_counts(const char *log, QDict *before, QDict *after)
+{
+    static const char *const names[] = {
+        "t1: D2H Req ", "t1: D2H Rsp ", "t1: D2H Data ",
+        "t1: H2D Req ", "t1: H2D Rsp ", "t1: H2D Data ",
+    };
+    QList *channels = qdict_get_qlist(device(after), "channels");
+    const char *const *name = names;
+    const QListEntry *ch, *op;
+
+    QLIST_FOREACH_ENTRY(channels, ch) {
+        QDict *channel = qobject_to(QDict, qlist_entry_obj(ch));
+        const char *id = qdict_get_str(channel, "channel");
+        bool data = g_str_has_suffix(id, "data");
+
+        QLIST_FOREACH_ENTRY(qdict_get_qlist(channel, "opcodes"), op) {
+            QDict *opcode = qobject_to(QDict, qlist_entry_obj(op));
+            const char *code = qdict_get_str(opcode, "name");
+            g_autofree char *said = g_strdup_printf("%s%s%s", *name,
+                                                    data ? "0x" : code,
+                                                    data ? "" : " ");
+
+            g_assert_cmpint(count_log(log, said, ""), ==,
+                            qdict_get_int(opcode, "count") -
+                            sent(before, id, code));
+        }
+        name++;
+    }
+}
+
 /* Every message of every line, with the line's address */
 static void test_trace(void)
 {
     g_autofree char *log = g_strdup_printf("%s/cxl-cache-trace-%d.log",
                                            g_get_tmp_dir(), (int)getpid());
     g_autofree char *opts = g_strdup_printf(",id=t1 -D %s", log);
-    QDict *info;
+    QDict *before, *info;
     Rig r;
 
     unlink(log);
     rig_start(&r, QCXL_SHARED_RAM, opts);
+    before = qct_query(r.qts);
     trace(&r, "cxl_cache_*", true);
     encrypt(&r);
     qtest_readb(r.qts, r.dst);
     info = qct_query(r.qts);
+    check_trace_counts(log, before, info);
     if (qct_cannot_keep(info)) {
         goto out;
     }
@@ -717,7 +753,36 @@ static void test_trace(void)
     g_assert_cmpuint(count_log(log, "cxl_cache_dma", ""), ==, 0);
     g_assert_cmpuint(count_log(log, "cxl_cache_zap", ""), ==, 1);
 out:
+    qobject_unref(before);
     qobject_unref(info);
+    rig_end(&r);
+    unlink(log);
+}
+
+/* The trace is on, and what comes first is no request. */
+static void test_trace_reset(void)
+{
+    g_autofree char *log = g_strdup_printf("%s/cxl-cache-trace-%d.log",
+                                           g_get_tmp_dir(), (int)getpid());
+    g_autofree char *opts = g_strdup_printf(",id=t1 -D %s", log);
+    QDict *before, *info;
+    Rig r;
+
+    unlink(log);
+    rig_start(&r, QCXL_SHARED_RAM, opts);
+    encrypt(&r);
+    before = qct_query(r.qts);
+    trace(&r, "cxl_cache_*", true);
+    qcxl_secondary_reset(r.cxl);
+    info = qct_query(r.qts);
+    check_trace_counts(log, before, info);
+    if (!qct_cannot_keep(info)) {
+        g_assert_cmpuint(count_log(log, "t1: D2H Req DirtyEvict ", ""), ==,
+                         PAGE_LINES);
+    }
+    qobject_unref(before);
+    qobject_unref(info);
+    qvirtio_pci_device_enable(r.t->c->pci);
     rig_end(&r);
     unlink(log);
 }
@@ -779,6 +844,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-cache-query/hmp", test_hmp);
     qtest_add_func("/cxl-cache-query/no-device", test_no_device);
     qtest_add_func("/cxl-cache-query/trace", test_trace);
+    qtest_add_func("/cxl-cache-query/trace-reset", test_trace_reset);
     qtest_add_func("/cxl-cache-query/trace-one", test_trace_one);
     return g_test_run();
 }
