@@ -46,6 +46,7 @@ for t in json.load(sys.stdin):
     print(t["cmd"][0])'); do
         tally "quick-${t##*/}" "$t" --tap -k
     done
+    tally quick-cxl-chart "$TOP/tests/chart/test-cxl-chart.py"
 }
 
 # What broke in the field and is the scripts' own; tests/field/README.md has the rest.

@@ -17,13 +17,13 @@ build_list="$fetch_list gcc libc6-dev make bzip2 perl python3-venv python3-pip
 run_list="seabios ipxe-qemu qemu-system-data"
 # The standalone part: meson.build at the top.
 quick_list="git gcc libc6-dev make python3 meson ninja-build pkg-config
-    libglib2.0-dev libssl-dev"
+    libglib2.0-dev libssl-dev mscgen"
 # The fuzzer of CXL.cache
 fuzz_list="$quick_list clang-14 libclang-rt-14-dev"
 # What makes the guest's initramfs and module, and checks its disk afterwards.
 # Kernel and headers are not installed: they are unpacked under build/.
 guest_list="gcc binutils make python3 cpio busybox-static cryptsetup-bin dmsetup kmod openssl e2fsprogs
-    xz-utils"
+    xz-utils mscgen"
 # Firmware, bare-metal payloads and a kernel for arm64; the latter is unpacked.
 mec_list="gcc libc6-dev make python3 curl xz-utils libssl-dev gcc-aarch64-linux-gnu
     binutils-aarch64-linux-gnu device-tree-compiler"

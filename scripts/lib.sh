@@ -19,7 +19,8 @@ PYTHON=/usr/bin/python3
 
 # New files of the series live under these folders, at their QEMU path.
 OVERLAY_DIRS=(hw include backends target tests qapi docs contrib)
-OVERLAY_NOT=(':!tests/quick' ':!tests/guest' ':!tests/field' ':!contrib/linux')
+OVERLAY_NOT=(':!tests/quick' ':!tests/guest' ':!tests/field' ':!tests/chart'
+    ':!docs/pictures' ':!contrib/linux')
 
 # The same git everywhere: no personal settings, any owner of the checkout.
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
