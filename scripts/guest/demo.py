@@ -14,6 +14,7 @@
 # platform_iommu.py; DEMO_NO_MODULE=1 leaves the kernel module out, which the
 # demo must notice.
 
+import contextlib
 import json
 import os
 import re
@@ -26,6 +27,7 @@ import hostcheck
 import iommu
 import platform_iommu
 import volume
+from charts import Charts
 from removal import RemovalAct
 
 # What cryptsetup takes when nobody says anything
@@ -34,6 +36,7 @@ SECTOR_SIZES = (512, 4096)
 
 SECTOR = 512        # of the kernel's statistics
 LINE = 64
+PAGE = 4096
 VIRTIO_CRYPTO = 20  # its device ID
 MARK = b'PLAINTEXT-OF-THE-DEMO'
 FILES = 8
@@ -81,6 +84,7 @@ class Demo:
         self.cached = not platform_iommu.present() or platform_iommu.kind().ats
         self.image = os.path.join(self.dir, 'disk.img')
         self.say = guest.Progress()
+        self.charts = Charts(self.dir, self.say)
         self.report = {}
         self.failed = []
         self.checks = []
@@ -245,6 +249,18 @@ class Demo:
         self.check('the kernel uses our driver', self.driver in ours,
                    ', '.join(aes) or 'no AES at all')
 
+    def recorded(self, vm, name, *options):
+        """A context: the device's traffic meanwhile is drawn."""
+        return self.charts.record(vm, name, *options) \
+            if self.device == guest.TYPE1 else contextlib.nullcontext()
+
+    def write_first_page(self, vm):
+        """By itself, for a picture; the file system comes over it."""
+        one = () if self.sector < PAGE else ('--request', '1', '--follow')
+        with self.recorded(vm, 'first-page', *one):
+            vm.sh(f'pattern text 1 {PAGE} | dd of={volume.MAPPED} bs={PAGE} '
+                  'count=1 iflag=fullblock oflag=direct 2>/dev/null')
+
     def write_files(self, vm):
         volume.make_filesystem(vm)
         volume.mount(vm)
@@ -361,7 +377,8 @@ class Demo:
         """Returns what the host has to find: more than what is given."""
         self.say(f'booting the guest: {self.device}, {self.backend}')
         args = [*guest.device_args(self.device, self.backend),
-                *guest.disk_args(self.image, self.sector)]
+                *guest.disk_args(self.image, self.sector),
+                *self.charts.args()]
         log = os.path.join(self.dir, 'console.log')
         with guest.Guest(args, log) as vm:
             self.say('the guest is up')
@@ -377,6 +394,7 @@ class Demo:
 
             def write(vm):
                 self.crypto_in_use(vm)
+                self.write_first_page(vm)
                 self.write_files(vm)
 
             first = self.with_volume(vm, f'writing {self.size} MiB', write)
@@ -431,6 +449,7 @@ class Demo:
             error = str(err)
             self.failed.append(error.splitlines()[0])
         self.report['seconds'] = round(self.say.elapsed(), 1)
+        self.report['charts'] = self.charts.made
         self.report['ok'] = not self.failed
         self.report['failed'] = self.failed
         self.report['checks'] = self.checks

@@ -102,7 +102,8 @@ class RemovalAct:
             time.sleep(POLL)
             self.vm.qmp('stop')
             self.held = self.modified()
-        self.device.fault('removal')
+        with self.demo.recorded(self.vm, 'removal', '--pages'):
+            self.device.fault('removal')
         self.vm.qmp('cont')
 
     def pull_and_put_back(self):

@@ -9,6 +9,8 @@ set -euo pipefail
 TOP=$(cd "$(dirname "$0")/../.." && pwd -P)
 
 PYTHONPATH=$TOP/scripts/guest PYTHONDONTWRITEBYTECODE=1 exec python3 - <<'PY'
+import contextlib
+
 import removal
 from removal import Counters, RemovalAct
 
@@ -51,6 +53,9 @@ class Demo:
 
     def say(self, text):
         pass
+
+    def recorded(self, vm, name, *options):
+        return contextlib.nullcontext()
 
     def check(self, name, good, detail=''):
         if not good:
