@@ -30,7 +30,7 @@ OWN = re.compile(r'module-|testmodule-|initramfs|image|cxl_type1|vmlinuz')
 FAULTS = [
     ('requests are redone before the reset', 'device.c',
      '\tct1_reset_silence(dev);\n\tif (!dev->ctrl.vq)',
-     '\tif (!dev->ctrl.vq)', 'recovery', 'no late writes,half-written'),
+     '\tif (!dev->ctrl.vq)', 'recovery', 'was given back'),
     ('what is done is left in the ring', 'queue.c',
      '\ttasklet_kill(&q->tasklet);\n\tct1_queue_drain(q);',
      '\ttasklet_kill(&q->tasklet);', 'recovery', 'and removed: likewise'),

@@ -18,6 +18,9 @@ PORT_CONFIG = '/sys/bus/pci/devices/0000:0c:00.0/config'
 PORT_EXTENSIONS = (b'\x23\x00', b'\x98\x1e', b'\x03\x00')
 STOCK = '/sys/bus/virtio/drivers/virtio_crypto'
 
+# What a buffer that was given back is read with, by requests of 4 KiB
+HELD_BYTES = 64 << 10
+
 
 class RecoveryTests(Recovery):
     # -- the device hangs
@@ -56,6 +59,34 @@ class RecoveryTests(Recovery):
         wrong = self.during(self.hang('publication', 'late'))
         self.set(rest_ms=REST_MS)
         return self.expect(wrong, hangs=1, lost=1, attached=1)
+
+    def hang_held_buffer(self):
+        """
+        The same seen by one reader, whose buffer is given back to it by
+        software, and who writes something else to it.  Without the loops: what
+        hangs is this reader's.
+        """
+        self.kernel_log()
+        self.set(rest_ms=3000)
+        hangs = self.counters()['hangs']
+        self.device.fault('hang', point='publication')
+        self.vm.sh('rm -f /run/read /run/look /run/held; '
+                   f'(heldread /dev/mapper/live {HELD_BYTES} /run/read '
+                   '/run/look > /run/held 2>&1; echo $? >> /run/held) & true')
+        wait_for(lambda: self.vm.try_sh('test -e /run/read')[0] == 0,
+                 BACK_TIMEOUT, 'the reader has its buffer back')
+        self.device.fault('clear')
+        time.sleep(1)
+        self.vm.sh('touch /run/look')
+        wait_for(lambda: self.vm.try_sh('grep -q "^[0-9]*$" /run/held')[0] == 0,
+                 BACK_TIMEOUT, 'the reader has looked')
+        wrong = self.vm.sh('cat /run/held')
+        wrong = '' if wrong == '0' else f'{wrong}\n'
+        if self.counters()['hangs'] == hangs:
+            wrong += 'it did not hang\n'
+        self.set(rest_ms=REST_MS)
+        wait_for(self.is_back, BACK_TIMEOUT, 'back')
+        return wrong + '\n'.join(guest.complaints(self.kernel_log()))
 
     def hang_again_and_again(self):
         """Each rest is twice as long as the one before"""
@@ -447,6 +478,8 @@ class RecoveryTests(Recovery):
             ('hang: taken over, and back', self.hang_for_good),
             ('hang, cleared after all was redone: no late writes',
              self.hang_cleared_late),
+            ('hang, cleared after all was redone: a buffer that was given back '
+             'is not written', self.hang_held_buffer),
             ('hang again and again: longer and longer rests',
              self.hang_again_and_again),
             ('hang, and unbound at once', self.unbind_while_hung),
