@@ -31,7 +31,7 @@ DEVICE_ID = 't1'
 NO_AF_ALG = 7, 2
 
 # What a kernel says that is not content
-COMPLAINT = re.compile(r'BUG:|WARNING:|Oops|hung_task|blocked for more|'
+COMPLAINT = re.compile(r'BUG[: ]|WARNING:|Oops|hung_task|blocked for more|'
                        r'I/O error|Call Trace|general protection|'
                        r'EXT4-fs (error|warning)|JBD2: .*rror|rcu.*stall|'
                        rf"'{MODULE}'.* already present")
@@ -175,11 +175,13 @@ def kernel_version():
 
 
 def kernel_args(extra, arch=AMD64):
+    """CMDLINE of the environment: more for the kernel, slub_debug=FZPU say"""
     kernel = arch.kernel or kernel_suffix()
     return ['-kernel', os.path.join(GUEST, f'vmlinuz{kernel}'),
             '-initrd', os.path.join(GUEST, f'initramfs{kernel}.cpio'),
             '-append', f'console={arch.console} panic=-1 {arch.cmdline} '
-                       f'{platform_iommu.kernel_options()} {extra}']
+                       f'{platform_iommu.kernel_options()} {extra} '
+                       f'{os.environ.get("CMDLINE") or ""}']
 
 
 def disk_args(path, sector=512):
