@@ -4,7 +4,7 @@
 # Tests of the guest's side, as TAP: the kernel module in all its states, and
 # the demo, which must also fail when it has to.
 #
-# usage: check.py [build|stock|module|recovery|cache|demo|iommu]...
+# usage: check.py [build|stock|module|recovery|cache|shell|demo|iommu]...
 # (default: all)
 #
 # Environment: DEVICE, BACKEND, QEMU, QEMU_ARGS; SIZE (MiB, default 8).
@@ -20,6 +20,7 @@ import iommucheck
 from modulecheck import CBC, CIPHER, KEY, MIB, SOFTWARE, ModuleTests
 from recovery import RecoveryTests
 from recoverybase import DISK_MIB
+from shell import shell_tests
 from stock import StockTests
 from tap import run_parts
 
@@ -279,7 +280,7 @@ def build_tests(tap, folder):
 
 GROUPS = {'build': build_tests, 'stock': stock_tests, 'module': module_tests,
           'recovery': recovery_tests, 'cache': cache_tests,
-          'demo': demo_tests, 'iommu': iommu_tests}
+          'shell': shell_tests, 'demo': demo_tests, 'iommu': iommu_tests}
 
 
 def driver_tests(tap, folder):
