@@ -8,6 +8,7 @@ import re
 import time
 
 import guest
+from drivercheck import entries
 from faultkinds import NoStrike, wait_for
 from recoverybase import (AREA_MIB, BACK_TIMEOUT, CIPHER, KEY, LIMIT_MS, LOOPS,
                           REST_MS, STOP, Recovery)
@@ -18,6 +19,8 @@ PORT_CONFIG = '/sys/bus/pci/devices/0000:0c:00.0/config'
 PORT_EXTENSIONS = (b'\x23\x00', b'\x98\x1e', b'\x03\x00')
 STOCK = '/sys/bus/virtio/drivers/virtio_crypto'
 
+# virtio drivers know of resets of their function
+RESET_IS_TOLD = 6, 14
 # What a buffer that was given back is read with, by requests of 4 KiB
 HELD_BYTES = 64 << 10
 
@@ -224,15 +227,37 @@ class RecoveryTests(Recovery):
 
     # -- reset beneath the driver
 
-    def reset(self, method):
+    def reset(self, method, prepare=lambda: None):
+        """
+        From 6.14 on the driver is told before.  Else it finds out, which
+        counts as a hang.
+        """
         def outage():
-            self.hangs = self.counters()['hangs']
+            prepare()
+            detached = self.counters()['detached']
             self.device.reset(method)
-            self.wait_hung()
-        return self.expect(self.during(outage), hangs=1, attached=1)
+            wait_for(lambda: self.counters()['detached'] > detached,
+                     BACK_TIMEOUT, 'the driver has noticed')
+        told = guest.kernel_version() >= RESET_IS_TOLD
+        return self.expect(self.during(outage), hangs=0 if told else 1,
+                           detached=1, attached=1)
 
     def function_reset(self):
         return self.reset('flr')
+
+    def reset_while_hung(self):
+        """
+        Whoever resets it waits for what it has, and it is then that the driver
+        loses patience.
+        """
+        def prepare():
+            self.device.fault('hang', point='half-written')
+            time.sleep(LIMIT_MS / 2000)
+        # The reset takes a tenth of a second
+        self.set(rest_ms=1)
+        wrong = self.reset('flr', prepare)
+        self.set(rest_ms=REST_MS)
+        return self.expect(wrong, lost=1)
 
     def unmask_bus_reset(self):
         """
@@ -387,9 +412,10 @@ class RecoveryTests(Recovery):
                        'dd if=/dev/zero of=/dev/mapper/live bs=1M seek=8 '
                        'count=56 2>/dev/null & true', timeout=120)
             time.sleep(1)
+            start = self.software()
             self.device.fault('hang', point='half-written')
             self.wait_hung()
-            self.wait_software()
+            self.wait_software(start)
         wrong = self.during(outage)
         self.vm.sh('umount /tmp/hog; sync', timeout=120)
         return self.expect(wrong, hangs=1, lost=1)
@@ -418,6 +444,8 @@ class RecoveryTests(Recovery):
         self.device.plug()
         wait_for(lambda: 'is ready' in self.vm.sh('dmesg'), BACK_TIMEOUT,
                  'bound')
+        # It warns when it has to take back what is still being tested
+        wait_for(self.stock_tested, BACK_TIMEOUT, 'the stock driver is tested')
         # A change of configuration must find the stock driver as it was
         self.device.fault('hw-not-ready')
         time.sleep(0.5)
@@ -429,6 +457,13 @@ class RecoveryTests(Recovery):
         wrong = '' if self.is_back() else 'not on the device\n'
         return wrong + self.areas() + \
             '\n'.join(guest.complaints(self.kernel_log()))
+
+    def stock_tested(self):
+        """From 7.2 on that is done in the background"""
+        results = [entry['selftest'] for entry in
+                   entries(self.vm.read('/proc/crypto'))
+                   if entry['module'] == 'virtio_crypto']
+        return results and set(results) == {'passed'}
 
     def unload_while_resting(self):
         """A device that rests from a hang goes to the stock driver"""
@@ -493,6 +528,7 @@ class RecoveryTests(Recovery):
             ('plugged in, and hangs at once', self.hang_while_bound),
             ('link down, and up', self.link_down),
             ('function level reset beneath the driver', self.function_reset),
+            ('reset of the function while it hangs', self.reset_while_hung),
             ('bus reset beneath the driver', self.bus_reset),
             ('bus reset that nobody cleans up after', self.reset_for_good),
             ('a key after a reset', self.control_lost),

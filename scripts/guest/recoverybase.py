@@ -168,10 +168,10 @@ class Recovery:
     def wait_software(self, start=None):
         """
         Detached, and at work all the same.  @start: software() when it began,
-        for where it may be over before it is looked at
+        for where it may be over before it is looked at: what was lost is enough
         """
-        start = self.software() if start is None else start
-        wait_for(lambda: self.software() > start + 100, BACK_TIMEOUT,
+        goal = self.software() + 100 if start is None else start
+        wait_for(lambda: self.software() > goal, BACK_TIMEOUT,
                  'software is at work')
 
     def wait_removed(self):
