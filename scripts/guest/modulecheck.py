@@ -118,6 +118,7 @@ class ModuleTests:
             self.vm.qmp('device_del', id=guest.DEVICE_ID)
             self.device.wait_gone()
         self.vm.sh(f'modprobe {guest.MODULE}')
+        observe.settled(self.vm)
         counters, wrong = self.deltas(
             lambda: self.algtest(CBC, '-n', '10'))
         if counters['device_requests'] or not counters['software_requests']:
@@ -148,8 +149,8 @@ class ModuleTests:
                    ('' if self.type1 else ' any=1'))
         if self.stock_has_it():
             wrong += 'it was not taken over\n'
+        counters = observe.settled(self.vm)
         entries = self.vm.sh('grep -A4 "driver.*-aes-cxl-type1" /proc/crypto')
-        counters = self.vm.module_counters()
         if len(re.findall('selftest *: passed', entries)) != 4:
             wrong += entries
         if counters['software_requests'] * 8 > counters['device_requests']:
