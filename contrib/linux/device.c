@@ -46,7 +46,12 @@ static const char *const state_texts[CT1_NUM_STATES] = {
 static void said(struct ct1_device *dev, enum ct1_state old, enum ct1_state now)
 {
 	trace_ct1_state(dev, old, now);
-	dev_info(&dev->vdev->dev, "%s\n", state_texts[now]);
+	/* Where some requests fail, these two come and go with each of them */
+	if (old >= CT1_ERRORS && now >= CT1_ERRORS)
+		dev_info_ratelimited(&dev->vdev->dev, "%s\n",
+				     state_texts[now]);
+	else
+		dev_info(&dev->vdev->dev, "%s\n", state_texts[now]);
 }
 
 static void set_state(struct ct1_device *dev, enum ct1_state now)

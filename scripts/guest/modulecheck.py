@@ -176,7 +176,12 @@ class ModuleTests:
             wrong += f'device: {device} bytes, module: {counters}'
         return wrong
 
+    def said(self):
+        """How many lines of the kernel's log are our driver's"""
+        return len(re.findall(rf'\] {guest.MODULE} virtio', self.vm.read_log()))
+
     def errors(self):
+        said = self.said()
         self.set(fail_every=3)
         counters, wrong = self.deltas(
             lambda: self.algtest(CBC) + self.dm_cross(20))
@@ -184,7 +189,8 @@ class ModuleTests:
         if counters['device_errors'] < 100 or \
                 counters['software_requests'] < counters['device_errors']:
             wrong += f'counters: {counters}'
-        return wrong
+        said = self.said() - said
+        return wrong + (f'{said} lines are said of it' if said > 100 else '')
 
     def allocation_failures(self):
         self.set(fail_alloc_every=25)
