@@ -131,7 +131,7 @@ check_series() {
 
 check_guest() {
     tally guest --show "$TOP/scripts/guest/check.sh" \
-        build stock module recovery cache demo
+        build stock module recovery cache shell demo
 }
 
 check_iommu() {

@@ -295,7 +295,8 @@ struct ct1_device {
 	struct delayed_work manage;
 	struct delayed_work watch;	/* for what is overdue */
 	bool removing;
-	bool failed;			/* being reset for a hang */
+	bool frozen;			/* suspended, or reset by others */
+	struct task_struct *manager;	/* who runs manage */
 	unsigned int rests;		/* hangs since it last worked well */
 	atomic_t good;			/* requests since the last hang */
 	unsigned long rested;		/* jiffies, when it may be tried again */

@@ -46,7 +46,12 @@ static const char *const state_texts[CT1_NUM_STATES] = {
 static void said(struct ct1_device *dev, enum ct1_state old, enum ct1_state now)
 {
 	trace_ct1_state(dev, old, now);
-	dev_info(&dev->vdev->dev, "%s\n", state_texts[now]);
+	/* Where some requests fail, these two come and go with each of them */
+	if (old >= CT1_ERRORS && now >= CT1_ERRORS)
+		dev_info_ratelimited(&dev->vdev->dev, "%s\n",
+				     state_texts[now]);
+	else
+		dev_info(&dev->vdev->dev, "%s\n", state_texts[now]);
 }
 
 static void set_state(struct ct1_device *dev, enum ct1_state now)
@@ -105,6 +110,12 @@ enum ct1_state ct1_device_best_state(void)
 
 /* ---- what has to be looked after ------------------------------------------ */
 
+/* Whoever removes or suspends it, or resets its function, has it alone */
+static bool left_alone(struct ct1_device *dev)
+{
+	return READ_ONCE(dev->removing) || READ_ONCE(dev->frozen);
+}
+
 /**
  * ct1_device_event() - something has happened to the device
  * @dev: the device
@@ -115,7 +126,7 @@ enum ct1_state ct1_device_best_state(void)
 void ct1_device_event(struct ct1_device *dev, enum ct1_event event)
 {
 	set_bit(event, &dev->events);
-	if (!READ_ONCE(dev->removing))
+	if (!left_alone(dev))
 		mod_delayed_work(ct1_wq, &dev->manage, 0);
 }
 
@@ -388,9 +399,7 @@ static void rest(struct ct1_device *dev)
 static void hang(struct ct1_device *dev)
 {
 	ct1_inc(CT1_HANGS);
-	dev->failed = true;
 	virtio_device_freeze(dev->vdev);
-	dev->failed = false;
 	rest(dev);
 }
 
@@ -426,12 +435,13 @@ static void manage_work(struct work_struct *work)
 
 	/* Whoever removes it holds the lock, and waits for this */
 	if (!device_trylock(&dev->vdev->dev)) {
-		if (!READ_ONCE(dev->removing))
+		if (!left_alone(dev))
 			queue_delayed_work(ct1_wq, &dev->manage,
 					   msecs_to_jiffies(RETRY_LOCK_MS));
 		return;
 	}
-	if (!READ_ONCE(dev->removing)) {
+	WRITE_ONCE(dev->manager, current);
+	if (!left_alone(dev)) {
 		if (test_and_clear_bit(CT1_EVENT_HANG, &dev->events))
 			hang(dev);
 		if (dev->state == CT1_HUNG)
@@ -439,6 +449,7 @@ static void manage_work(struct work_struct *work)
 		else if (test_and_clear_bit(CT1_EVENT_CONFIG, &dev->events))
 			look_ready(dev);
 	}
+	WRITE_ONCE(dev->manager, NULL);
 	device_unlock(&dev->vdev->dev);
 }
 
@@ -513,20 +524,34 @@ static void remove(struct virtio_device *vdev)
 	cancel_delayed_work_sync(&dev->manage);
 }
 
-/* Suspend, hibernation, a reset of the function; and hang() */
+/*
+ * Suspend, hibernation, a reset of the function; and hang(), which none of these
+ * may meet: they do not have the lock that manage_work() has.
+ */
 static int freeze(struct virtio_device *vdev)
 {
 	struct ct1_device *dev = vdev->priv;
+	bool hung = READ_ONCE(dev->manager) == current;
 
-	if (!dev->failed)
+	if (!hung) {
+		WRITE_ONCE(dev->frozen, true);
 		cancel_delayed_work_sync(&dev->manage);
-	quiesce(dev, dev->failed ? CT1_HUNG : CT1_STOPPED, !dev->failed);
+	}
+	quiesce(dev, hung ? CT1_HUNG : CT1_STOPPED, !hung);
 	return 0;
 }
 
 static int restore(struct virtio_device *vdev)
 {
-	return start(vdev->priv);
+	struct ct1_device *dev = vdev->priv;
+	int err = start(dev);
+
+	if (READ_ONCE(dev->manager) != current) {
+		WRITE_ONCE(dev->frozen, false);
+		/* Whatever happened meanwhile */
+		ct1_device_event(dev, CT1_EVENT_CONFIG);
+	}
+	return err;
 }
 
 static const struct virtio_device_id id_table[] = {

@@ -168,9 +168,12 @@ int ct1_match_init(void)
 	return 0;
 }
 
+/* One that was pulled out a moment ago is nothing that a driver could reset */
 static int give_away(struct device *dev, void *unused)
 {
-	if (is_wanted(dev) && !dev->driver && device_attach(dev) < 0)
+	if (is_wanted(dev) && !dev->driver &&
+	    pci_device_is_present(to_pci_dev(dev->parent)) &&
+	    device_attach(dev) < 0)
 		dev_dbg(dev, "nobody wants it\n");
 	return 0;
 }

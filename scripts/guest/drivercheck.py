@@ -8,6 +8,7 @@ import re
 import time
 
 import guest
+import observe
 from faultkinds import Accelerator, wait_for, NoStrike
 
 KEY = '5a' * 32 + 'a5' * 32
@@ -110,7 +111,7 @@ class DriverTests:
                       if entry['module'] == guest.MODULE and
                       entry['selftest'] == 'passed'}
             time.sleep(0.2)
-        count = self.counters()
+        count = observe.settled(self.vm)
         if passed != ours or self.has_it(STOCK) or not self.has_it(OURS):
             return f'passed: {passed}'
         return '' if count['device_requests'] > count['software_requests'] \

@@ -26,7 +26,7 @@ MODULES="virtio_pci virtio_blk virtio_crypto algif_skcipher algif_hash dm_crypt
 # ESP needs a random generator
 OPTIONAL="ecb ctr crc32c_generic crc32c_intel sha256_ssse3 crc32c_cryptoapi
           cryptd virtio_iommu drbg sha512_generic jitterentropy_rng"
-PROGRAMS="algtest algbench pattern cxl-litmus faultload vfio-crypto"
+PROGRAMS="algtest algbench pattern heldread cxl-litmus faultload vfio-crypto"
 TOOLS="cryptsetup dmsetup mke2fs ip"
 
 # The default kernel was built without a driver for it

@@ -12,8 +12,11 @@ words in their names; --check: only see that each finds its lines)
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent.parent
@@ -26,11 +29,12 @@ TIMEOUT = 900
 OWN = re.compile(r'module-|testmodule-|initramfs|image|cxl_type1|vmlinuz')
 
 # What is broken, where, the line, what it becomes, and the tests that are to
-# notice: a group of check.sh, and for "recovery" which of them
+# notice: a group of check.sh, and for "recovery" which of them; the kernel, if
+# not any
 FAULTS = [
     ('requests are redone before the reset', 'device.c',
      '\tct1_reset_silence(dev);\n\tif (!dev->ctrl.vq)',
-     '\tif (!dev->ctrl.vq)', 'recovery', 'no late writes,half-written'),
+     '\tif (!dev->ctrl.vq)', 'recovery', 'was given back'),
     ('what is done is left in the ring', 'queue.c',
      '\ttasklet_kill(&q->tasklet);\n\tct1_queue_drain(q);',
      '\ttasklet_kill(&q->tasklet);', 'recovery', 'and removed: likewise'),
@@ -40,6 +44,9 @@ FAULTS = [
     ('an absent device has a status', 'reset.c',
      'return status == ALL_ONES ? 0 : status;', 'return status ?: 1;',
      'recovery', 'surprise removal, and back'),
+    ('a hang is seen to while others reset the device', 'device.c',
+     '\t\tWRITE_ONCE(dev->frozen, true);\n', '', 'recovery',
+     'while it hangs', '7.3'),
     ('rests do not grow', 'device.c',
      '\tdev->rests++;', '', 'recovery', 'longer and longer'),
     ('BARs are not given back', 'reset.c',
@@ -76,6 +83,8 @@ FAULTS = [
     ('errors are taken for results', 'request.c',
      '\tif (unlikely(r->status != VIRTIO_CRYPTO_OK)) {', '\tif (0) {',
      'module', ''),
+    ('each error is said', 'device.c',
+     '\tif (old >= CT1_ERRORS && now >= CT1_ERRORS)', '\tif (0)', 'module', ''),
     ('cbc: no IV for what follows', 'modes.c',
      '\t.after\t= cbc_after,', '\t.after\t= nothing,', 'module', ''),
     ('requests that wait are forgotten', 'queue.c',
@@ -108,7 +117,7 @@ def prepare():
 
 def run(fault):
     """Whether the tests notice, and the first one that does"""
-    _, file, old, new, group, only = fault
+    _, file, old, new, group, only, *kernel = fault
     shutil.rmtree(TREE / DRIVER, ignore_errors=True)
     shutil.copytree(TOP / DRIVER, TREE / DRIVER)
     path = TREE / DRIVER / file
@@ -116,17 +125,44 @@ def run(fault):
     # A broken driver may leave a function without a caller
     build = TREE / DRIVER / 'Kbuild'
     build.write_text(build.read_text() + 'ccflags-y += -Wno-unused\n')
-    try:
-        result = subprocess.run(
+    with tempfile.TemporaryFile('w+') as errors:
+        check = subprocess.Popen(
             [TREE / 'scripts/guest/check.sh', group],
-            env=dict(os.environ, ONLY=only), capture_output=True, text=True,
-            timeout=TIMEOUT, check=False)
-    except subprocess.TimeoutExpired:
+            env={**os.environ, 'ONLY': only, **dict(zip(('KERNEL',), kernel))},
+            stdout=subprocess.PIPE, stderr=errors, text=True,
+            start_new_session=True)
+        alarm = threading.Timer(TIMEOUT, end, (check,))
+        alarm.start()
+        try:
+            return first_failure(check, fault[0], alarm, errors)
+        finally:
+            alarm.cancel()
+            end(check)
+
+
+def first_failure(check, name, alarm, errors):
+    """One that fails is enough"""
+    passed = False
+    for line in check.stdout:
+        failed = re.match(r'not ok \d+ - (.*)$', line)
+        if failed:
+            return True, failed[1]
+        passed = passed or line.startswith('ok ')
+    if alarm.finished.is_set():
         return True, 'it takes too long'
-    failed = re.findall(r'^not ok \d+ - (.*)$', result.stdout, re.M)
-    if not re.search(r'^ok ', result.stdout, re.M) and not failed:
-        sys.exit(f'{fault[0]}: no test ran:\n{result.stderr}')
-    return bool(failed), failed[0] if failed else ''
+    if not passed:
+        errors.seek(0)
+        sys.exit(f'{name}: no test ran:\n{errors.read()}')
+    return False, ''
+
+
+def end(check):
+    """With its guest"""
+    try:
+        os.killpg(check.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    check.wait()
 
 
 def main(words):

@@ -11,6 +11,7 @@
 # ct1_state the wrong way round.
 
 import re
+import time
 
 import guest
 
@@ -23,6 +24,28 @@ WRITTEN = re.compile(r'entries-in-buffer/entries-written: (\d+)/(\d+)')
 EVENT = re.compile(r': ct1_(\w+): virtio\d+ (.*)$')
 REQUEST = re.compile(r'request (\S+)(?: (?:en|de)crypt offset \d+ '
                      r'len (\d+) segments (\d+)| status (\d+))?$')
+
+QUIET = 2
+SETTLE_TIMEOUT = 90
+
+
+def settled(vm):
+    """
+    The driver's counters, once they have stood still for a while.  From 6.12 on
+    the kernel's self tests go on when modprobe is over, and /proc/crypto calls
+    them passed from the beginning.
+    """
+    deadline = time.monotonic() + SETTLE_TIMEOUT
+    since, counters = time.monotonic(), vm.module_counters()
+    while time.monotonic() < since + QUIET:
+        time.sleep(QUIET / 10)
+        now = vm.module_counters()
+        if now != counters:
+            since, counters = time.monotonic(), now
+        if time.monotonic() > deadline:
+            raise guest.GuestError(f'not within {SETTLE_TIMEOUT} s: nobody '
+                                   'uses the driver')
+    return counters
 
 
 class Trace:

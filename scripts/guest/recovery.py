@@ -2,195 +2,30 @@
 #
 # Tests of our driver with a device that hangs, goes away, is not ready or is
 # reset beneath it, while a volume on it is busy.
-#
-# The volume stays open through all of it.  Two loops in the guest work on it
-# with direct I/O, one a processor: one reads an area and compares it, which
-# deciphers in place, and one writes another area.  After each test both areas
-# are read with the kernel's own AES, and through the device again.
 
 import os
 import re
 import time
 
 import guest
-from faultkinds import Accelerator, NoStrike, wait_for
+from drivercheck import entries
+from faultkinds import NoStrike, wait_for
+from recoverybase import (AREA_MIB, BACK_TIMEOUT, CIPHER, KEY, LIMIT_MS, LOOPS,
+                          REST_MS, STOP, Recovery)
 
-PARAMETERS = f'/sys/module/{guest.MODULE}/parameters'
-STATS = f'/sys/kernel/debug/{guest.MODULE}/stats'
 DRIVER = f'/sys/bus/virtio/drivers/{guest.MODULE}'
 PORT_CONFIG = '/sys/bus/pci/devices/0000:0c:00.0/config'
 # Of its Extensions DVSEC: capability, vendor and ID
 PORT_EXTENSIONS = (b'\x23\x00', b'\x98\x1e', b'\x03\x00')
 STOCK = '/sys/bus/virtio/drivers/virtio_crypto'
-CIPHER = 'xts-aes-cxl-type1'
-SOFTWARE = 'xts-aes-aesni'
-KEY = '5a' * 32 + 'a5' * 32
 
-AREA_MIB = 2
-DISK_MIB = 64
-LIMIT_MS = 1000
-REST_MS = 200
-BACK_TIMEOUT = 30
-
-# In the guest, a line each.  /run/busy is there as long as the loops run.
-LOOPS = ' '.join(f'''
-touch /run/busy; rm -f /run/writer /run/reader; : > /run/bad;
-(while [ -e /run/busy ]; do
-    dd if=/dev/mapper/live bs=64k count={AREA_MIB * 16} iflag=direct
-        2>/run/reader.err | cmp -s - /run/area0 ||
-        {{ echo reader; cat /run/reader.err; }};
-done; touch /run/reader) >>/run/bad 2>&1 &
-(while [ -e /run/busy ]; do
-    for area in /run/area1 /run/area2; do
-        dd if=$area of=/dev/mapper/live bs=64k seek={AREA_MIB * 16}
-            oflag=direct 2>/run/writer.err ||
-            {{ echo writer; cat /run/writer.err; }};
-    done;
-done; touch /run/writer) >>/run/bad 2>&1 &
-'''.split())
-
-STOP = ('rm -f /run/busy; while ! [ -e /run/reader -a -e /run/writer ]; do '
-        'sleep 0.1; done; cat /run/bad')
+# virtio drivers know of resets of their function
+RESET_IS_TOLD = 6, 14
+# What a buffer that was given back is read with, by requests of 4 KiB
+HELD_BYTES = 64 << 10
 
 
-class RecoveryTests:
-    def __init__(self, vm):
-        self.vm = vm
-        self.device = Accelerator(vm)
-
-    # -- helpers
-
-    def set(self, **parameters):
-        for name, value in parameters.items():
-            self.vm.sh(f'echo {value} > {PARAMETERS}/{name}')
-
-    def counters(self):
-        return self.vm.module_counters()
-
-    def state(self):
-        return self.vm.sh(f'head -n1 {STATS}').split()[1]
-
-    def table(self, driver):
-        return (f'0 {DISK_MIB * 2048} crypt capi:{driver}-plain64 {KEY} 0 '
-                '/dev/vda 0 1 sector_size:4096')
-
-    def open(self, name, driver):
-        self.vm.sh(f'dmsetup create {name} --table "{self.table(driver)}"')
-
-    def prepare(self):
-        self.vm.sh('mount -t debugfs debugfs /sys/kernel/debug; '
-                   f'modprobe {guest.MODULE}')
-        self.set(time_limit_ms=LIMIT_MS, rest_ms=REST_MS)
-        for area in range(3):
-            self.vm.sh(f'pattern random {area} {AREA_MIB << 20} > '
-                       f'/run/area{area}')
-        self.open('live', CIPHER)
-        self.vm.sh('cat /run/area0 /run/area1 | dd of=/dev/mapper/live bs=64k '
-                   'iflag=fullblock oflag=direct 2>/dev/null')
-        return '' if self.state() == 'device' else self.state()
-
-    def read_back(self, mapping):
-        """What is in the two areas, as the first one of equal content"""
-        return self.vm.sh(
-            'echo 3 > /proc/sys/vm/drop_caches; cd /run; for skip in 0 '
-            f'{AREA_MIB}; do dd if=/dev/mapper/{mapping} bs=1M skip=$skip '
-            f'count={AREA_MIB} of=/run/found 2>/dev/null; '
-            'for a in area0 area1 area2 nothing; do '
-            'cmp -s /run/found $a && break; done; echo $a; done').split()
-
-    def areas(self):
-        """Both areas with the kernel's own AES, and through our module"""
-        self.open('plain', SOFTWARE)
-        software = self.read_back('plain')
-        self.vm.sh('dmsetup remove plain')
-        ours = self.read_back('live')
-        if software != ours or software not in (['area0', 'area1'],
-                                                ['area0', 'area2']):
-            return f'software reads {software}, our module {ours}\n'
-        return ''
-
-    def is_back(self):
-        """On the device: it does what is read now, and nothing else does"""
-        before = self.counters()
-        self.vm.sh('dd if=/dev/mapper/live of=/dev/null bs=64k count=8 '
-                   'iflag=direct 2>/dev/null')
-        after = self.counters()
-        return self.state() in ('device', 'errors') and \
-            after['device_bytes'] - before['device_bytes'] >= 8 << 16
-
-    def kernel_log(self):
-        """Since the last time"""
-        return self.vm.sh('dmesg -c')
-
-    def during(self, outage, changes=4):
-        """
-        Start the load, have the outage, see that the module is back on the
-        device, and that nothing is wrong.  @changes: of the module's state,
-        so many may be logged.
-        """
-        self.kernel_log()
-        before = self.counters()
-        self.vm.sh(LOOPS)
-        wrong = ''
-        try:
-            self.busy_on_device()
-            wrong += outage() or ''
-            wait_for(self.is_back, BACK_TIMEOUT, 'the device is used again')
-        except NoStrike as err:
-            wrong += f'{err}; state: {self.state()}\n'
-        wrong += self.vm.sh(STOP, timeout=180)
-        wrong += self.areas()
-        after = self.counters()
-        self.delta = {key: after[key] - before[key] for key in after}
-        log = self.kernel_log()
-        wrong += '\n'.join([*guest.complaints(log), *re.findall(
-            '.*could not stop engine', log)])
-        said = [line for line in log.splitlines() if guest.MODULE in line and
-                'on purpose' not in line]
-        if len(said) > changes:
-            wrong += '\n'.join(['too much is said:', *said])
-        if wrong:
-            wrong += f'\n{self.delta}\n' + '\n'.join(log.splitlines()[-40:])
-        return wrong
-
-    def busy_on_device(self):
-        start = self.counters()['device_requests']
-        wait_for(lambda: self.counters()['device_requests'] > start + 100,
-                 BACK_TIMEOUT, 'the load is on the device')
-
-    def expect(self, wrong, **least):
-        """After during(): counters that must have gone up by so much"""
-        for name, value in least.items():
-            if self.delta[name] < value:
-                wrong += f'{name}: {self.delta[name]}, not {value}\n'
-        return wrong
-
-    def wait_hung(self, count=1):
-        goal = self.hangs + count
-        wait_for(lambda: self.counters()['hangs'] >= goal, BACK_TIMEOUT,
-                 'the module has lost patience')
-
-    def software(self):
-        return self.counters()['software_requests']
-
-    def wait_software(self, start=None):
-        """
-        Detached, and at work all the same.  @start: software() when it began,
-        for where it may be over before it is looked at
-        """
-        start = self.software() if start is None else start
-        wait_for(lambda: self.software() > start + 100, BACK_TIMEOUT,
-                 'software is at work')
-
-    def wait_removed(self):
-        """
-        The guest has noticed, and powered the slot off.  Linux ignores a card
-        that is plugged in within the second after that.
-        """
-        wait_for(lambda: self.vm.sh('cat /sys/bus/pci/slots/2/power') == '0',
-                 BACK_TIMEOUT, 'the slot is off')
-        time.sleep(1.5)
-
+class RecoveryTests(Recovery):
     # -- the device hangs
 
     def hang(self, point, clear):
@@ -227,6 +62,34 @@ class RecoveryTests:
         wrong = self.during(self.hang('publication', 'late'))
         self.set(rest_ms=REST_MS)
         return self.expect(wrong, hangs=1, lost=1, attached=1)
+
+    def hang_held_buffer(self):
+        """
+        The same seen by one reader, whose buffer is given back to it by
+        software, and who writes something else to it.  Without the loops: what
+        hangs is this reader's.
+        """
+        self.kernel_log()
+        self.set(rest_ms=3000)
+        hangs = self.counters()['hangs']
+        self.device.fault('hang', point='publication')
+        self.vm.sh('rm -f /run/read /run/look /run/held; '
+                   f'(heldread /dev/mapper/live {HELD_BYTES} /run/read '
+                   '/run/look > /run/held 2>&1; echo $? >> /run/held) & true')
+        wait_for(lambda: self.vm.try_sh('test -e /run/read')[0] == 0,
+                 BACK_TIMEOUT, 'the reader has its buffer back')
+        self.device.fault('clear')
+        time.sleep(1)
+        self.vm.sh('touch /run/look')
+        wait_for(lambda: self.vm.try_sh('grep -q "^[0-9]*$" /run/held')[0] == 0,
+                 BACK_TIMEOUT, 'the reader has looked')
+        wrong = self.vm.sh('cat /run/held')
+        wrong = '' if wrong == '0' else f'{wrong}\n'
+        if self.counters()['hangs'] == hangs:
+            wrong += 'it did not hang\n'
+        self.set(rest_ms=REST_MS)
+        wait_for(self.is_back, BACK_TIMEOUT, 'back')
+        return wrong + '\n'.join(guest.complaints(self.kernel_log()))
 
     def hang_again_and_again(self):
         """Each rest is twice as long as the one before"""
@@ -364,15 +227,37 @@ class RecoveryTests:
 
     # -- reset beneath the driver
 
-    def reset(self, method):
+    def reset(self, method, prepare=lambda: None):
+        """
+        From 6.14 on the driver is told before.  Else it finds out, which
+        counts as a hang.
+        """
         def outage():
-            self.hangs = self.counters()['hangs']
+            prepare()
+            detached = self.counters()['detached']
             self.device.reset(method)
-            self.wait_hung()
-        return self.expect(self.during(outage), hangs=1, attached=1)
+            wait_for(lambda: self.counters()['detached'] > detached,
+                     BACK_TIMEOUT, 'the driver has noticed')
+        told = guest.kernel_version() >= RESET_IS_TOLD
+        return self.expect(self.during(outage), hangs=0 if told else 1,
+                           detached=1, attached=1)
 
     def function_reset(self):
         return self.reset('flr')
+
+    def reset_while_hung(self):
+        """
+        Whoever resets it waits for what it has, and it is then that the driver
+        loses patience.
+        """
+        def prepare():
+            self.device.fault('hang', point='half-written')
+            time.sleep(LIMIT_MS / 2000)
+        # The reset takes a tenth of a second
+        self.set(rest_ms=1)
+        wrong = self.reset('flr', prepare)
+        self.set(rest_ms=REST_MS)
+        return self.expect(wrong, lost=1)
 
     def unmask_bus_reset(self):
         """
@@ -527,9 +412,10 @@ class RecoveryTests:
                        'dd if=/dev/zero of=/dev/mapper/live bs=1M seek=8 '
                        'count=56 2>/dev/null & true', timeout=120)
             time.sleep(1)
+            start = self.software()
             self.device.fault('hang', point='half-written')
             self.wait_hung()
-            self.wait_software()
+            self.wait_software(start)
         wrong = self.during(outage)
         self.vm.sh('umount /tmp/hog; sync', timeout=120)
         return self.expect(wrong, hangs=1, lost=1)
@@ -558,6 +444,8 @@ class RecoveryTests:
         self.device.plug()
         wait_for(lambda: 'is ready' in self.vm.sh('dmesg'), BACK_TIMEOUT,
                  'bound')
+        # It warns when it has to take back what is still being tested
+        wait_for(self.stock_tested, BACK_TIMEOUT, 'the stock driver is tested')
         # A change of configuration must find the stock driver as it was
         self.device.fault('hw-not-ready')
         time.sleep(0.5)
@@ -569,6 +457,13 @@ class RecoveryTests:
         wrong = '' if self.is_back() else 'not on the device\n'
         return wrong + self.areas() + \
             '\n'.join(guest.complaints(self.kernel_log()))
+
+    def stock_tested(self):
+        """From 7.2 on that is done in the background"""
+        results = [entry['selftest'] for entry in
+                   entries(self.vm.read('/proc/crypto'))
+                   if entry['module'] == 'virtio_crypto']
+        return results and set(results) == {'passed'}
 
     def unload_while_resting(self):
         """A device that rests from a hang goes to the stock driver"""
@@ -618,6 +513,8 @@ class RecoveryTests:
             ('hang: taken over, and back', self.hang_for_good),
             ('hang, cleared after all was redone: no late writes',
              self.hang_cleared_late),
+            ('hang, cleared after all was redone: a buffer that was given back '
+             'is not written', self.hang_held_buffer),
             ('hang again and again: longer and longer rests',
              self.hang_again_and_again),
             ('hang, and unbound at once', self.unbind_while_hung),
@@ -631,6 +528,7 @@ class RecoveryTests:
             ('plugged in, and hangs at once', self.hang_while_bound),
             ('link down, and up', self.link_down),
             ('function level reset beneath the driver', self.function_reset),
+            ('reset of the function while it hangs', self.reset_while_hung),
             ('bus reset beneath the driver', self.bus_reset),
             ('bus reset that nobody cleans up after', self.reset_for_good),
             ('a key after a reset', self.control_lost),

@@ -5,7 +5,8 @@
 # the documentation's examples have.
 #
 # Environment: DEVICE, BACKEND, QEMU, QEMU_ARGS, KERNEL, IOMMU; SECTOR, of the
-# disk (512 or 4096); STOCK=1: the stock driver is what the guest begins with.
+# disk (512 or 4096); STOCK=1: the stock driver is what the guest begins with;
+# RUN_DIR, where the disk is (build/run).
 
 import os
 import sys
@@ -18,7 +19,7 @@ MARK = 'guest.stock'      # init knows it
 
 
 def main():
-    folder = os.path.join(guest.BUILD, 'run')
+    folder = os.environ.get('RUN_DIR') or os.path.join(guest.BUILD, 'run')
     disk = os.path.join(folder, 'disk.img')
     os.makedirs(folder, exist_ok=True)
     if not os.path.exists(disk):
