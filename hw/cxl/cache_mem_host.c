@@ -155,7 +155,7 @@ static bool home_page_access(void *opaque, const CXLCachePage *page,
 }
 
 static void home_page_written(void *opaque, const CXLCachePage *page,
-                              uint64_t lines)
+                              uint64_t lines, CXLCacheWriteWhy why)
 {
     CacheMemRegion *region = opaque;
     uint64_t addr = page->line << CXL_CACHE_LINE_SHIFT;

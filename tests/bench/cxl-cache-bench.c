@@ -135,7 +135,7 @@ static bool bench_page_access(void *opaque, const CXLCachePage *page,
 }
 
 static void bench_page_written(void *opaque, const CXLCachePage *page,
-                               uint64_t lines)
+                               uint64_t lines, CXLCacheWriteWhy why)
 {
 }
 

@@ -7,6 +7,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "cxl-cache-beside.h"
 #include "cxl-cache-twin.h"
 
 /* Where they differ */
@@ -295,46 +296,9 @@ int twin_number(const World *w, unsigned dev)
     return n;
 }
 
-/* Only one device's messages: what others have under way is not its matter. */
-static void run_one(World *w, unsigned number)
-{
-    const CXLCacheLink *link = cxl_cache_home_link(w->home, number);
-    bool moved;
-
-    do {
-        moved = cxl_cache_dev_rx(link->dev, CXL_CACHE_H2D_RSP);
-        moved |= cxl_cache_dev_rx(link->dev, CXL_CACHE_H2D_DATA);
-        moved |= cxl_cache_dev_rx(link->dev, CXL_CACHE_H2D_REQ);
-        moved |= cxl_cache_home_rx(w->home, number, CXL_CACHE_D2H_RSP);
-        moved |= cxl_cache_home_rx(w->home, number, CXL_CACHE_D2H_DATA);
-        moved |= cxl_cache_home_rx(w->home, number, CXL_CACHE_D2H_REQ);
-    } while (moved);
-}
-
-static bool others_quiet(const World *w, unsigned number)
-{
-    for (unsigned i = 0; i < cxl_cache_home_devices(w->home); i++) {
-        const CXLCacheLink *link = cxl_cache_home_link(w->home, i);
-
-        for (int c = 0; link && c < CXL_CACHE_NUM_CHANNELS; c++) {
-            if (i != number && cxl_cache_link_used(&link->ch[c])) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
 static void run(Twin *t, int number)
 {
-    World *w = t->w[1];
-
-    if (number < 0 || others_quiet(w, number)) {
-        cxl_cache_run(w->home);
-    } else {
-        run_one(w, number);
-        t->beside++;
-    }
+    t->beside += beside_run(t->w[1]->home, number);
 }
 
 static void on_done(World *w, unsigned dev, const CXLCacheDone *done)
@@ -364,10 +328,11 @@ static void must(Twin *t, bool is, const char *why)
     }
 }
 
-static void request(Twin *t, const TwinGear *g, uint64_t line, uint8_t opcode)
+static void request(Twin *t, const TwinGear *g, uint64_t line, uint8_t opcode,
+                    const CXLCacheLineData *data)
 {
     World *w = t->w[1];
-    CXLCacheReq req = { .line = line, .opcode = opcode };
+    CXLCacheReq req = { .line = line, .opcode = opcode, .data = data };
 
     t->ended = false;
     must(t, cxl_cache_dev_request(w->dev[g->dev], &req) >= 0,
@@ -383,7 +348,7 @@ static void read_line(Twin *t, const TwinGear *g, uint64_t line,
     bool poison = false;
 
     if (!cxl_cache_dev_read(t->w[1]->dev[g->dev], line, &data, &poison)) {
-        request(t, g, line, CXL_CACHE_RD_CURR);
+        request(t, g, line, CXL_CACHE_RD_CURR, NULL);
         must(t, t->has_data, "no data");
         data = t->data;
     }
@@ -397,7 +362,7 @@ static void own_line(Twin *t, const TwinGear *g, uint64_t line)
     CXLCacheDev *dev = t->w[1]->dev[g->dev];
 
     if (!cxl_cache_may(cxl_cache_dev_state(dev, line), CXL_CACHE_P_FILL)) {
-        request(t, g, line, CXL_CACHE_RD_OWN_NO_DATA);
+        request(t, g, line, CXL_CACHE_RD_OWN_NO_DATA, NULL);
     }
     must(t, cxl_cache_may(cxl_cache_dev_state(dev, line), CXL_CACHE_P_FILL),
          "the gear gave a line that messages do not give");
@@ -461,6 +426,8 @@ static uint64_t by_gear(Twin *t, const TwinGear *g, CXLCacheLineData *data)
         return cxl_cache_page_own(w->dev[g->dev], g->line, g->n);
     case TWIN_WRITE:
         return cxl_cache_page_write(w->dev[g->dev], g->line, g->n, data);
+    case TWIN_PUT:
+        return cxl_cache_page_put(w->dev[g->dev], g->line, g->n, data);
     case TWIN_EVICT:
         return cxl_cache_page_evict(w->dev[g->dev], g->line, g->n);
     default:
@@ -483,6 +450,9 @@ static void by_messages(Twin *t, const TwinGear *g, uint64_t line,
                                     CXL_CACHE_BE_ALL),
              "the gear wrote what a device may not");
         break;
+    case TWIN_PUT:
+        request(t, g, line, CXL_CACHE_I_TO_M_WR, data);
+        break;
     case TWIN_EVICT:
         evict_line(t, g, line);
         break;
@@ -494,7 +464,7 @@ static void by_messages(Twin *t, const TwinGear *g, uint64_t line,
 uint64_t twin_gear(Twin *t, const TwinGear *g)
 {
     static const char *const names[TWIN_KINDS] = {
-        "read", "own", "write", "evict", "recall",
+        "read", "own", "write", "put", "evict", "recall",
     };
     CXLCacheLineData data[2 * CXL_CACHE_PAGE_LINES];
     uint64_t line = g->kind == TWIN_RECALL ?

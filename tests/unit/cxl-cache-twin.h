@@ -22,6 +22,7 @@ typedef enum TwinKind {
     TWIN_READ,
     TWIN_OWN,
     TWIN_WRITE,
+    TWIN_PUT,
     TWIN_EVICT,
     TWIN_RECALL,
     TWIN_KINDS

@@ -774,7 +774,7 @@ static bool home_page_access(void *opaque, const CXLCachePage *page,
 }
 
 static void home_page_written(void *opaque, const CXLCachePage *page,
-                              uint64_t lines)
+                              uint64_t lines, CXLCacheWriteWhy why)
 {
     World *w = opaque;
 
@@ -784,7 +784,7 @@ static void home_page_written(void *opaque, const CXLCachePage *page,
 
         ram_line(w, page->line)[i].data = w->page[i];
         w->writes++;
-        w->why[CXL_CACHE_WRITE_BACK]++;
+        w->why[why]++;
     }
 }
 

@@ -354,6 +354,7 @@ static void check_sent(uint64_t (*sent)[CXL_CACHE_D2H_REQ_CODES], uint64_t ops)
     } some[] = {
         { CXL_CACHE_D2H_REQ, CXL_CACHE_RD_CURR },
         { CXL_CACHE_D2H_REQ, CXL_CACHE_RD_OWN_NO_DATA },
+        { CXL_CACHE_D2H_REQ, CXL_CACHE_I_TO_M_WR },
         { CXL_CACHE_D2H_REQ, CXL_CACHE_DIRTY_EVICT },
         { CXL_CACHE_D2H_REQ, CXL_CACHE_CLEAN_EVICT_NO_DATA },
         { CXL_CACHE_H2D_REQ, CXL_CACHE_SNP_DATA },

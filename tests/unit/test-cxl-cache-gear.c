@@ -115,6 +115,27 @@ static void test_own_write_evict(void)
     twin_free(t);
 }
 
+/* Write-through: memory has it at once, and nobody has a line. */
+static void test_put(void)
+{
+    Twin *t = twin(2);
+
+    g_assert_cmphex(gear(t, TWIN_PUT, 0, LINES), ==, ALL);
+    each_line(t, CXL_CACHE_I);
+    for (unsigned i = 0; i < LINES; i++) {
+        g_assert_cmphex(world_ram(t->w[0], i), ==, 0x7000 + i);
+        g_assert_cmpuint(t->w[0]->ram[i].access, ==, CXL_CACHE_HOST_RW);
+    }
+    /* What is somebody's, be it its own, takes messages. */
+    g_assert_cmphex(gear(t, TWIN_OWN, 9, 2), ==, 3);
+    ask(t, 1, CXL_CACHE_RD_SHARED, 12);
+    g_assert_cmphex(gear(t, TWIN_PUT, 8, 6), ==, 0x29);
+    g_assert_cmphex(gear(t, TWIN_PUT, 9, 2), ==, 0);
+    g_assert_cmphex(world_ram(t->w[0], 8), ==, 0x7000);
+    g_assert_cmphex(world_ram(t->w[0], 13), ==, 0x7005);
+    twin_free(t);
+}
+
 static void test_recall(gconstpointer opaque)
 {
     CXLCacheHostOp op = GPOINTER_TO_UINT(opaque);
@@ -277,7 +298,7 @@ static unsigned all_calls(Twin *t)
            !!recall(t, CXL_CACHE_HOST_READ, 0x0f) +
            !!recall(t, CXL_CACHE_HOST_WRITE, 0xf0) +
            !!recall(t, CXL_CACHE_HOST_FLUSH, 0xf00) +
-           !!gear(t, TWIN_EVICT, 12, 4);
+           !!gear(t, TWIN_EVICT, 12, 4) + !!gear(t, TWIN_PUT, 40, 4);
 }
 
 static void test_reason(gconstpointer opaque)
@@ -296,7 +317,7 @@ static void test_reason(gconstpointer opaque)
     for (int i = 0; i < 2; i++) {
         reason->set(t->w[i], false);
     }
-    g_assert_cmpuint(all_calls(t), ==, 6);
+    g_assert_cmpuint(all_calls(t), ==, 7);
     twin_free(t);
 }
 
@@ -331,6 +352,7 @@ static void test_detached(void)
     g_assert_cmphex(gear(t, TWIN_READ, 0, 8), ==, 0);
     g_assert_cmphex(gear(t, TWIN_OWN, 0, 8), ==, 0);
     g_assert_cmphex(gear(t, TWIN_EVICT, 0, 8), ==, 0);
+    g_assert_cmphex(gear(t, TWIN_PUT, 0, 8), ==, 0);
     /* Of the others each is itself, and a number is free. */
     for (unsigned dev = 1; dev < 3; dev++) {
         g_assert_cmphex(twin_gear(t, &(TwinGear) {
@@ -393,12 +415,14 @@ static void test_memory(void)
     decode_page(t, CXL_CACHE_MEM_CACHEABLE);
     g_assert_cmphex(gear(t, TWIN_OWN, 8, 4), ==, 0);
     g_assert_cmphex(gear(t, TWIN_READ, 8, 4), ==, 0xf);
+    g_assert_cmphex(gear(t, TWIN_PUT, 8, 4), ==, 0xf);
     g_assert_cmphex(gear(t, TWIN_EVICT, 0, 1), ==, 1);
     g_assert_cmphex(recall(t, CXL_CACHE_HOST_READ, 2), ==, 2);
 
     decode_page(t, CXL_CACHE_MEM_WRITE);
     g_assert_cmphex(gear(t, TWIN_OWN, 8, 4), ==, 0);
     g_assert_cmphex(gear(t, TWIN_READ, 8, 4), ==, 0xf);
+    g_assert_cmphex(gear(t, TWIN_PUT, 8, 4), ==, 0);
     g_assert_cmphex(gear(t, TWIN_EVICT, 2, 1), ==, 0);
     g_assert_cmphex(recall(t, CXL_CACHE_HOST_READ, 4), ==, 0);
     g_assert_cmphex(recall(t, CXL_CACHE_HOST_FLUSH, 4), ==, 0);
@@ -406,6 +430,7 @@ static void test_memory(void)
 
     decode_page(t, CXL_CACHE_MEM_READ);
     g_assert_cmphex(gear(t, TWIN_READ, 8, 4), ==, 0);
+    g_assert_cmphex(gear(t, TWIN_PUT, 8, 4), ==, 0xf);
     g_assert_cmphex(gear(t, TWIN_OWN, 8, 4), ==, 0);
     g_assert_cmphex(gear(t, TWIN_EVICT, 2, 1), ==, 0);
     g_assert_cmphex(recall(t, CXL_CACHE_HOST_READ, 4), ==, 0);
@@ -556,6 +581,7 @@ int main(int argc, char **argv)
     static const WorldTest tests[] = {
         { "no-page", no_page },
         { "own-write-evict", test_own_write_evict },
+        { "put", test_put },
         { "forgotten", test_forgotten },
         { "detached", test_detached },
         { "home-at-work", test_home_at_work },

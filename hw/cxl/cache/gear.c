@@ -118,7 +118,8 @@ static void settle(CXLCacheHome *home, const CXLCachePage *page,
                    const Settled *s)
 {
     if (s->written) {
-        home->ops->page_written(home->opaque, page, s->written);
+        home->ops->page_written(home->opaque, page, s->written,
+                                CXL_CACHE_WRITE_BACK);
     }
     for (int i = 0; i < ARRAY_SIZE(s->access); i++) {
         if (s->access[i]) {
@@ -139,6 +140,23 @@ static void change_entry(CXLCacheHome *home, uint64_t *e, uint64_t word,
     }
 }
 
+/* Lines next to each other in one go; returns how many they are. */
+static unsigned copy_lines(void *to, const void *from, uint64_t lines)
+{
+    unsigned count = __builtin_popcountll(lines);
+
+    while (lines) {
+        unsigned first = __builtin_ctzll(lines);
+        uint64_t rest = ~(lines >> first);
+        unsigned n = rest ? __builtin_ctzll(rest) : CXL_CACHE_PAGE_LINES;
+
+        memcpy(to + first * CXL_CACHE_LINE_SIZE,
+               from + first * CXL_CACHE_LINE_SIZE, n * CXL_CACHE_LINE_SIZE);
+        lines &= ~(run_mask(n) << first);
+    }
+    return count;
+}
+
 /* Reading */
 
 static bool read_way(CXLCacheDev *dev, int way, void *to)
@@ -155,21 +173,21 @@ static bool read_way(CXLCacheDev *dev, int way, void *to)
 uint64_t cxl_cache_page_read(CXLCacheDev *dev, uint64_t line, unsigned n,
                              void *to)
 {
-    uint64_t done = 0;
-    unsigned asked = 0;
+    uint64_t held, done;
+    unsigned asked;
     CXLCachePage page;
 
     if (!ready(dev, line, n, CXL_CACHE_MEM_READ, &page)) {
         return 0;
     }
-    for (unsigned i = 0; i < n; i++, to += CXL_CACHE_LINE_SIZE) {
-        if (!(page.held & of_page(&page, line, 1ULL << i))) {
-            memcpy(to, page_data(&page, line + i), CXL_CACHE_LINE_SIZE);
-            asked++;
-        } else if (!read_way(dev, find_way(dev, line + i), to)) {
-            continue;
-        }
-        done |= 1ULL << i;
+    held = page.held >> (line - page.line) & run_mask(n);
+    done = run_mask(n) & ~held;
+    asked = copy_lines(to, page_data(&page, line), done);
+    for (; held; held &= held - 1) {
+        unsigned i = __builtin_ctzll(held);
+
+        done |= (uint64_t)read_way(dev, find_way(dev, line + i),
+                                   to + i * CXL_CACHE_LINE_SIZE) << i;
     }
     passed(dev->link, CXL_CACHE_D2H_REQ, CXL_CACHE_RD_CURR, asked);
     passed(dev->link, CXL_CACHE_H2D_DATA, 0, asked);
@@ -321,6 +339,29 @@ uint64_t cxl_cache_page_write(CXLCacheDev *dev, uint64_t line, unsigned n,
             done |= 1ULL << i;
         }
     }
+    return done;
+}
+
+uint64_t cxl_cache_page_put(CXLCacheDev *dev, uint64_t line, unsigned n,
+                            const void *from)
+{
+    CXLCacheHome *home = dev->link->home;
+    CXLCachePage page;
+    uint64_t done;
+
+    if (!ready(dev, line, n, CXL_CACHE_MEM_WRITE, &page)) {
+        return 0;
+    }
+    done = run_mask(n) & ~(page.held >> (line - page.line));
+    if (!done) {
+        return 0;
+    }
+    n = copy_lines(page_data(&page, line), from, done);
+    home->ops->page_written(home->opaque, &page, of_page(&page, line, done),
+                            CXL_CACHE_WRITE_NEW);
+    passed(dev->link, CXL_CACHE_D2H_REQ, CXL_CACHE_I_TO_M_WR, n);
+    passed(dev->link, CXL_CACHE_H2D_RSP, CXL_CACHE_GO_WRITE_PULL, n);
+    passed(dev->link, CXL_CACHE_D2H_DATA, 0, n);
     return done;
 }
 

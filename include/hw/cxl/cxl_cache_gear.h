@@ -52,6 +52,14 @@ uint64_t cxl_cache_page_write(CXLCacheDev *dev, uint64_t line, unsigned n,
                               const void *from);
 
 /**
+ * cxl_cache_page_put: ItoMWr, of lines that no device has
+ *
+ * Returns: as cxl_cache_page_read(): the lines that memory has now
+ */
+uint64_t cxl_cache_page_put(CXLCacheDev *dev, uint64_t line, unsigned n,
+                            const void *from);
+
+/**
  * cxl_cache_page_evict: cxl_cache_dev_evict(), up to the end
  *
  * Returns: as cxl_cache_page_read(): the lines that the device does not have

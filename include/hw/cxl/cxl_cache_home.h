@@ -118,7 +118,8 @@ typedef struct CXLCachePage {
  *        alike, have poison, or cannot be read and written at @mem
  * @page_access: as @host_access, for some lines. A restriction is of all of
  *               them, or refused.
- * @page_written: some lines were written, without poison
+ * @page_written: some lines were written, without poison; @why is WRITE_BACK or
+ *                WRITE_NEW
  */
 typedef struct CXLCacheHomeOps {
     unsigned (*decode)(void *opaque, uint64_t line);
@@ -136,7 +137,7 @@ typedef struct CXLCacheHomeOps {
     bool (*page_access)(void *opaque, const CXLCachePage *page, uint64_t lines,
                         CXLCacheHostAccess access);
     void (*page_written)(void *opaque, const CXLCachePage *page,
-                         uint64_t lines);
+                         uint64_t lines, CXLCacheWriteWhy why);
 } CXLCacheHomeOps;
 
 /**
