@@ -118,6 +118,8 @@ void world_free(World *w)
     g_free(w->g);
     g_free(w->image);
     g_free(w->first);
+    g_free(w->gear_from);
+    g_free(w->gear_to);
     g_free(w->broken);
     g_free(w);
 }

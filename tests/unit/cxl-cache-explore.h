@@ -15,6 +15,7 @@
  *   cxl-cache-explore-steps.c    ... and what they do
  *   cxl-cache-explore-rules.h    the observer, in files of its own
  *   cxl-cache-explore-canon.c    canonical form, saving, restoring
+ *   cxl-cache-explore-gear.c     the fast gear beside it
  *   cxl-cache-explore-configs.c  the configurations
  *   test-cxl-cache-explore.c     the search
  *
@@ -30,6 +31,7 @@
 #define TESTS_CXL_CACHE_EXPLORE_H
 
 #include "hw/cxl/cxl_cache_dev.h"
+#include "hw/cxl/cxl_cache_gear.h"
 #include "hw/cxl/cxl_cache_home.h"
 #include "hw/cxl/cache/internal.h"
 
@@ -229,6 +231,17 @@ typedef struct Step {
     uint8_t variant;
 } Step;
 
+/* Calls of the fast gear */
+typedef enum GearKind {
+    GEAR_READ,
+    GEAR_OWN,
+    GEAR_WRITE,
+    GEAR_PUT,
+    GEAR_EVICT,
+    GEAR_RECALL,
+    NUM_GEAR_KINDS
+} GearKind;
+
 typedef struct World World;
 
 typedef struct WorldDev {
@@ -273,6 +286,14 @@ struct World {
     uint8_t lost;                       /* ... that were */
     bool dying;
     bool running;                       /* the scheduler, unobserved */
+
+    /* Of a call of the fast gear, and of the messages that it stands for */
+    CXLCacheLineData page[CXL_CACHE_PAGE_LINES];
+    uint8_t *gear_from, *gear_to;
+    CXLCacheLineData gear_data;
+    bool gear_ended;
+    bool gear_bad;
+    uint64_t gear_done[NUM_GEAR_KINDS]; /* calls that did something */
 
     bool log;                   /* print messages: a run is replayed */
     char *broken;               /* the rule that was broken, or NULL */
@@ -383,6 +404,10 @@ typedef void DataFunc(World *w, CXLCacheLineData *data);
 void canon_each_data(World *w, DataFunc *func);
 /* Whether the home has the line's last value for memory */
 bool canon_home_has(World *w, unsigned line);
+
+/* cxl-cache-explore-gear.c */
+/* From the saved state: whatever the gear does, messages do. */
+void gear_check(World *w);
 
 /* cxl-cache-explore-configs.c */
 extern const ExploreConfig explore_small[];

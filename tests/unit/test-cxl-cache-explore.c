@@ -62,6 +62,7 @@ typedef struct Packed {
 static uint64_t seen_opcodes[CXL_CACHE_NUM_CHANNELS];
 static uint32_t seen_cells[CXL_CACHE_SNP_CUR + 1];
 static uint32_t seen_home[CXL_CACHE_NUM_HOME_TABLES][CXL_CACHE_NUM_ROWS];
+static uint64_t gear_done[NUM_GEAR_KINDS];
 static unsigned searches_done;
 
 static uint64_t mix(uint64_t h)
@@ -133,7 +134,7 @@ static void enqueue(Search *s)
     g_byte_array_append(s->next, s->packed->data, s->packed->len);
 }
 
-/* A new state: all rules, and the way to rest */
+/* A new state: all rules, the fast gear, and the way to rest */
 static void check_state(Search *s)
 {
     World *w = s->w;
@@ -142,8 +143,12 @@ static void check_state(Search *s)
     if (w->broken) {
         return;
     }
-    s->at_rest = true;
     s->changed = true;
+    gear_check(w);
+    if (w->broken) {
+        return;
+    }
+    s->at_rest = true;
     world_run(w);
     rules_quiescent(w);
 }
@@ -398,6 +403,9 @@ static void test_search(gconstpointer opaque)
             seen_home[i][row] |= s.w->home_cells[i][row];
         }
     }
+    for (i = 0; i < NUM_GEAR_KINDS; i++) {
+        gear_done[i] += s.w->gear_done[i];
+    }
     searches_done++;
     world_free(s.w);
     g_free(s.parent);
@@ -482,6 +490,11 @@ static void test_coverage(void)
         }
     }
     check_home_cells();
+    for (ch = 0; ch < NUM_GEAR_KINDS; ch++) {
+        g_test_message("fast gear, kind %u: %" PRIu64 " calls", ch,
+                       gear_done[ch]);
+        g_assert_cmpuint(gear_done[ch], >, 1000);
+    }
     for (snoop = CXL_CACHE_SNP_DATA; snoop <= CXL_CACHE_SNP_CUR; snoop++) {
         for (st = 0; st < CXL_CACHE_NUM_STATES; st++) {
             bool never = cxl_cache_snoop_rules[snoop][st].unreachable;
@@ -520,7 +533,7 @@ int main(int argc, char **argv)
     for (i = 0; i < explore_num_small; i++) {
         add("small/", &explore_small[i]);
     }
-    g_test_add_func("/cxl-cache-explore/small/coverage", test_coverage);
+    g_test_add_func("/cxl-cache-explore/tables/coverage", test_coverage);
     for (i = 0; g_test_slow() && i < explore_num_large; i++) {
         add("large/", &explore_large[i]);
     }
