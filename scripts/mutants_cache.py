@@ -88,10 +88,10 @@ FAULTS = [
                 (((tx->ask | tx->wait) & bit) &&
                  owned_by(e, dev));""", 'bool lost = tx->fwd & bit;'),
     ('data that came before their response outlive the device', ISOLATE,
-     'tx->have = tx->dirty = false;', ';'),
+     'tx->have = tx->dirty = tx->spoilt = false;', 'tx->spoilt = false;'),
     ('a dead owner loses nothing', ISOLATE,
      """    if (lost) {
-        poison_line(home, line);
+        cxl_cache_poison_line(home, line);
     }""", ''),
     ('a dead sharer loses something', ISOLATE,
      'bool lost = before == CXL_CACHE_HOST_NONE &&', 'bool lost ='),
@@ -137,7 +137,8 @@ FAULTS = [
     ('a reset of the device keeps its requests', DEV,
      'memset(dev->req, 0, dev->requests * sizeof(*dev->req));', ';'),
     ('a reset of the device keeps the number of requests', DEV,
-     'dev->outstanding = dev->cacheable_out = 0;', ';'),
+     'dev->outstanding = dev->cacheable_out = dev->due = 0;',
+     'dev->due = 0;'),
 
     # Flush, viral, Disable_Caching
     ('a flush is done when the host has yet to be told', REQUEST,

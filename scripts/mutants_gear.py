@@ -74,11 +74,13 @@ ROWS = [
 
     # What the host may do
     ('memory is not told of writes', """    if (s->written) {
-        home->ops->page_written(home->opaque, page, s->written);
+        home->ops->page_written(home->opaque, page, s->written,
+                                CXL_CACHE_WRITE_BACK);
     }
 """, ''),
     ('the host may before memory is written', """    if (s->written) {
-        home->ops->page_written(home->opaque, page, s->written);
+        home->ops->page_written(home->opaque, page, s->written,
+                                CXL_CACHE_WRITE_BACK);
     }
     for (int i = 0; i < ARRAY_SIZE(s->access); i++) {
         if (s->access[i]) {
@@ -91,7 +93,8 @@ ROWS = [
         }
     }
     if (s->written) {
-        home->ops->page_written(home->opaque, page, s->written);
+        home->ops->page_written(home->opaque, page, s->written,
+                                CXL_CACHE_WRITE_BACK);
     }
 """),
     ('the host may do all', 's->access[i], i);',
@@ -107,16 +110,21 @@ ROWS = [
 
     # Reading
     ('memory is read, whoever has the line',
-     'if (!(page.held & of_page(&page, line, 1ULL << i))) {',
-     'if (find_way(dev, line + i) < 0) {'),
-    ('memory is read, whatever the cache has',
-     'if (!(page.held & of_page(&page, line, 1ULL << i))) {', 'if (true) {'),
-    ("what is held is counted from the run's first line",
-     'page.held & of_page(&page, line, 1ULL << i)', 'page.held & 1ULL << i'),
-    ('the wrong line is read', 'page_data(&page, line + i), CXL',
-     'page_data(&page, line), CXL'),
-    ('lines go to the place of the first',
-     'i < n; i++, to += CXL_CACHE_LINE_SIZE) {', 'i < n; i++) {'),
+     'held = page.held >> (line - page.line) & run_mask(n);', 'held = 0;'),
+    ("what is held is counted from the page's first line",
+     'held = page.held >> (line - page.line) & run_mask(n);',
+     'held = page.held & run_mask(n);'),
+    ('lines behind the run are read', 'line - page.line) & run_mask(n);',
+     'line - page.line);'),
+    ("the page's first lines are read",
+     'copy_lines(to, page_data(&page, line), done)',
+     'copy_lines(to, page_data(&page, page.line), done)'),
+    ('lines go to the place of the first', 'memcpy(to + first * CXL_CACHE_LINE_'
+     'SIZE,\n', 'memcpy(to,\n'),
+    ('lines are those of the first', 'from + first * CXL_CACHE_LINE_SIZE, n',
+     'from, n'),
+    ('what the device has goes to the place of the first',
+     'to + i * CXL_CACHE_LINE_SIZE) << i', 'to) << i'),
     ('what has no data is read',
      '!cxl_cache_may(way_state(dev, way), CXL_CACHE_P_READ) ||', 'way < 0 ||'),
     ('poison is read', ' ||\n        way_poison(dev, way)) {\n'
@@ -124,9 +132,9 @@ ROWS = [
      ') {\n        return false;\n    }\n    touch'),
     ('a read is no use', '    touch(dev, way);\n    memcpy(to',
      '    memcpy(to'),
-    ('hits are asked for', '            continue;\n        }\n        done',
-     '            continue;\n        } else {\n            asked++;\n'
-     '        }\n        done'),
+    ('hits are asked for',
+     'asked = copy_lines(to, page_data(&page, line), done);',
+     'copy_lines(to, page_data(&page, line), done);\n    asked = n;'),
     ('reads are RdShared', 'CXL_CACHE_RD_CURR, asked',
      'CXL_CACHE_RD_SHARED, asked'),
     ('no data come for a read',
@@ -149,8 +157,8 @@ ROWS = [
      'fillable(dev, line, held)'),
     ('lines behind the run are owned', '~held & run_mask(n), room',
      '~held, room'),
-    ('an entry without a way', 'room->way < 0 ? NULL : free_entry',
-     'free_entry'),
+    ('an entry without a way', 'room->way < 0 ? NULL : sf_free',
+     'sf_free'),
     ('a line of the same run is a victim',
      '(*room->e || way_state(dev, room->way) != CXL_CACHE_I)', '*room->e'),
     ('a line of the same run has the entry',
@@ -225,6 +233,38 @@ ROWS = [
      'set_state(dev, way, CXL_CACHE_E);'),
     ('a write is no use', '            touch(dev, way);\n'
      '            memcpy(&dev', '            memcpy(&dev'),
+
+    # Writing through
+    ('what is held is written through',
+     'run_mask(n) & ~(page.held >> (line - page.line))', 'run_mask(n)'),
+    ('what is held is told from the start of the page',
+     '~(page.held >> (line - page.line))', '~page.held'),
+    ('lines behind the run are written through',
+     'run_mask(n) & ~(page.held', '~(page.held'),
+    ("data go to the page's first lines",
+     'copy_lines(page_data(&page, line), from, done)',
+     'copy_lines(page_data(&page, page.line), from, done)'),
+    ('what is written through is a write-back',
+     'CXL_CACHE_WRITE_NEW);', 'CXL_CACHE_WRITE_BACK);'),
+    ('memory is told of other lines', 'of_page(&page, line, done),\n'
+     '                            CXL_CACHE_WRITE_NEW',
+     'done,\n                            CXL_CACHE_WRITE_NEW'),
+    ('all lines of the run count as written',
+     '    n = copy_lines(page_data(&page, line), from, done);',
+     '    copy_lines(page_data(&page, line), from, done);'),
+    ('written through without a request', '    passed(dev->link, '
+     'CXL_CACHE_D2H_REQ, CXL_CACHE_I_TO_M_WR, n);\n', ''),
+    ('written through without a pull', '    passed(dev->link, '
+     'CXL_CACHE_H2D_RSP, CXL_CACHE_GO_WRITE_PULL, n);\n', ''),
+    ('written through without data', '    passed(dev->link, '
+     'CXL_CACHE_D2H_DATA, 0, n);\n', ''),
+    ('what is read-only is written through',
+     'if (!ready(dev, line, n, CXL_CACHE_MEM_WRITE, &page)) {',
+     'if (!ready(dev, line, n, 0, &page)) {'),
+    ('memory is told of nothing', """    if (!done) {
+        return 0;
+    }
+    n = copy""", '    n = copy'),
 
     # Giving up
     ('what is not there is not out', """    if (way < 0) {

@@ -6,6 +6,7 @@
   mutate-cache.py --search     all faults, the state space search alone
   mutate-cache.py --fast       the best-known faults, the search alone
   mutate-cache.py --rst        the same as a table in reStructuredText
+  mutate-cache.py --check      only whether all of them find their lines
   mutate-cache.py WORD...      only faults whose name has one of these words
 
 The plain C part is copied to build/mutants and broken there.  A fault that no
@@ -260,7 +261,7 @@ FAULTS = [
     ('staged data make the line modified', ARRAY,
      'dev->tags[way] |= CXL_CACHE_TAG_STAGED;',
      'set_state(dev, way, CXL_CACHE_M);'),
-    ('SnpData invalidates, but the line stays modified', RECEIVE,
+    ('SnpData invalidates, but the line stays modified', DEV_H,
      '&cxl_cache_snoop_rules[CXL_CACHE_SNP_INV][state] : rule;',
      '&cxl_cache_snoop_rules[CXL_CACHE_SNP_CUR][state] : rule;'),
 
@@ -591,7 +592,7 @@ def attempt(fault, tests):
     path = COPY / file
     if fault in mutants_gear.FAULTS:
         # The others link it, and never call it.
-        tests = [test for test in tests if 'gear' in test]
+        tests = [test for test in tests if 'gear' in test or test == EXPLORE]
     text = path.read_text()
     if text.count(old) != 1:
         return False, [f'the line is there {text.count(old)} times']
@@ -625,11 +626,29 @@ def print_rst(results):
         print('     - ' + '\n\n       '.join(lines))
 
 
+def all_faults():
+    return [*FAULTS, *mutants_cache.FAULTS, *mutants_gear.FAULTS]
+
+
+def check():
+    """Returns: how many faults do not find their lines exactly once"""
+    bad = 0
+    for name, file, old, new in all_faults():
+        count = (TOP / file).read_text().count(old)
+        if count != 1 or old == new:
+            print(f'{name}: its lines are in {file} {count} times')
+            bad += 1
+    print(f'{len(all_faults()) - bad} passed, {bad} failed')
+    return bad
+
+
 def main():
     words = [arg for arg in sys.argv[1:] if not arg.startswith('--')]
     options = set(sys.argv[1:]) - set(words)
-    if options - {'--fast', '--rst', '--search'}:
+    if options - {'--check', '--fast', '--rst', '--search'}:
         sys.exit(__doc__)
+    if '--check' in options:
+        return bool(check())
     tests = prepare()
     if options & {'--fast', '--search'}:
         tests = [EXPLORE]
@@ -640,8 +659,7 @@ def main():
     if healthy:
         sys.exit(f'fails unbroken: {healthy}')
     results = []
-    faults = [*FAULTS, *mutants_cache.FAULTS, *mutants_gear.FAULTS]
-    for fault in faults[:KNOWN if '--fast' in options else None]:
+    for fault in all_faults()[:KNOWN if '--fast' in options else None]:
         if words and not any(word in fault[0] for word in words):
             continue
         caught, how = attempt(fault, tests)
