@@ -32,6 +32,7 @@ CACHE = [(CACHE_TEST, None)]
 WHERE = [(HOST_TEST, None)]
 LOST = [(REMOVAL_TEST, 'poisoned')]
 GEARS = [(GEAR_TEST, '/gears/|pace')]
+THROUGH = [('cxl-type1-cache-test', 'through')]
 ROW = [(GEAR_TEST, '/row/|/no-row/|gap|any-order|taken-again')]
 DMA = [(GEAR_TEST, '/dma/')]
 REFUSED = [(GEAR_TEST, '/refused/|properties')]
@@ -235,11 +236,33 @@ FAULTS = [
      [('cxl-cache-accel-test', 'code')]),
     # Many lines in one step
     ('lines that are done are done again', AGENT,
-     '            if (!extract64(done, i, 1)) {',
-     '            if (true || done) {',
+     '        if (!extract64(done, i, 1)) {', '        if (true || done) {',
      GEARS),
     ('when one line is done all of them are', AGENT,
-     '            if (!extract64(done, i, 1)) {', '            if (!done) {',
+     '        if (!extract64(done, i, 1)) {', '        if (!done) {',
+     GEARS),
+    ('a run that is done in part is done', AGENT,
+     'if (n && ctpop64(done) == n) {', 'if (n && done) {',
+     GEARS),
+    ('what is written through is owned', AGENT,
+     'if (!(through ? begin_write(cm, seg, n) : own_all(cm, seg, n))) {',
+     'if (!own_all(cm, seg, n)) {',
+     THROUGH),
+    ('what is written through leaves what was there', AGENT,
+     'if (how != CACHE_MEM_WRITE_KEEP && cache_mem_dev_held(cm)) {',
+     'if (how == CACHE_MEM_WRITE_EVICT && cache_mem_dev_held(cm)) {',
+     THROUGH),
+    ('what is written through is not counted', AGENT,
+     '    cm->once_lines += ctpop64(once);\n', '',
+     THROUGH),
+    ('what is written through is not said in the fast gear',
+     'hw/cxl/cache_mem_trace.c',
+     ' ||\n              trace_event_get_state_backends(TRACE_CXL_CACHE_ONCE);',
+     ';',
+     [(QUERY_TEST, "trace")]),
+    ('a part of a line is the start of it', AGENT,
+     '    memcpy(buf, data.b + part->offset, part->len);\n    return true;',
+     '    memcpy(buf, data.b, part->len);\n    return true;',
      GEARS),
     ('what is in the middle of a line is a line', AGENT,
      '    return addr % CXL_CACHE_LINE_SIZE ? 0 :\n',

@@ -160,24 +160,37 @@ static unsigned whole_lines(hwaddr addr, size_t len)
            CXL_CACHE_LINE_SIZE;
 }
 
+/* Part of a line, or lines up to the end of the page; returns their length */
+static size_t do_next(CacheMemDev *cm, hwaddr addr, size_t len, uint8_t *buf,
+                      const Action *action)
+{
+    unsigned n = whole_lines(addr, len);
+    uint64_t done = do_lines(cm, addr / CXL_CACHE_LINE_SIZE, n, buf, action);
+    size_t at = 0;
+
+    if (n && ctpop64(done) == n) {
+        return n * CXL_CACHE_LINE_SIZE;
+    }
+    for (unsigned i = 0; i < MAX(n, 1); i++) {
+        CacheMemLinePart part = cache_mem_line_part(addr + at, len - at);
+
+        if (!extract64(done, i, 1)) {
+            action->part(cm, &part, buf ? buf + at : NULL);
+        }
+        at += part.len;
+    }
+    return at;
+}
+
 static void for_piece(CacheMemDev *cm, hwaddr addr, size_t len, uint8_t *buf,
                       const Action *action)
 {
     while (len) {
-        unsigned n = whole_lines(addr, len);
-        uint64_t done = do_lines(cm, addr / CXL_CACHE_LINE_SIZE, n, buf,
-                                 action);
+        size_t done = do_next(cm, addr, len, buf, action);
 
-        for (unsigned i = 0; i < MAX(n, 1); i++) {
-            CacheMemLinePart part = cache_mem_line_part(addr, len);
-
-            if (!extract64(done, i, 1)) {
-                action->part(cm, &part, buf);
-            }
-            buf = buf ? buf + part.len : NULL;
-            addr += part.len;
-            len -= part.len;
-        }
+        buf = buf ? buf + done : NULL;
+        addr += done;
+        len -= done;
     }
 }
 
@@ -218,13 +231,15 @@ static void take_read(CacheMemDev *cm, const CXLCacheDone *done)
            extract64(done->tag, 0, 8));
 }
 
-static bool read_held(CacheMemDev *cm, const CacheMemLinePart *part,
-                      uint8_t *buf)
+/* What is here, or can be had in the fast gear */
+static bool read_at_once(CacheMemDev *cm, const CacheMemLinePart *part,
+                         uint8_t *buf)
 {
     CXLCacheLineData data;
-    bool poison;
+    bool poison = false;
 
-    if (!cxl_cache_dev_read(cm->dev, part->line, &data, &poison)) {
+    if (!cxl_cache_page_read(cm->dev, part->line, 1, &data) &&
+        !cxl_cache_dev_read(cm->dev, part->line, &data, &poison)) {
         return false;
     }
     cm->poison |= poison;
@@ -241,7 +256,7 @@ static void read_part(CacheMemDev *cm, const CacheMemLinePart *part,
         .tag = read_tag(buf - cm->read_buf, part),
     };
 
-    if (!read_held(cm, part, buf)) {
+    if (!read_at_once(cm, part, buf)) {
         /* Owned without data: of no use for reading */
         cxl_cache_dev_drop(cm->dev, part->line);
         cm->failed |= send_request(cm, &req) < 0;
@@ -347,7 +362,11 @@ static uint64_t own_lines(CacheMemDev *cm, uint64_t line, unsigned n,
 static uint64_t commit_lines(CacheMemDev *cm, uint64_t line, unsigned n,
                              uint8_t *buf)
 {
-    return cxl_cache_page_write(cm->dev, line, n, buf);
+    uint64_t once = cxl_cache_page_put(cm->dev, line, n, buf);
+
+    cm->once_lines += ctpop64(once);
+    return ctpop64(once) == n ? once :
+           once | cxl_cache_page_write(cm->dev, line, n, buf);
 }
 
 static void commit_part(CacheMemDev *cm, const CacheMemLinePart *part,
@@ -446,14 +465,22 @@ static void stage_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
 static const Action evict = { evict_lines, evict_part };
 static const Action give_up = { .part = give_up_part };
 
-/* All of it, or nothing of it is left. */
-static bool own_all(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
+static bool begin_write(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
 {
     if (!all_allowed(cm, seg, n)) {
         return false;
     }
     cache_mem_trace_update(cm->region);
     cm->failed = false;
+    return true;
+}
+
+/* All of it, or nothing of it is left. */
+static bool own_all(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
+{
+    if (!begin_write(cm, seg, n)) {
+        return false;
+    }
     cm->done = take_grant;
     own_pieces(cm, seg, n);
     cm->done = NULL;
@@ -535,22 +562,32 @@ void cache_mem_dev_flush_range(CacheMemDev *cm, hwaddr addr, uint64_t len)
     cache_mem_host_release(cm->region, addr, len);
 }
 
+/* Leave nothing of it in the cache. */
+static void evict_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
+{
+    for_pieces(cm, seg, n, NULL, &evict);
+    for (unsigned i = 0; i < n; i++) {
+        cache_mem_host_release(cm->region, seg[i].addr, seg[i].len);
+    }
+}
+
 bool cache_mem_write(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
-                     const void *buf, bool keep)
+                     const void *buf, CacheMemWriteHow how)
 {
     static const Action commit = { commit_lines, commit_part };
+    bool through = how == CACHE_MEM_WRITE_THROUGH;
 
     QEMU_LOCK_GUARD(&cm->region->lock);
-    if (!own_all(cm, seg, n)) {
+    if (!(through ? begin_write(cm, seg, n) : own_all(cm, seg, n))) {
         return false;
+    }
+    if (through) {
+        prepare(cm, seg, n, false);
     }
     cm->done = take_grant;
     for_pieces(cm, seg, n, buf, &commit);
-    if (!keep) {
-        for_pieces(cm, seg, n, NULL, &evict);
-        for (unsigned i = 0; i < n; i++) {
-            cache_mem_host_release(cm->region, seg[i].addr, seg[i].len);
-        }
+    if (how != CACHE_MEM_WRITE_KEEP && cache_mem_dev_held(cm)) {
+        evict_pieces(cm, seg, n);
     }
     cm->done = NULL;
     return !cm->failed;

@@ -161,7 +161,10 @@ static int do_write(CXLCacheTestdev *s, Operation *op)
         return ret;
     }
     if (!cache_mem_write(s->cm, &seg, 1, s->file + CCT_BUF,
-                         op->flags & CCT_FLAG_KEEP)) {
+                         op->flags & CCT_FLAG_THROUGH ?
+                         CACHE_MEM_WRITE_THROUGH :
+                         op->flags & CCT_FLAG_KEEP ? CACHE_MEM_WRITE_KEEP :
+                                                     CACHE_MEM_WRITE_EVICT)) {
         return -EIO;
     }
     cct_written(op->addr, op->len);

@@ -115,7 +115,8 @@ void cache_mem_trace_update(CacheMemRegion *region)
               trace_event_get_state_backends(TRACE_CXL_CACHE_D2H_DATA) ||
               trace_event_get_state_backends(TRACE_CXL_CACHE_H2D_REQ) ||
               trace_event_get_state_backends(TRACE_CXL_CACHE_H2D_RSP) ||
-              trace_event_get_state_backends(TRACE_CXL_CACHE_H2D_DATA);
+              trace_event_get_state_backends(TRACE_CXL_CACHE_H2D_DATA) ||
+              trace_event_get_state_backends(TRACE_CXL_CACHE_ONCE);
     CacheMemDev *cm;
 
     /* Others' messages may follow from what one device sends. */

@@ -383,7 +383,7 @@ static void cxl_type1_crypto_class_init(ObjectClass *klass, const void *data)
                                    &CxlType1Writeback_lookup, get_writeback,
                                    set_writeback);
     object_class_property_set_description(klass, "writeback",
-        "When modified lines go to memory (on-demand, completion)");
+        "When modified lines go to memory (on-demand, completion, through)");
     object_class_property_add_enum(klass, "unplug", "CxlType1Unplug",
                                    &CxlType1Unplug_lookup, get_unplug,
                                    set_unplug);

@@ -15,6 +15,12 @@
 #include "system/dma.h"
 #include "trace.h"
 
+/* Without a checked cast, which counts where it is made for each request */
+static AddressSpace *dma_as_of(const CXLType1Crypto *s)
+{
+    return s->vdev.parent_obj.dma_as;
+}
+
 /*
  * The guest memory that @len bytes at @offset of a descriptor chain are in.
  * Returns the number of pieces; *@total is less than @len if the chain ends.
@@ -63,7 +69,7 @@ static bool all_valid(AddressSpace *as, const CXLType1Payload *p)
  */
 static bool move_uncached(const CXLType1Payload *p, uint8_t *buf)
 {
-    AddressSpace *as = VIRTIO_DEVICE(&p->s->vdev)->dma_as;
+    AddressSpace *as = dma_as_of(p->s);
     const char *name = cache_mem_dev_name(p->s->cache);
 
     if (!all_valid(as, p)) {
@@ -101,8 +107,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CXLType1Payload, payload_clear)
 /* iommu_platform=off: the addresses are not for an IOMMU to translate. */
 static bool bypasses_iommu(CXLType1Crypto *s)
 {
-    return VIRTIO_DEVICE(&s->vdev)->dma_as == &address_space_memory &&
-           pci_device_iommu_address_space(PCI_DEVICE(s)) !=
+    return dma_as_of(s) == &address_space_memory &&
+           pci_device_iommu_address_space(&s->parent_obj.pci_dev) !=
            &address_space_memory;
 }
 
@@ -155,9 +161,13 @@ static bool read_cached(const CXLType1Payload *p, uint8_t *buf)
 static bool write_cached(const CXLType1Payload *p, const uint8_t *buf)
 {
     CXLType1Crypto *s = p->s;
-    bool keep = s->writeback == CXL_TYPE1_WRITEBACK_ON_DEMAND;
+    static const CacheMemWriteHow how[CXL_TYPE1_WRITEBACK__MAX] = {
+        [CXL_TYPE1_WRITEBACK_ON_DEMAND] = CACHE_MEM_WRITE_KEEP,
+        [CXL_TYPE1_WRITEBACK_COMPLETION] = CACHE_MEM_WRITE_EVICT,
+        [CXL_TYPE1_WRITEBACK_THROUGH] = CACHE_MEM_WRITE_THROUGH,
+    };
     bool good = cache_mem_write(s->cache, cxl_type1_payload_host(p),
-                                p->host->len, buf, keep);
+                                p->host->len, buf, how[s->writeback]);
 
     for (unsigned i = 0; i < p->host->len; i++) {
         const CacheMemSeg *seg = &cxl_type1_payload_host(p)[i];

@@ -3,10 +3,10 @@
 #
 # How fast is the device, seen from inside the guest?
 #
-# Three guests: our device and back end with results written back on demand
-# and at completion, and virtio-crypto-pci with the builtin back end.  They
-# take turns, the others stopped, so that a noisy machine is noisy for all;
-# medians count.
+# Four guests: our device and back end with results written back on demand, at
+# completion, and through, and virtio-crypto-pci with the builtin back end.
+# They take turns, the others stopped, so that a noisy machine is noisy for
+# all; medians count.
 #
 # AF_ALG: the same stock driver.  dm-crypt: the same driver of ours, over a
 # device that is all zeroes and costs nothing: AES-CBC, which is all that the
@@ -18,6 +18,7 @@
 # QEMU_ARGS.  Writes build/bench/results.json, where a ratio above 1 means
 # that ours is better, be it throughput or latency.
 
+import contextlib
 import os
 import statistics
 import sys
@@ -36,7 +37,7 @@ KEYS = {CBC: '11' * 32, XTS: '11' * 32 + '22' * 32, SOFTWARE: '11' * 32 +
         '22' * 32}
 DM_MIB = 32
 DM_SECTORS = (4096, 512)
-WRITEBACKS = ('on-demand', 'completion')
+WRITEBACKS = ('on-demand', 'completion', 'through')
 IDLE_MIB = 48
 
 
@@ -168,9 +169,10 @@ class Bench:
                                 f'{writeback}', rates[writeback],
                                 rates['peer'], 'MB/s', 0.9)
 
-    def compare_software(self, vm):
+    def compare_software(self, vm, writeback):
         vm.qmp('cont')
-        self.say(f'{"dm-crypt, aes-xts":40} {"ours":>10} {"software":>10}')
+        self.say(f'{"dm-crypt, aes-xts, " + writeback:40} {"ours":>10} '
+                 f'{"software":>10}')
         for sector in DM_SECTORS:
             names = [f'xts{sector}', f'soft{sector}']
             self.dm_open(vm, names[0], XTS, sector)
@@ -182,12 +184,14 @@ class Bench:
                         self.dm_rate_of(vm, names[0], writing))
                     rates[names[1]].append(
                         self.dm_rate(vm, names[1], writing))
-                self.result(f'dm-crypt {size_name(sector)} {what} against '
-                            f'{SOFTWARE}', rates[names[0]], rates[names[1]],
-                            'MB/s', 1.0)
+                self.result(f'dm-crypt {size_name(sector)} {what} {writeback} '
+                            f'against {SOFTWARE}', rates[names[0]],
+                            rates[names[1]], 'MB/s', 1.0)
+        vm.qmp('stop')
 
     def what_it_takes(self, vm):
         """Of our driver, each request of a long write"""
+        vm.qmp('cont')
         for sector in DM_SECTORS:
             before = vm.module_counters()
             self.dm_rate(vm, f'xts{sector}', True)
@@ -205,20 +209,20 @@ class Bench:
         load = os.getloadavg()[0]
         if load > 1:
             self.say(f'the machine is busy (load {load:.1f}): expect noise')
-        self.say(f'booting three guests: {" + ".join(mine)}, twice, and '
+        self.say(f'booting four guests: {" + ".join(mine)}, three times, and '
                  f'{" + ".join(PEER)}')
-        with self.start('on-demand', *mine) as demand, \
-                self.start('completion', *mine, 'completion') as completion, \
-                self.start('peer', *PEER) as peer:
-            guests = {'on-demand': demand, 'completion': completion,
-                      'peer': peer}
+        with contextlib.ExitStack() as stack:
+            guests = {name: stack.enter_context(self.start(name, *mine, name))
+                      for name in WRITEBACKS}
+            guests['peer'] = stack.enter_context(self.start('peer', *PEER))
             for vm in guests.values():
                 vm.qmp('stop')
             self.compare_idle(guests)
             self.compare_alg(guests)
             self.compare_dm(guests)
-            self.compare_software(demand)
-            self.what_it_takes(demand)
+            for name in WRITEBACKS:
+                self.compare_software(guests[name], name)
+            self.what_it_takes(guests['on-demand'])
         self.say(f'written: {guest.save_results(self.results)}')
 
 

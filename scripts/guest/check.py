@@ -244,6 +244,7 @@ def demo_tests(tap, folder):
     for cipher, sector, ram, writeback in (
             ('', '4096', 'memfd', 'on-demand'),
             ('', '512', 'memfd', 'on-demand'),
+            ('', '512', 'memfd', 'through'),
             ('aes-cbc-essiv:sha256', '4096', 'memfd', 'completion'),
             ('', '4096', 'ordinary', 'on-demand')):
         report, status = demo(os.path.join(folder, 'demo'), SIZE=size,

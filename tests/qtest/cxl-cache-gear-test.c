@@ -59,6 +59,8 @@ static const Setup setups[] = {
       "-global cxl-rp.cxl-cache-sf-size=64K " },
     { "no-prefetch", "", "-global cxl-rp.cxl-cache-prefetch=0 " },
     { "two-devices", ",cache-size=128K", .second = true },
+    { "through", ",writeback=through" },
+    { "through-and-not", ",writeback=through", .second = true },
 };
 
 typedef struct Trio {

@@ -787,6 +787,29 @@ static void test_trace_reset(void)
     unlink(log);
 }
 
+/* Lines that are not kept are named one by one. */
+static void test_trace_once(void)
+{
+    g_autofree char *log = g_strdup_printf("%s/cxl-cache-trace-%d.log",
+                                           g_get_tmp_dir(), (int)getpid());
+    g_autofree char *opts = g_strdup_printf(",writeback=through,id=t1 -D %s",
+                                            log);
+    Rig r;
+
+    unlink(log);
+    rig_start(&r, QCXL_SHARED_RAM, opts);
+    trace(&r, "cxl_cache_once", true);
+    encrypt(&r);
+    for (int i = 0; i < PAGE_LINES; i++) {
+        g_autofree char *addr = g_strdup_printf("t1: 0x%" PRIx64 " ",
+                                                r.dst + i * 64);
+
+        g_assert_cmpuint(count_log(log, addr, "is not kept"), ==, 1);
+    }
+    rig_end(&r);
+    unlink(log);
+}
+
 /* Each channel's event is enough for itself. */
 static void test_trace_one(void)
 {
@@ -845,6 +868,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-cache-query/no-device", test_no_device);
     qtest_add_func("/cxl-cache-query/trace", test_trace);
     qtest_add_func("/cxl-cache-query/trace-reset", test_trace_reset);
+    qtest_add_func("/cxl-cache-query/trace-once", test_trace_once);
     qtest_add_func("/cxl-cache-query/trace-one", test_trace_one);
     return g_test_run();
 }

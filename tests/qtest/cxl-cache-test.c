@@ -797,28 +797,31 @@ static void test_mode_off(Machine *m)
 
 /* ---- Ranges: cache_mem_read() and cache_mem_write() ---- */
 
+/* Evicted at once, kept, written through */
+static const uint32_t range_hows[] = { 0, CCT_FLAG_KEEP, CCT_FLAG_THROUGH };
+
 static int range_op(Dev *d, uint32_t what, uint64_t addr, uint32_t len,
-                    bool keep)
+                    uint32_t flags)
 {
-    set_operation(d, 0, keep ? CCT_FLAG_KEEP : 0, addr, 0, len);
+    set_operation(d, 0, flags, addr, 0, len);
     set32(d, CCT_DOORBELL, what);
     return (int32_t)get32(d, CCT_RESULT);
 }
 
 static int range_write(Dev *d, uint64_t addr, const void *buf, uint32_t len,
-                       bool keep)
+                       uint32_t flags)
 {
     uint8_t whole[CCT_BUF_SIZE] = { };
 
     memcpy(whole, buf, len);
     qpci_memwrite(d->pci, d->bar, CCT_BUF, whole, ROUND_UP(len, 8));
-    return range_op(d, CCT_DO_WRITE, addr, len, keep);
+    return range_op(d, CCT_DO_WRITE, addr, len, flags);
 }
 
 static int range_read(Dev *d, uint64_t addr, void *buf, uint32_t len)
 {
     uint8_t whole[CCT_BUF_SIZE];
-    int ret = range_op(d, CCT_DO_READ, addr, len, false);
+    int ret = range_op(d, CCT_DO_READ, addr, len, 0);
 
     qpci_memread(d->pci, d->bar, CCT_BUF, whole, ROUND_UP(len, 8));
     memcpy(buf, whole, len);
@@ -838,10 +841,11 @@ static void test_ranges(Machine *m)
     const uint64_t base = A - PAGE;
     Dev *d = &m->dev[0];
 
-    for (int i = 0; i < ARRAY_SIZE(ranges) * 2; i++) {
-        uint64_t addr = ranges[i / 2].addr;
-        uint32_t len = ranges[i / 2].len;
-        bool keep = i % 2;
+    for (int i = 0; i < ARRAY_SIZE(ranges) * ARRAY_SIZE(range_hows); i++) {
+        uint64_t addr = ranges[i / ARRAY_SIZE(range_hows)].addr;
+        uint32_t len = ranges[i / ARRAY_SIZE(range_hows)].len;
+        uint32_t how = range_hows[i % ARRAY_SIZE(range_hows)];
+        bool keep = how == CCT_FLAG_KEEP;
 
         for (int j = 0; j < sizeof(mem); j++) {
             mem[j] = i + j * 5 + j / 256;
@@ -850,7 +854,7 @@ static void test_ranges(Machine *m)
         for (int j = 0; j < len; j++) {
             data[j] = ~i + j * 7 + j / 256;
         }
-        g_assert_cmpint(range_write(d, addr, data, len, keep), ==, OK);
+        g_assert_cmpint(range_write(d, addr, data, len, how), ==, OK);
         if (m->ram) {
             int held = lines_held(m, "t0");
 
@@ -870,10 +874,12 @@ static void test_ranges(Machine *m)
     }
 
     g_assert_cmpint(range_read(d, UNMAPPED, data, 8), ==, FAULT);
-    g_assert_cmpint(range_write(d, ROM, data, 8, true), ==, FAULT);
+    g_assert_cmpint(range_write(d, ROM, data, 8, CCT_FLAG_KEEP), ==,
+                    FAULT);
     g_assert_cmpint(range_read(d, ROM, data, 8), ==, OK);
-    g_assert_cmpint(range_write(d, RAM_SIZE - 8, data, 16, true), ==, FAULT);
-    g_assert_cmpint(range_op(d, CCT_DO_READ, A, CCT_BUF_SIZE + 1, false), ==,
+    g_assert_cmpint(range_write(d, RAM_SIZE - 8, data, 16, CCT_FLAG_KEEP),
+                    ==, FAULT);
+    g_assert_cmpint(range_op(d, CCT_DO_READ, A, CCT_BUF_SIZE + 1, 0), ==,
                     INVAL);
     set32(d, CCT_MODE, CCT_MODE_OFF);
     g_assert_cmpint(range_read(d, A, data, 8), ==, PERM);
@@ -2009,7 +2015,7 @@ static void random_range(Random *r, Dev *d)
     } else {
         random_bytes(r, data, len);
         g_assert_cmpint(range_write(d, RANDOM_BASE + at, data, len,
-                                    pick(r, 2)), ==, OK);
+                                    range_hows[pick(r, 3)]), ==, OK);
         memcpy(r->mem + at, data, len);
     }
 }

@@ -160,6 +160,88 @@ static void test_completion(void)
     qct_rig_end(&r);
 }
 
+static void set_writeback(QCTRig *r, const char *value)
+{
+    qobject_unref(qtest_qmp(r->qts, "{'execute': 'qom-set', 'arguments': {"
+                            "'path': 't0', 'property': 'writeback',"
+                            "'value': %s}}", value));
+}
+
+/* No line is taken: whole ones go by ItoMWr, others by WrInv. */
+static void test_through(void)
+{
+    g_autofree uint8_t *want = NULL;
+    uint64_t src, dst;
+    QDict *info, *dev;
+    QCTRig r;
+
+    qct_rig_start(&r, QCXL_SHARED_RAM, ",writeback=through");
+    src = qct_alloc_source(&r, PAGE);
+    dst = qct_alloc_filled(&r, 2 * PAGE, OLD);
+    want = qct_encrypt_uncached(&r, src, PAGE);
+    qct_encrypt(r.t[0], src, dst, PAGE);
+    info = quiet(&r);
+    dev = qct_device(info, 0);
+    g_assert_cmpint(qct_lines(dev, "I"), ==, 1 * MiB / QCT_LINE);
+    g_assert_cmpint(qct_sent(dev, "d2h-req", "RdOwnNoData"), ==, 0);
+    g_assert_cmpint(qct_sent(dev, "d2h-req", "ItoMWr"), ==, PAGE_LINES);
+    g_assert_cmpint(qct_sent(dev, "h2d-rsp", "GO_WritePull"), ==, PAGE_LINES);
+    g_assert_cmpint(qct_sent(dev, "d2h-data", "Data"), ==, PAGE_LINES);
+    g_assert_cmpint(qdict_get_int(dev, "once-lines"), ==, PAGE_LINES);
+    g_assert_cmpint(qdict_get_int(info, "write-backs"), ==, 0);
+    g_assert_cmpint(qct_trap(info, "zapped"), ==, 0);
+    qobject_unref(info);
+    qct_check_memory(&r, dst, want, PAGE);
+    qct_check_filled(&r, dst + PAGE, OLD, PAGE);
+
+    /* Half a line more at each end */
+    qct_encrypt(r.t[0], src, dst + 32, PAGE);
+    g_assert_cmpint(sent_by(&r, 0, "d2h-req", "ItoMWr"), ==,
+                    2 * PAGE_LINES - 1);
+    g_assert_cmpint(sent_by(&r, 0, "d2h-req", "WrInv"), ==, 2);
+    qct_check_memory(&r, dst, want, 32);
+    qct_check_memory(&r, dst + 32, want, PAGE);
+    qct_check_filled(&r, dst + PAGE + 32, OLD, PAGE - 32);
+
+    /* Lines that it has from before go, with what they had. */
+    set_writeback(&r, "on-demand");
+    qct_encrypt(r.t[0], src, dst, 2 * QCT_LINE);
+    if (!cannot_keep(&r)) {
+        g_assert_cmpint(lines_of(&r, 0, "M"), ==, 2);
+        set_writeback(&r, "through");
+        qct_encrypt(r.t[0], src, dst + QCT_LINE, 2 * QCT_LINE);
+        g_assert_cmpint(lines_of(&r, 0, "M"), ==, 1);
+        g_assert_cmpint(lines_of(&r, 0, "I"), ==, 1 * MiB / QCT_LINE - 1);
+    }
+    qct_check_memory(&r, dst, want, QCT_LINE);
+    qct_check_memory(&r, dst + QCT_LINE, want, 2 * QCT_LINE);
+    qct_rig_end(&r);
+}
+
+/* What another device has modified is older. */
+static void test_through_others(void)
+{
+    g_autofree uint8_t *want = NULL;
+    uint64_t src, dst;
+    QCTRig r;
+
+    qct_rig_start(&r, QCXL_SHARED_RAM, ",writeback=through" QCT_SECOND);
+    src = qct_alloc_source(&r, PAGE);
+    dst = qct_alloc_filled(&r, PAGE, OLD);
+    want = qct_encrypt_uncached(&r, src, PAGE);
+    qct_encrypt_zeroes(r.t[1], dst, PAGE);
+    if (!cannot_keep(&r)) {
+        g_assert_cmpint(lines_of(&r, 1, "M"), ==, PAGE_LINES);
+        qct_encrypt(r.t[0], src, dst, PAGE / 2);
+        g_assert_cmpint(lines_of(&r, 1, "M"), ==, PAGE_LINES / 2);
+        g_assert_cmpint(sent_by(&r, 1, "d2h-rsp", "RspIFwdM"), ==,
+                        PAGE_LINES / 2);
+        g_assert_cmpint(lines_of(&r, 0, "I"), ==, 1 * MiB / QCT_LINE);
+        qct_check_memory(&r, dst, want, PAGE / 2);
+    }
+    qct_rig_end(&r);
+}
+
 static void flr(QCTRig *r)
 {
     QPCIDevice *pdev = r->t[0]->c->pci->pdev;
@@ -742,6 +824,8 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-type1-cache/known-answer", test_known_answer);
     qtest_add_func("/cxl-type1-cache/no-snoop", test_no_snoop);
     qtest_add_func("/cxl-type1-cache/completion", test_completion);
+    qtest_add_func("/cxl-type1-cache/through", test_through);
+    qtest_add_func("/cxl-type1-cache/through-others", test_through_others);
     qtest_add_func("/cxl-type1-cache/flr", test_flr);
     qtest_add_func("/cxl-type1-cache/virtio-reset", test_virtio_reset);
     qtest_add_func("/cxl-type1-cache/system-reset", test_system_reset);

@@ -355,6 +355,7 @@ static const struct {
 } machines[] = {
     { "kept", QCXL_SHARED_RAM, "" },
     { "written-back", QCXL_SHARED_RAM, ",writeback=completion" },
+    { "through", QCXL_SHARED_RAM, ",writeback=through" },
     { "used-once", QCT_PRIVATE_RAM, "" },
     { "uncached", QCXL_SHARED_RAM, "", true },
     { "small-cache", QCXL_SHARED_RAM, ",cache-size=64K,cache-ways=1" },

@@ -111,25 +111,37 @@ bool cache_mem_read(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
                     void *buf, bool *poison);
 
 /**
+ * CacheMemWriteHow: what is left of cache_mem_write()
+ * @CACHE_MEM_WRITE_KEEP: the lines, as M
+ * @CACHE_MEM_WRITE_EVICT: nothing: they are evicted before it returns
+ * @CACHE_MEM_WRITE_THROUGH: nothing: no line is taken for it
+ */
+typedef enum CacheMemWriteHow {
+    CACHE_MEM_WRITE_KEEP,
+    CACHE_MEM_WRITE_EVICT,
+    CACHE_MEM_WRITE_THROUGH,
+} CacheMemWriteHow;
+
+/**
  * cache_mem_write: change memory as one transaction
  * @seg: @n pieces; where they overlap the last one counts
  * @buf: their bytes, one piece after the other; not guest memory
- * @keep: the lines stay in the cache as M; else they are evicted before this
- *        returns
  *
  * All lines are owned before the first one changes: RdOwnNoData where a line
  * is written as a whole, RdOwn at the edges. Lines that may not be kept, or
- * find no room, are written with ItoMWr and WrInv instead.
+ * find no room, are written with ItoMWr and WrInv instead, as all are with
+ * CACHE_MEM_WRITE_THROUGH.
  *
  * When this returns, every GO is in: the result may be published (CXL r3.1
  * section 3.2.5.1). Code that a vCPU has translated from these bytes is not
  * discarded: cache_mem_discard_code().
  *
- * Returns: false, and memory is as it was, if the host answered with an error
- * or some of it is not on the device's allow-list
+ * Returns: false if the host answered with an error, or some of it is not on
+ * the device's allow-list. Memory is as it was then, but for what was written
+ * by ItoMWr and WrInv before the error.
  */
 bool cache_mem_write(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
-                     const void *buf, bool keep);
+                     const void *buf, CacheMemWriteHow how);
 
 /**
  * CacheMemStep: how far cache_mem_stage() goes

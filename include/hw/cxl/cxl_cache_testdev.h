@@ -61,7 +61,8 @@
 #define CCT_FLAGS               0x014   /* 32 RW */
 #define CCT_FLAG_NT             (1u << 0)       /* of a request: NT */
 #define CCT_FLAG_POISON         (1u << 1)       /* ... data are bad */
-#define CCT_FLAG_KEEP           (1u << 2)       /* of CCT_DO_WRITE: @keep */
+#define CCT_FLAG_KEEP           (1u << 2)       /* of CCT_DO_WRITE: as M */
+#define CCT_FLAG_THROUGH        (1u << 3)       /* ... nothing is owned */
 #define CCT_ADDR                0x018   /* 64 RW: byte address */
 #define CCT_BE                  0x020   /* 64 RW: byte enables of CCT_DATA */
 #define CCT_LEN                 0x028   /* 32 RW: bytes of CCT_BUF */

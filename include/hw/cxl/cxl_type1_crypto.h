@@ -35,7 +35,7 @@
  *    own reset value, and CXL.io moves all data until software sets it
  *  + "writeback" (enum, default on-demand): results stay in the cache as
  *    modified lines until the host asks for them; completion: they are written
- *    back before a request is completed
+ *    back before a request is completed; through: they go to memory at once
  *  + "unplug" (enum, default rescue): when the link is lost by surprise,
  *    modified lines are copied home; poison: lines that the device may have
  *    modified are lost, and memory is poisoned
