@@ -56,7 +56,9 @@ class Terminal:
             data = os.read(self.fd, 65536)
         except OSError:
             return False
-        self.screen += ESCAPES.sub('', data.decode(errors='replace'))
+        # A sequence may come in two pieces.
+        self.screen = ESCAPES.sub('', self.screen +
+                                  data.decode(errors='replace'))
         return bool(data)
 
     def expect(self, pattern, timeout=TIMEOUT):
