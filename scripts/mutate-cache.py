@@ -22,6 +22,7 @@ from pathlib import Path
 
 import mutants_cache
 import mutants_gear
+from mutants_check import check
 
 TOP = Path(__file__).resolve().parent.parent
 COPY = TOP / 'build/mutants'
@@ -630,25 +631,13 @@ def all_faults():
     return [*FAULTS, *mutants_cache.FAULTS, *mutants_gear.FAULTS]
 
 
-def check():
-    """Returns: how many faults do not find their lines exactly once"""
-    bad = 0
-    for name, file, old, new in all_faults():
-        count = (TOP / file).read_text().count(old)
-        if count != 1 or old == new:
-            print(f'{name}: its lines are in {file} {count} times')
-            bad += 1
-    print(f'{len(all_faults()) - bad} passed, {bad} failed')
-    return bad
-
-
 def main():
     words = [arg for arg in sys.argv[1:] if not arg.startswith('--')]
     options = set(sys.argv[1:]) - set(words)
     if options - {'--check', '--fast', '--rst', '--search'}:
         sys.exit(__doc__)
     if '--check' in options:
-        return bool(check())
+        return bool(check(TOP, all_faults()))
     tests = prepare()
     if options & {'--fast', '--search'}:
         tests = [EXPLORE]

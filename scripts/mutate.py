@@ -19,6 +19,7 @@ from pathlib import Path
 import mutants_fault
 import mutants_iommu
 import mutants_region
+from mutants_check import check
 
 TOP = Path(__file__).resolve().parent.parent
 QEMU = TOP / 'build/qemu'
@@ -181,18 +182,6 @@ def attempt(path, old, new, tests):
             path.write_text(text)
 
 
-def check(faults):
-    """Returns: how many faults do not find their lines exactly once"""
-    bad = 0
-    for name, file, old, new, *_ in faults:
-        count = (QEMU / file).read_text().count(old)
-        if count != 1 or old == new:
-            print(f'{name}: its lines are in {file} {count} times')
-            bad += 1
-    print(f'{len(faults) - bad} passed, {bad} failed')
-    return bad
-
-
 def main(words):
     check_only = '--check' in words
     words = [word for word in words if word != '--check']
@@ -201,7 +190,7 @@ def main(words):
                                   *mutants_region.FAULTS]
               if not words or any(word in fault[0] for word in words)]
     if check_only:
-        return bool(check(wanted))
+        return bool(check(QEMU, wanted))
     survived = 0
     for name, file, old, new, *tests in wanted:
         caught, how = attempt(QEMU / file, old, new,
