@@ -137,11 +137,10 @@ void ct1_device_event(struct ct1_device *dev, enum ct1_event event)
 void ct1_device_watch(struct ct1_device *dev)
 {
 	unsigned int limit = READ_ONCE(ct1_time_limit_ms);
+	unsigned int ms = max_t(unsigned int, limit / 8, LEAST_WATCH_MS);
 
 	if (limit && !delayed_work_pending(&dev->watch))
-		queue_delayed_work(ct1_wq, &dev->watch, msecs_to_jiffies(
-				   max_t(unsigned int, limit / 8,
-					 LEAST_WATCH_MS)));
+		queue_delayed_work(ct1_wq, &dev->watch, msecs_to_jiffies(ms));
 }
 
 static bool busy(struct ct1_device *dev)
@@ -231,10 +230,11 @@ static int find_queues(struct ct1_device *dev)
 	if (err)
 		goto out;
 	for (i = 0; i < n; i++) {
+		unsigned int cpu = cpumask_next(i % num_online_cpus() - 1,
+						cpu_online_mask);
+
 		dev->queues[i].vq = vqs[i];
-		virtqueue_set_affinity(vqs[i], cpumask_of(
-			cpumask_next(i % num_online_cpus() - 1,
-				     cpu_online_mask)));
+		virtqueue_set_affinity(vqs[i], cpumask_of(cpu));
 	}
 	dev->ctrl.vq = vqs[n];
 	dev->max_segments = virtqueue_get_vring_size(vqs[0]);

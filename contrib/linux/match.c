@@ -115,7 +115,9 @@ static int take_over(struct device *dev, void *unused)
 	if (!stock)
 		return 0;
 	if (!take_from_stock(dev)) {
-		dev_warn(dev, "left to " STOCK_DRIVER ", whose algorithm is in use: unload this module and load it again when it is not\n");
+		dev_warn(dev,
+			 "left to %s, whose algorithm is in use: unload this module and load it again when it is not\n",
+			 STOCK_DRIVER);
 		return 0;
 	}
 	if (device_driver_attach(&ct1_driver.driver, dev))
