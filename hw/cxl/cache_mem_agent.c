@@ -206,14 +206,6 @@ static void for_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
     cxl_cache_run(cm->region->home);
 }
 
-static void prepare(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
-                    bool own)
-{
-    for (unsigned i = 0; i < n; i++) {
-        cache_mem_host_prepare(cm->region, seg[i].addr, seg[i].len, own);
-    }
-}
-
 /* Reading */
 
 /* A read's tag is where its bytes go, and the part of the line they are. */
@@ -283,7 +275,7 @@ bool cache_mem_read(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
     cm->failed = cm->poison = false;
     cm->done = take_read;
     cm->read_buf = buf;
-    prepare(cm, seg, n, false);
+    cache_mem_host_prepare(cm->region, seg, n, false);
     for_pieces(cm, seg, n, buf, &action);
     cm->done = NULL;
     *poison = cm->poison;
@@ -387,7 +379,7 @@ static void own_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
     if (cm->mode == CACHE_MEM_ON) {
         /* The rest of the cache is for what this request drives out of it. */
         cm->room = cxl_cache_dev_num_lines(cm->dev) / 2;
-        prepare(cm, seg, n, true);
+        cache_mem_host_prepare(cm->region, seg, n, true);
         for_pieces(cm, seg, n, NULL, &action);
     }
 }
@@ -582,7 +574,7 @@ bool cache_mem_write(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
         return false;
     }
     if (through) {
-        prepare(cm, seg, n, false);
+        cache_mem_host_prepare(cm->region, seg, n, false);
     }
     cm->done = take_grant;
     for_pieces(cm, seg, n, buf, &commit);
@@ -623,6 +615,9 @@ static bool wants_line(const CXLCacheReq *req)
 int cache_mem_request(CacheMemDev *cm, const CXLCacheReq *req,
                       CacheMemResult *result)
 {
+    const CacheMemSeg line = {
+        req->line * CXL_CACHE_LINE_SIZE, CXL_CACHE_LINE_SIZE,
+    };
     int ret;
 
     QEMU_LOCK_GUARD(&cm->region->lock);
@@ -630,13 +625,11 @@ int cache_mem_request(CacheMemDev *cm, const CXLCacheReq *req,
     if (!mode_allows(cm, req)) {
         return -EPERM;
     }
-    if (!allowed(cm, req->line * CXL_CACHE_LINE_SIZE,
-                      CXL_CACHE_LINE_SIZE)) {
+    if (!allowed(cm, line.addr, line.len)) {
         return -EACCES;
     }
     memset(result, 0, sizeof(*result));
-    cache_mem_host_prepare(cm->region, req->line * CXL_CACHE_LINE_SIZE,
-                           CXL_CACHE_LINE_SIZE, wants_line(req));
+    cache_mem_host_prepare(cm->region, &line, 1, wants_line(req));
     cm->done = take_result;
     cm->result = result;
     ret = send_request(cm, req);

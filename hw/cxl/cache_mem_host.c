@@ -203,50 +203,49 @@ const char *cache_mem_host_why_not(const CacheMemRegion *region,
            s->block->bypassed ? s->block->bypassed : s->block->unfit;
 }
 
-void cache_mem_host_prepare(CacheMemRegion *region, hwaddr addr, uint64_t len,
-                            bool own)
+static void prepare_page(CacheMemRegion *region, CacheMemTaking *taking,
+                         uint64_t addr, bool own)
 {
-    uint64_t end = ROUND_UP(addr + len, CACHE_MEM_PAGE_SIZE);
-    CacheMemBlock *block = NULL;
-    uint64_t from = 0, from_addr = 0, n = 0;
+    CacheMemSection *s = cache_mem_ram_find(region->ram, addr);
+    CacheMemPage *p;
 
-    for (addr = QEMU_ALIGN_DOWN(addr, CACHE_MEM_PAGE_SIZE); addr < end;
-         addr += CACHE_MEM_PAGE_SIZE) {
-        CacheMemSection *s = cache_mem_ram_find(region->ram, addr);
-        CacheMemPage *p;
+    if (!s) {
+        return;
+    }
+    if (!cache_mem_pages_usable(region, s)) {
+        /* Who bypasses the trap has been named when he came. */
+        if (own && !s->readonly && !(s->block && s->block->bypassed)) {
+            cache_mem_pages_note(region, region->obstacle ? NULL : s->mr,
+                                 cache_mem_host_why_not(region, s));
+        }
+        return;
+    }
+    p = cache_mem_ram_page(s, addr);
+    if (p->addr != addr) {
+        cache_mem_pages_taken(region, taking);
+        cache_mem_snoop_page(region, p);
+    }
+    if (own && !p->zapped) {
+        cache_mem_pages_take(region, taking, s->block, p - s->block->page,
+                             addr);
+    }
+}
 
-        if (!s) {
-            continue;
+void cache_mem_host_prepare(CacheMemRegion *region, const CacheMemSeg *seg,
+                            unsigned n, bool own)
+{
+    CacheMemTaking taking;
+
+    taking.n = 0;
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t end = ROUND_UP(seg[i].addr + seg[i].len, CACHE_MEM_PAGE_SIZE);
+
+        for (uint64_t addr = QEMU_ALIGN_DOWN(seg[i].addr, CACHE_MEM_PAGE_SIZE);
+             addr < end; addr += CACHE_MEM_PAGE_SIZE) {
+            prepare_page(region, &taking, addr, own);
         }
-        if (!cache_mem_pages_usable(region, s)) {
-            /* Who bypasses the trap has been named when he came. */
-            if (own && !s->readonly && !(s->block && s->block->bypassed)) {
-                cache_mem_pages_note(region, region->obstacle ? NULL : s->mr,
-                                     cache_mem_host_why_not(region, s));
-            }
-            continue;
-        }
-        p = cache_mem_ram_page(s, addr);
-        if (p->addr != addr) {
-            cache_mem_snoop_page(region, p);
-        }
-        if (!own || p->zapped) {
-            continue;
-        }
-        if (n && (block != s->block || p != &block->page[from + n])) {
-            cache_mem_pages_zap(region, block, from, n, from_addr);
-            n = 0;
-        }
-        if (!n) {
-            block = s->block;
-            from = p - block->page;
-            from_addr = addr;
-        }
-        n++;
     }
-    if (n) {
-        cache_mem_pages_zap(region, block, from, n, from_addr);
-    }
+    cache_mem_pages_taken(region, &taking);
 }
 
 /* Zapped pages from @p on that nobody has lines of, @max at most */

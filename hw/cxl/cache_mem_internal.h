@@ -237,14 +237,14 @@ const char *cache_mem_host_why_not(const CacheMemRegion *region,
 unsigned cache_mem_host_decode(CacheMemRegion *region, uint64_t line);
 
 /**
- * cache_mem_host_prepare: before a device asks for lines of a range
- * @own: the lines will be owned: zap all of the range at once
+ * cache_mem_host_prepare: before a device asks for lines of @n ranges
+ * @own: the lines will be owned: zap all of the pages at once
  *
  * Also takes the memory's lines from the devices if they got them by another
  * address.
  */
-void cache_mem_host_prepare(CacheMemRegion *region, hwaddr addr, uint64_t len,
-                            bool own);
+void cache_mem_host_prepare(CacheMemRegion *region, const CacheMemSeg *seg,
+                            unsigned n, bool own);
 
 /* Map pages again of which no device has lines, to save the faults. */
 void cache_mem_host_release(CacheMemRegion *region, hwaddr addr, uint64_t len);
@@ -308,12 +308,34 @@ bool cache_mem_pages_limit(CacheMemRegion *region, uint64_t addr,
                            uint64_t lines, CXLCacheHostAccess access);
 
 /**
- * cache_mem_pages_zap: take pages from the guest, from now on
+ * CacheMemTaking: pages that are to be taken from the guest
+ * @run: pages of a block side by side, @n of them from number @page on, which
+ *       has the address @addr
+ * @n: of @run
  *
- * Returns: false if they cannot be taken; then no line of the block is kept
+ * Begins with @n = 0. It goes before anything is asked of the protocol: it
+ * counts as taken what cache_mem_pages_taken() is still to take.
  */
-bool cache_mem_pages_zap(CacheMemRegion *region, CacheMemBlock *block,
-                         uint64_t page, uint64_t n, uint64_t addr);
+typedef struct CacheMemTaking {
+    unsigned n;
+    struct CacheMemRun {
+        CacheMemBlock *block;
+        uint64_t page;
+        uint64_t n;
+        uint64_t addr;
+    } run[CACHE_MEM_ZAP_MAX];
+} CacheMemTaking;
+
+/* Add a page, which has not been taken */
+void cache_mem_pages_take(CacheMemRegion *region, CacheMemTaking *taking,
+                          CacheMemBlock *block, uint64_t page, uint64_t addr);
+
+/**
+ * cache_mem_pages_taken: take the pages from the guest, from now on
+ *
+ * Returns: false if some cannot be taken; then no line of their block is kept
+ */
+bool cache_mem_pages_taken(CacheMemRegion *region, CacheMemTaking *taking);
 
 /* Give zapped pages to the guest. Returns 0, or -errno */
 int cache_mem_pages_map(CacheMemRegion *region, CacheMemBlock *block,

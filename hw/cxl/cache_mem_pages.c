@@ -83,26 +83,75 @@ bool cache_mem_pages_watch(CacheMemRegion *region, CacheMemBlock *block)
     return true;
 }
 
-bool cache_mem_pages_zap(CacheMemRegion *region, CacheMemBlock *block,
-                         uint64_t page, uint64_t n, uint64_t addr)
+static CacheMemZap run_zap(const struct CacheMemRun *run)
 {
-    uint64_t at = page << CACHE_MEM_PAGE_SHIFT;
-    uint64_t size = n << CACHE_MEM_PAGE_SHIFT;
-    int ret = cache_mem_trap_zap(block->host + at, block->alias + at, size);
+    uint64_t at = run->page << CACHE_MEM_PAGE_SHIFT;
+
+    return (CacheMemZap) {
+        run->block->host + at, run->block->alias + at,
+        run->n << CACHE_MEM_PAGE_SHIFT,
+    };
+}
+
+static void set_zapped(const struct CacheMemRun *run, bool zapped)
+{
+    for (uint64_t i = 0; i < run->n; i++) {
+        run->block->page[run->page + i].zapped = zapped;
+    }
+}
+
+static bool take_run(CacheMemRegion *region, const struct CacheMemRun *run,
+                     int ret)
+{
+    CacheMemBlock *block = run->block;
 
     if (ret) {
+        set_zapped(run, false);
         cache_mem_pages_refuse(region, block,
             g_strdup_printf("it cannot be taken from the guest: %s",
                             strerror(-ret)));
         return false;
     }
-    for (uint64_t i = page; i < page + n; i++) {
-        block->page[i].zapped = true;
-        cache_mem_stream_taken(region->stream, block, &block->page[i]);
+    for (uint64_t i = 0; i < run->n; i++) {
+        cache_mem_stream_taken(region->stream, block,
+                               &block->page[run->page + i]);
     }
-    region->stats.zaps += n;
-    trace_cxl_cache_zap(addr, size);
+    region->stats.zaps += run->n;
+    trace_cxl_cache_zap(run->addr, run->n << CACHE_MEM_PAGE_SHIFT);
     return true;
+}
+
+bool cache_mem_pages_taken(CacheMemRegion *region, CacheMemTaking *taking)
+{
+    CacheMemZap zap[CACHE_MEM_ZAP_MAX];
+    bool all, good = true;
+
+    for (unsigned i = 0; i < taking->n; i++) {
+        zap[i] = run_zap(&taking->run[i]);
+    }
+    all = cache_mem_trap_zap_all(region->trap, zap, taking->n);
+    for (unsigned i = 0; i < taking->n; i++) {
+        good &= take_run(region, &taking->run[i],
+                         all ? 0 : cache_mem_trap_zap(&zap[i]));
+    }
+    taking->n = 0;
+    return good;
+}
+
+void cache_mem_pages_take(CacheMemRegion *region, CacheMemTaking *taking,
+                          CacheMemBlock *block, uint64_t page, uint64_t addr)
+{
+    struct CacheMemRun *last = taking->n ? &taking->run[taking->n - 1] : NULL;
+
+    block->page[page].zapped = true;
+    if (last && last->block == block && last->page + last->n == page) {
+        last->n++;
+        return;
+    }
+    if (taking->n == CACHE_MEM_ZAP_MAX) {
+        cache_mem_pages_taken(region, taking);
+    }
+    taking->run[taking->n++] = (struct CacheMemRun) { block, page, 1, addr };
 }
 
 int cache_mem_pages_map(CacheMemRegion *region, CacheMemBlock *block,
@@ -136,13 +185,17 @@ static bool page_held(const CacheMemPage *p)
 static bool restrict_page(CacheMemRegion *region, CacheMemBlock *block,
                           CacheMemPage *p, uint64_t addr)
 {
+    CacheMemTaking one = { .n = 0 };
+
     if (region->obstacle || block->unfit || block->bypassed ||
         (page_held(p) && p->addr != addr)) {
         return false;
     }
     p->addr = addr;
-    return p->zapped ||
-           cache_mem_pages_zap(region, block, p - block->page, 1, addr);
+    if (!p->zapped) {
+        cache_mem_pages_take(region, &one, block, p - block->page, addr);
+    }
+    return cache_mem_pages_taken(region, &one);
 }
 
 static void note_held(CacheMemRegion *region, CacheMemBlock *block,

@@ -13,12 +13,14 @@
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
 #include "qemu/bitops.h"
+#include "qemu/timer.h"
 #include "qapi/error.h"
 #include "cache_mem_trap.h"
 
 #ifdef CONFIG_LINUX
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include "qemu/event_notifier.h"
 #include "qemu/userfaultfd.h"
 
@@ -28,12 +30,32 @@ struct CacheMemTrap {
     int uffd;
     EventNotifier stop;
     bool can_protect;
+    int64_t poll_ns;
+    int self;
 };
 
 /* Through the alias, so that the file has the page */
 static void populate(const uint8_t *alias)
 {
     (void)qatomic_read(alias);
+}
+
+static void populate_range(const CacheMemZap *zap)
+{
+    for (uint64_t at = 0; at < zap->size; at += CACHE_MEM_PAGE_SIZE) {
+        populate(zap->alias + at);
+    }
+}
+
+/* The C library has these only since glibc 2.36. */
+static int open_self(void)
+{
+    return syscall(SYS_pidfd_open, getpid(), 0);
+}
+
+static ssize_t zap_vector(int pidfd, const struct iovec *iov, unsigned n)
+{
+    return syscall(SYS_process_madvise, pidfd, iov, n, MADV_DONTNEED, 0);
 }
 
 CacheMemTrap *cache_mem_trap_new(Error **errp)
@@ -64,12 +86,16 @@ CacheMemTrap *cache_mem_trap_new(Error **errp)
         uffd_close_fd(trap->uffd);
         return NULL;
     }
+    trap->self = open_self();
     return g_steal_pointer(&trap);
 }
 
 void cache_mem_trap_free(CacheMemTrap *trap)
 {
     if (trap) {
+        if (trap->self >= 0) {
+            close(trap->self);
+        }
         event_notifier_cleanup(&trap->stop);
         uffd_close_fd(trap->uffd);
         g_free(trap);
@@ -105,17 +131,32 @@ void cache_mem_trap_unwatch(CacheMemTrap *trap, uint8_t *host, uint64_t size)
     uffd_wakeup(trap->uffd, host, size);
 }
 
-int cache_mem_trap_zap(uint8_t *host, uint8_t *alias, uint64_t size)
+int cache_mem_trap_zap(const CacheMemZap *zap)
 {
     int ret;
 
-    for (uint64_t at = 0; at < size; at += CACHE_MEM_PAGE_SIZE) {
-        populate(alias + at);
-    }
+    populate_range(zap);
     do {
-        ret = madvise(host, size, MADV_DONTNEED);
+        ret = madvise(zap->host, zap->size, MADV_DONTNEED);
     } while (ret && errno == EAGAIN);
     return ret ? -errno : 0;
+}
+
+bool cache_mem_trap_zap_all(CacheMemTrap *trap, const CacheMemZap *zap,
+                            unsigned n)
+{
+    struct iovec iov[CACHE_MEM_ZAP_MAX];
+    ssize_t size = 0;
+
+    if (n < 2 || trap->self < 0) {
+        return false;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        populate_range(&zap[i]);
+        iov[i] = (struct iovec) { zap[i].host, zap[i].size };
+        size += zap[i].size;
+    }
+    return zap_vector(trap->self, iov, n) == size;
 }
 
 int cache_mem_trap_map(CacheMemTrap *trap, uint8_t *host, uint8_t *alias,
@@ -188,24 +229,48 @@ static int take_events(const struct uffd_msg *msg, int n, CacheMemTouch *touch)
     return taken;
 }
 
-int cache_mem_trap_wait(CacheMemTrap *trap, CacheMemTouch *touch, int max)
+static int read_touches(CacheMemTrap *trap, CacheMemTouch *touch, int max)
+{
+    struct uffd_msg msgs[MAX_TOUCHES];
+    int n = uffd_read_events(trap->uffd, msgs, MIN(max, MAX_TOUCHES));
+
+    return take_events(msgs, n, touch);
+}
+
+static int poll_touches(CacheMemTrap *trap, CacheMemTouch *touch, int max,
+                        int64_t end)
+{
+    int n = 0;
+
+    while (!n && get_clock() < end) {
+        n = read_touches(trap, touch, max);
+    }
+    return n;
+}
+
+static int await_touches(CacheMemTrap *trap, CacheMemTouch *touch, int max)
 {
     struct pollfd fds[] = {
         { .fd = trap->uffd, .events = POLLIN },
         { .fd = event_notifier_get_fd(&trap->stop), .events = POLLIN },
     };
-    struct uffd_msg msgs[MAX_TOUCHES];
+    int n = 0;
 
-    while (RETRY_ON_EINTR(poll(fds, ARRAY_SIZE(fds), -1)) >= 0 &&
+    while (!n && RETRY_ON_EINTR(poll(fds, ARRAY_SIZE(fds), -1)) >= 0 &&
            !fds[1].revents) {
-        int n = uffd_read_events(trap->uffd, msgs, MIN(max, MAX_TOUCHES));
-
-        n = take_events(msgs, n, touch);
-        if (n) {
-            return n;
-        }
+        n = read_touches(trap, touch, max);
     }
-    return 0;
+    return n;
+}
+
+int cache_mem_trap_wait(CacheMemTrap *trap, CacheMemTouch *touch, int max)
+{
+    int64_t begun = get_clock();
+    int n = poll_touches(trap, touch, max, begun + trap->poll_ns);
+
+    n = n ?: await_touches(trap, touch, max);
+    trap->poll_ns = cache_mem_trap_poll_ns(trap->poll_ns, get_clock() - begun);
+    return n;
 }
 
 void cache_mem_trap_stop(CacheMemTrap *trap)
@@ -243,7 +308,13 @@ void cache_mem_trap_unwatch(CacheMemTrap *trap, uint8_t *host, uint64_t size)
     g_assert_not_reached();
 }
 
-int cache_mem_trap_zap(uint8_t *host, uint8_t *alias, uint64_t size)
+int cache_mem_trap_zap(const CacheMemZap *zap)
+{
+    g_assert_not_reached();
+}
+
+bool cache_mem_trap_zap_all(CacheMemTrap *trap, const CacheMemZap *zap,
+                            unsigned n)
 {
     g_assert_not_reached();
 }

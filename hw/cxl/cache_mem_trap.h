@@ -24,7 +24,31 @@
 #define CACHE_MEM_PAGE_SHIFT    12
 #define CACHE_MEM_PAGE_SIZE     (1ULL << CACHE_MEM_PAGE_SHIFT)
 
+/* How long cache_mem_trap_wait() looks before it sleeps */
+#define CACHE_MEM_POLL_MIN_NS   10000
+#define CACHE_MEM_POLL_MAX_NS   80000
+
 typedef struct CacheMemTrap CacheMemTrap;
+
+/**
+ * cache_mem_trap_poll_ns: how long to look for the next touch before sleeping
+ * @before: how long it was for the last one, ns
+ * @waited: how long that one took to come, ns
+ *
+ * To be woken takes longer than all else there is to a touch, and who walks
+ * through pages is back as soon as it has been woken itself. So looking pays
+ * while touches follow each other, and is left at once when one does not: the
+ * rule that KVM has for vCPUs that halt. Who is not touched costs nothing.
+ *
+ * Returns: 0, or CACHE_MEM_POLL_MIN_NS to CACHE_MEM_POLL_MAX_NS
+ */
+static inline int64_t cache_mem_trap_poll_ns(int64_t before, int64_t waited)
+{
+    if (waited > CACHE_MEM_POLL_MAX_NS) {
+        return 0;
+    }
+    return MIN(MAX(before * 2, CACHE_MEM_POLL_MIN_NS), CACHE_MEM_POLL_MAX_NS);
+}
 
 /**
  * CacheMemTouch: somebody sleeps
@@ -65,15 +89,35 @@ bool cache_mem_trap_watch(CacheMemTrap *trap, uint8_t *host, uint64_t size,
 /* Zapped pages are no more reported, and who sleeps there goes on. */
 void cache_mem_trap_unwatch(CacheMemTrap *trap, uint8_t *host, uint64_t size);
 
+/* How many at a time */
+#define CACHE_MEM_ZAP_MAX   64
+
+/* CacheMemZap: pages to be taken out of the guest's mapping; @alias is theirs */
+typedef struct CacheMemZap {
+    uint8_t *host;
+    uint8_t *alias;
+    uint64_t size;
+} CacheMemZap;
+
 /**
  * cache_mem_trap_zap: take pages out of the guest's mapping
- * @alias: the same pages there
  *
  * Synchronous: when this returns no store to them is still on its way.
  *
  * Returns: 0, or -errno with nothing changed
  */
-int cache_mem_trap_zap(uint8_t *host, uint8_t *alias, uint64_t size);
+int cache_mem_trap_zap(const CacheMemZap *zap);
+
+/**
+ * cache_mem_trap_zap_all: likewise, several with one system call and, since
+ * Linux 6.16, one interrupt of the other processors
+ * @n: up to CACHE_MEM_ZAP_MAX
+ *
+ * Returns: false if some of them are still to be zapped one by one: there are
+ * not several, this kernel cannot (before Linux 6.13), or it met an error
+ */
+bool cache_mem_trap_zap_all(CacheMemTrap *trap, const CacheMemZap *zap,
+                            unsigned n);
 
 /**
  * cache_mem_trap_map: give zapped pages back, and wake who sleeps there
@@ -89,7 +133,7 @@ int cache_mem_trap_map(CacheMemTrap *trap, uint8_t *host, uint8_t *alias,
 int cache_mem_trap_unprotect(CacheMemTrap *trap, uint8_t *host, uint64_t size);
 
 /**
- * cache_mem_trap_wait: sleep until somebody touches a page
+ * cache_mem_trap_wait: wait until somebody touches a page
  * @touch: room for @max of them
  *
  * Returns: how many, 0 after cache_mem_trap_stop()

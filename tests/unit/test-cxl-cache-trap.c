@@ -16,7 +16,9 @@
 #include "../../hw/cxl/cache_mem_trap.h"
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 
 #define PAGE    CACHE_MEM_PAGE_SIZE
 #define PAGES   4
@@ -114,11 +116,18 @@ static void world_end(World *w)
     munmap(w->alias, PAGES * PAGE);
 }
 
+static CacheMemZap zap_of(World *w, int page, int n)
+{
+    return (CacheMemZap) {
+        w->host + page * PAGE, w->alias + page * PAGE, n * PAGE,
+    };
+}
+
 static void zap(World *w, int page, int n)
 {
-    g_assert_cmpint(cache_mem_trap_zap(w->host + page * PAGE,
-                                       w->alias + page * PAGE, n * PAGE), ==,
-                    0);
+    CacheMemZap zap = zap_of(w, page, n);
+
+    g_assert_cmpint(cache_mem_trap_zap(&zap), ==, 0);
 }
 
 static int map(World *w, int page, int n, bool protect)
@@ -325,27 +334,76 @@ static void test_map_protect_fails(void)
     world_end(&w);
 }
 
-static void test_zap_fails(void)
+/* process_madvise() takes MADV_DONTNEED since then. */
+static bool kernel_zaps_several(void)
+{
+    struct utsname name;
+    int major, minor;
+
+    g_assert_cmpint(uname(&name), ==, 0);
+    g_assert_cmpint(sscanf(name.release, "%d.%d", &major, &minor), ==, 2);
+    return major > 6 || (major == 6 && minor >= 13);
+}
+
+static void test_zap_all(void)
 {
     World w;
+    Toucher t[PAGES];
 
     if (!world_start(&w)) {
         return;
     }
+    for (int i = 0; i < PAGES; i++) {
+        w.host[i * PAGE] = 10 + i;
+    }
+    if (kernel_zaps_several()) {
+        const CacheMemZap some[] = { zap_of(&w, 0, 1), zap_of(&w, 2, 2) };
+
+        g_assert_false(cache_mem_trap_zap_all(w.trap, some, 1));
+        g_assert_true(cache_mem_trap_zap_all(w.trap, some, 2));
+        /* The one between is there. */
+        g_assert_cmpint(w.host[PAGE], ==, 11);
+        for (int i = 0; i < PAGES; i++) {
+            if (i != 1) {
+                touch(&t[i], w.host + i * PAGE, false);
+                check_sleeps(&w, &t[i], false, false);
+                w.alias[i * PAGE] = 20 + i;
+                g_assert_cmpint(map(&w, i, 1, false), ==, 0);
+                touch_end(&t[i]);
+                g_assert_cmpint(t[i].seen, ==, 20 + i);
+            }
+        }
+    } else {
+        g_test_skip("this kernel takes one range at a time");
+    }
+    world_end(&w);
+}
+
+static void test_zap_fails(void)
+{
+    World w;
+    CacheMemZap first, two[2];
+
+    if (!world_start(&w)) {
+        return;
+    }
+    first = zap_of(&w, 0, 1);
+    two[0] = zap_of(&w, 1, 1);
+    two[1] = first;
     w.host[0] = 4;
     fail(MADVISE, 1, ENOMEM);
-    g_assert_cmpint(cache_mem_trap_zap(w.host, w.alias, PAGE), ==, -ENOMEM);
+    g_assert_cmpint(cache_mem_trap_zap(&first), ==, -ENOMEM);
     g_assert_cmpint(w.host[0], ==, 4);
     fail(MADVISE, 2, EAGAIN);
-    g_assert_cmpint(cache_mem_trap_zap(w.host, w.alias, PAGE), ==, 0);
+    g_assert_cmpint(cache_mem_trap_zap(&first), ==, 0);
     g_assert_cmpint(failing.calls, ==, 3);
     g_assert_cmpint(map(&w, 0, 1, false), ==, 0);
     g_assert_cmpint(w.host[0], ==, 4);
 
     /* For real: memory that is locked */
     if (!mlock(w.host, PAGE)) {
-        g_assert_cmpint(cache_mem_trap_zap(w.host, w.alias, PAGE), ==,
-                        -EINVAL);
+        g_assert_cmpint(cache_mem_trap_zap(&first), ==, -EINVAL);
+        g_assert_false(cache_mem_trap_zap_all(w.trap, two, 2));
         munlock(w.host, PAGE);
     }
     world_end(&w);
@@ -374,6 +432,93 @@ static void test_stop(void)
     world_end(&w);
 }
 
+static void test_poll(void)
+{
+    static const struct { int64_t before, waited, next; } step[] = {
+        { 0, 0, CACHE_MEM_POLL_MIN_NS },
+        { 0, CACHE_MEM_POLL_MAX_NS, CACHE_MEM_POLL_MIN_NS },
+        { 0, CACHE_MEM_POLL_MAX_NS + 1, 0 },
+        { CACHE_MEM_POLL_MIN_NS, 1, 2 * CACHE_MEM_POLL_MIN_NS },
+        { CACHE_MEM_POLL_MAX_NS, 1, CACHE_MEM_POLL_MAX_NS },
+        { CACHE_MEM_POLL_MAX_NS, CACHE_MEM_POLL_MAX_NS + 1, 0 },
+        { CACHE_MEM_POLL_MAX_NS, INT64_MAX, 0 },
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(step); i++) {
+        g_assert_cmpint(cache_mem_trap_poll_ns(step[i].before, step[i].waited),
+                        ==, step[i].next);
+    }
+}
+
+typedef struct Walk {
+    World *w;
+    int pages;
+    QemuThread thread;
+} Walk;
+
+static void *walk_thread(void *opaque)
+{
+    Walk *walk = opaque;
+
+    for (int i = 0; i < walk->pages; i++) {
+        (void)qatomic_read(&walk->w->host[i * PAGE]);
+    }
+    return NULL;
+}
+
+static int64_t thread_cpu_us(void)
+{
+    struct rusage used;
+
+    g_assert_cmpint(getrusage(RUSAGE_THREAD, &used), ==, 0);
+    return (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * G_USEC_PER_SEC +
+           used.ru_utime.tv_usec + used.ru_stime.tv_usec;
+}
+
+static void *late_thread(void *opaque)
+{
+    Walk *walk = opaque;
+
+    g_usleep(G_USEC_PER_SEC / 4);
+    return walk_thread(walk);
+}
+
+/* Touches one after the other are all seen; no touch costs nothing. */
+static void test_walk(void)
+{
+    World w;
+    Walk walk = { .w = &w, .pages = PAGES };
+    CacheMemTouch seen;
+    int64_t used;
+
+    if (!world_start(&w)) {
+        return;
+    }
+    for (int round = 0; round < 50; round++) {
+        zap(&w, 0, PAGES);
+        qemu_thread_create(&walk.thread, "walk", walk_thread, &walk,
+                           QEMU_THREAD_JOINABLE);
+        for (int i = 0; i < PAGES; i++) {
+            g_assert_cmpint(cache_mem_trap_wait(w.trap, &seen, 1), ==, 1);
+            g_assert_true(seen.host == w.host + i * PAGE);
+            g_assert_cmpint(map(&w, i, 1, false), ==, 0);
+        }
+        qemu_thread_join(&walk.thread);
+    }
+
+    zap(&w, 0, 1);
+    walk.pages = 1;
+    qemu_thread_create(&walk.thread, "late", late_thread, &walk,
+                       QEMU_THREAD_JOINABLE);
+    used = thread_cpu_us();
+    g_assert_cmpint(cache_mem_trap_wait(w.trap, &seen, 1), ==, 1);
+    /* Of a quarter of a second */
+    g_assert_cmpint(thread_cpu_us() - used, <, 25000);
+    g_assert_cmpint(map(&w, 0, 1, false), ==, 0);
+    qemu_thread_join(&walk.thread);
+    world_end(&w);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -385,7 +530,10 @@ int main(int argc, char **argv)
     g_test_add_func("/cxl-cache/trap/map-again", test_map_again);
     g_test_add_func("/cxl-cache/trap/map-protect-fails",
                     test_map_protect_fails);
+    g_test_add_func("/cxl-cache/trap/zap-all", test_zap_all);
     g_test_add_func("/cxl-cache/trap/zap-fails", test_zap_fails);
     g_test_add_func("/cxl-cache/trap/stop", test_stop);
+    g_test_add_func("/cxl-cache/trap/poll", test_poll);
+    g_test_add_func("/cxl-cache/trap/walk", test_walk);
     return g_test_run();
 }
