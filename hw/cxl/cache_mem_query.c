@@ -130,6 +130,12 @@ static CxlCacheDeviceInfo *query_device(const CacheMemDev *cm)
     info->once_lines = cm->once_lines;
     info->lost_lines = cm->lost_lines;
     info->guarded = cm->refused;
+    if (cm->config.flit_256b) {
+        info->has_cache_id = !cm->link->unrouted;
+        info->cache_id = cm->link->cache_id;
+        info->has_aborted = true;
+        info->aborted = cm->link->stats->aborted;
+    }
     info->translations = query_translations(cm->ats);
     info->channels = query_channels(cm->link);
     return info;
@@ -398,6 +404,12 @@ static void print_device(Monitor *mon, const CxlCacheDeviceInfo *info)
     print_number(mon, "lines written through", info->once_lines);
     print_number(mon, "lines lost by reset", info->lost_lines);
     print_number(mon, "refused by window", info->guarded);
+    if (info->has_cache_id) {
+        print_number(mon, "Cache ID", info->cache_id);
+    }
+    if (info->has_aborted) {
+        print_number(mon, "requests aborted", info->aborted);
+    }
     print_number(mon, "translations held", info->translations->held);
     print_number(mon, "  hits", info->translations->hits);
     print_number(mon, "  misses", info->translations->misses);

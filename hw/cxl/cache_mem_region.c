@@ -277,9 +277,18 @@ static bool check_config(CacheMemRegion *region,
     return true;
 }
 
+/* The fast gear asks nobody for the way. */
+static void set_route(CacheMemDev *cm, int id)
+{
+    cxl_cache_link_set_route(cm->link, id);
+    cm->link->messages = cm->config.messages || id == CACHE_MEM_UNROUTED;
+}
+
 static bool attach(CacheMemDev *cm, Error **errp)
 {
-    CXLCacheLinkConfig link = { .flit = CXL_CACHE_FLIT_68B };
+    CXLCacheLinkConfig link = {
+        .flit = cm->config.flit_256b ? CXL_CACHE_FLIT_256B : CXL_CACHE_FLIT_68B,
+    };
     CXLCacheDevConfig dev = {
         .size = cm->config.cache_size,
         .ways = cm->config.cache_ways,
@@ -298,7 +307,7 @@ static bool attach(CacheMemDev *cm, Error **errp)
                    cm->config.cache_size);
         return false;
     }
-    cm->link->messages = cm->config.messages;
+    set_route(cm, cm->config.flit_256b ? CACHE_MEM_UNROUTED : 0);
 
     QEMU_LOCK_GUARD(&cm->region->lock);
     cm->number = cxl_cache_home_attach(cm->region->home, cm->link);
@@ -454,6 +463,46 @@ void cache_mem_dev_set_mode(CacheMemDev *cm, CacheMemMode mode)
     cache_mem_pages_update(cm->region);
     cm->mode = mode;
     cxl_cache_dev_set_caching(cm->dev, mode == CACHE_MEM_ON);
+}
+
+void cache_mem_dev_set_route(CacheMemDev *cm, int id)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    if (cm->number < 0 || id == cxl_cache_link_route(cm->link)) {
+        return;
+    }
+    if (cache_mem_dev_held(cm)) {
+        cache_mem_dev_flush_locked(cm);
+    }
+    set_route(cm, id);
+    trace_cxl_cache_route(cm->name, id);
+}
+
+CacheMemDev *cache_mem_dev_next(CacheMemDev *cm)
+{
+    CacheMemRegion *region = cache_mem_region_get();
+
+    return cm ? QTAILQ_NEXT(cm, next) :
+           region ? QTAILQ_FIRST(&region->devices) : NULL;
+}
+
+CacheMemDev *cache_mem_dev_of(DeviceState *dev)
+{
+    CacheMemDev *cm = NULL;
+
+    while ((cm = cache_mem_dev_next(cm)) && cm->config.dev != dev) {
+    }
+    return cm;
+}
+
+DeviceState *cache_mem_dev_device(const CacheMemDev *cm)
+{
+    return cm->config.dev;
+}
+
+bool cache_mem_dev_flit_256b(const CacheMemDev *cm)
+{
+    return cm->config.flit_256b;
 }
 
 const char *cache_mem_dev_name(const CacheMemDev *cm)

@@ -369,6 +369,8 @@ static bool attach_cache(CXLCacheTestdev *s, Error **errp)
         .cache_size = s->cache_size,
         .cache_ways = s->cache_ways,
         .allow = s->guard,
+        .flit_256b = s->flit_256b,
+        .cache_id = s->cache_id,
         .error = note_error,
         .opaque = s,
     };
@@ -412,6 +414,7 @@ static void testdev_realize(PCIDevice *pdev, Error **errp)
         return;
     }
     s->regs.cache = s->cm;
+    s->regs.flit_256b = s->flit_256b;
     cxl_type1_regs_init(&s->regs, pdev, PCI_CONFIG_SPACE_SIZE,
                         CXL_CACHE_TESTDEV_BAR_COMPONENT, s->cache_size, 0);
     init_bars(s);
@@ -473,6 +476,8 @@ static const Property testdev_properties[] = {
     DEFINE_PROP_SIZE("cache-size", CXLCacheTestdev, cache_size, 64 * KiB),
     DEFINE_PROP_UINT32("cache-ways", CXLCacheTestdev, cache_ways, 16),
     DEFINE_PROP_STRING("window", CXLCacheTestdev, guard),
+    DEFINE_PROP_BOOL("x-256b-flit", CXLCacheTestdev, flit_256b, false),
+    DEFINE_PROP_STRING("cache-id", CXLCacheTestdev, cache_id),
 };
 
 /* Lines in the cache are not in RAM. */

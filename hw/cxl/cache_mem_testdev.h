@@ -80,6 +80,8 @@ struct CXLCacheTestdev {
     uint64_t cache_size;
     uint32_t cache_ways;
     char *guard;
+    bool flit_256b;
+    char *cache_id;
 };
 
 /* What a step may return other than a negative errno */

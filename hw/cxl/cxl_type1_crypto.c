@@ -97,6 +97,8 @@ static bool attach_cache(CXLType1Crypto *s, Error **errp)
         .snp_data_invalidates = true,
         .rescue = s->unplug == CXL_TYPE1_UNPLUG_RESCUE,
         .allow = s->guard,
+        .flit_256b = s->flit_256b,
+        .cache_id = s->cache_id,
         .error = cxl_type1_crypto_cache_error,
         .opaque = s,
     };
@@ -244,13 +246,14 @@ static void cxl_type1_crypto_realize(VirtIOPCIProxy *proxy, Error **errp)
 
     s->regs.cache = s->cache;
     s->regs.cache_enable = s->cache_enable;
+    s->regs.flit_256b = s->flit_256b;
     proxy->last_pcie_cap_offset =
         cxl_type1_regs_init(&s->regs, pci_dev, proxy->last_pcie_cap_offset,
                             COMPONENT_BAR, s->cache_size, serial_number(s));
     cache_mem_dev_window(s->cache, &s->window, OBJECT(s));
     pci_register_bar(pci_dev, WINDOW_BAR, PCI_BASE_ADDRESS_SPACE_MEMORY,
                      &s->window);
-    pcie_cap_fill_link_ep_usp(pci_dev, s->width, s->speed, false);
+    pcie_cap_fill_link_ep_usp(pci_dev, s->width, s->speed, s->flit_256b);
     cxl_type1_port_link_up(pci_dev);
     s->machine_done.notify = init_ats;
     qemu_add_machine_init_done_notifier(&s->machine_done);
@@ -341,6 +344,8 @@ static const Property cxl_type1_crypto_properties[] = {
                                 PCIE_LINK_SPEED_32),
     DEFINE_PROP_PCIE_LINK_WIDTH("x-width", CXLType1Crypto, width,
                                 PCIE_LINK_WIDTH_16),
+    DEFINE_PROP_BOOL("x-256b-flit", CXLType1Crypto, flit_256b, false),
+    DEFINE_PROP_STRING("cache-id", CXLType1Crypto, cache_id),
 };
 
 static int get_writeback(Object *obj, Error **errp)

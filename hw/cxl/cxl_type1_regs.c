@@ -283,9 +283,13 @@ uint16_t cxl_type1_regs_init(CXLType1Regs *regs, PCIDevice *pdev,
     /* There is nothing to save on power failure: phase 2 takes no time */
     create_dvsec(regs, GPF_DEVICE_DVSEC, GPF_DEVICE_DVSEC_REVID,
                  GPF_DEVICE_DVSEC_LENGTH, NULL, 0);
-    create_dvsec(regs, PCIE_FLEXBUS_PORT_DVSEC, CXL_FLEX_BUS_DVSEC_REVID,
-                 CXL_FLEX_BUS_DVSEC_LENGTH, flex_bus_dvsec,
-                 ARRAY_SIZE(flex_bus_dvsec));
+    offset = create_dvsec(regs, PCIE_FLEXBUS_PORT_DVSEC,
+                          CXL_FLEX_BUS_DVSEC_REVID, CXL_FLEX_BUS_DVSEC_LENGTH,
+                          flex_bus_dvsec, ARRAY_SIZE(flex_bus_dvsec));
+    if (regs->flit_256b) {
+        pci_set_word(pdev->config + offset + A_CXL_FLEX_BUS_STATUS,
+                     CXL_FLEX_BUS_TYPE1_256B);
+    }
     create_register_locator(regs, bar);
     offset = regs->cstate.dvsec_offset;
 

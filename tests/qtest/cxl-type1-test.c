@@ -1095,13 +1095,14 @@ static const struct {
     }, {
         "pxb-cxl-bus",
         BACKEND "-device cxl-type1-crypto,bus=cxl.0,cryptodev=c0",
-        "must be plugged directly into a cxl-rp, not into a pxb-cxl",
+        "must be plugged into a cxl-rp or a cxl-downstream, not into a pxb-cxl",
     }, {
         "switch",
         BACKEND QCXL_RP ",cxl-cache=on -device cxl-upstream,bus=rp0,id=us "
         "-device cxl-downstream,bus=us,id=ds,slot=5 "
         "-device cxl-type1-crypto,bus=ds,cryptodev=c0",
-        "must be plugged directly into a cxl-rp, not into a cxl-downstream",
+        "'ds', a cxl-downstream on the way from cxl-type1-crypto to its host, "
+        "does not offer CXL.cache",
     }, {
         "no-cxl-cache",
         BACKEND QCXL_RP " " TYPE1,
@@ -1211,7 +1212,8 @@ static const struct {
         "field/05-switch-upstream-port",
         BACKEND QCXL_RP ",cxl-cache=on -device cxl-upstream,bus=rp0,id=us "
         "-device cxl-type1-crypto,bus=us,cryptodev=c0",
-        "must be plugged directly into a cxl-rp, not into a cxl-upstream",
+        "must be plugged into a cxl-rp or a cxl-downstream, not into a "
+        "cxl-upstream",
     }, {
         "field/05-function-after",
         BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",multifunction=on "

@@ -3040,6 +3040,122 @@ static void test_t70(void)
 }
 
 /* Memory that refuses a write only when it is to be written */
+/* ---- Cache IDs ---- */
+
+static World *world_256b(unsigned devs)
+{
+    WorldConfig cfg = world_config(devs);
+
+    cfg.link.flit = CXL_CACHE_FLIT_256B;
+    return world_new(&cfg);
+}
+
+/*
+ * A device that no Cache ID leads to gets no line and changes nothing: memory
+ * is there, and is not asked. The others go on.
+ */
+static void test_unrouted(void)
+{
+    static const struct {
+        unsigned opcode;
+        const char *messages;
+        bool ones;
+    } cases[] = {
+        { RD_CURR, "1.RdCurr 1.down:err", true },
+        { RD_OWN, "1.RdOwn 1.GO-X 1.down:err", true },
+        { RD_SHARED, "1.RdShared 1.GO-X 1.down:err", true },
+        { RD_ANY, "1.RdAny 1.GO-X 1.down:err", true },
+        { RD_OWN_NO_DATA, "1.RdOwnNoData 1.GO-X", false },
+        { CL_FLUSH, "1.CLFlush 1.GO-X", false },
+        { I_TO_M_WR, "1.ItoMWr 1.GO_ERR_WritePull 1.up", false },
+        { WR_CUR, "1.WrCur 1.GO_ERR_WritePull 1.up", false },
+        { WR_INV, "1.WrInv 1.WritePull 1.up 1.GO-X", false },
+        { WO_WR_INV_F, "1.WOWrInvF 1.GO_ERR_WritePull 1.up 1.ExtCmp", false },
+    };
+    World *w = world_256b(2);
+    WorldDone *done;
+    unsigned i;
+
+    world_make(w, 0, 5, CXL_CACHE_M, V2);
+    cxl_cache_link_set_route(w->link[1], CXL_CACHE_UNROUTED);
+    g_assert_cmpint(cxl_cache_link_route(w->link[1]), ==, CXL_CACHE_UNROUTED);
+    for (i = 0; i < ARRAY_SIZE(cases); i++) {
+        done = world_do(w, 1, cases[i].opcode, 5, V1);
+        g_assert_true(done->d.failed);
+        g_assert_cmpint(done->d.state, ==, CXL_CACHE_I);
+        if (cases[i].ones) {
+            g_assert_cmphex(value_of(done), ==, WORLD_ONES);
+        }
+        world_expect_error(w, WORLD_HOST, CXL_CACHE_ERR_DECODE);
+        world_expect(w, cases[i].messages);
+        g_assert_cmphex(tracks(w, 5), ==, 1);
+        g_assert_cmpuint(w->link[1]->stats->aborted, ==, i + 1);
+    }
+    g_assert_cmpint(w->writes, ==, 0);
+    g_assert_cmphex(world_load(w, 0, 5), ==, V2);
+    g_assert_cmpuint(w->link[0]->stats->aborted, ==, 0);
+
+    /* What only tells the host something is taken. */
+    world_do(w, 1, CACHE_FLUSHED, 0, 0);
+    world_expect(w, "1.CacheFlushed 1.GO-I");
+    g_assert_cmpuint(w->link[1]->stats->aborted, ==, i);
+
+    /* And an evict, should there be one */
+    cxl_cache_link_set_route(w->link[1], 7);
+    world_make(w, 1, 6, CXL_CACHE_M, V1);
+    cxl_cache_link_set_route(w->link[1], CXL_CACHE_UNROUTED);
+    world_do(w, 1, DIRTY_EVICT, 6, 0);
+    world_expect(w, "1.DirtyEvict 1.GO_WritePull 1.up");
+    g_assert_cmphex(world_ram(w, 6), ==, V1);
+    g_assert_cmpuint(w->link[1]->stats->aborted, ==, i);
+
+    cxl_cache_link_set_route(w->link[1], 7);
+    done = world_do(w, 1, RD_OWN, 5, 0);
+    g_assert_cmphex(value_of(done), ==, V2);
+    g_assert_cmpuint(world_last(w, 1, CXL_CACHE_D2H_REQ)->msg.cache_id, ==, 7);
+    world_expect(w, "1.RdOwn 0.SnpInv 0.RspIFwdM 0.up 1.GO-E 1.down");
+    world_do(w, 1, CLEAN_EVICT_ND, 5, 0);
+    world_clear(w);
+    world_free(w);
+}
+
+/* Each message has its device's ID, if its header has one, and 0 if not. */
+static void test_cache_id_carried(void)
+{
+    World *w = world_256b(3);
+    unsigned seen[CXL_CACHE_NUM_CHANNELS] = { };
+    unsigned i;
+
+    for (i = 0; i < 3; i++) {
+        cxl_cache_link_set_route(w->link[i], 15 - i);
+    }
+    for (i = 0; i < 3; i++) {
+        world_do(w, i, RD_OWN, 3, 0);
+        world_store(w, i, 3, V1 + i);
+    }
+    world_do(w, 2, DIRTY_EVICT, 3, 0);
+    for (i = 0; i < w->num_sent; i++) {
+        const WorldSent *sent = &w->sent[i];
+        CXLCacheHeader header;
+        CXLCacheMsg back;
+        bool has = sent->channel != CXL_CACHE_D2H_RSP &&
+                   sent->channel != CXL_CACHE_D2H_DATA;
+
+        g_assert_cmpuint(sent->msg.cache_id, ==, has ? 15 - sent->dev : 0);
+        cxl_cache_pack(sent->channel, CXL_CACHE_FLIT_256B, &sent->msg,
+                       &header);
+        g_assert_true(cxl_cache_unpack(sent->channel, CXL_CACHE_FLIT_256B,
+                                       &header, &back));
+        g_assert_cmpuint(back.cache_id, ==, sent->msg.cache_id);
+        seen[sent->channel]++;
+    }
+    for (i = 0; i < CXL_CACHE_NUM_CHANNELS; i++) {
+        g_assert_cmpuint(seen[i], >, 0);
+    }
+    world_clear(w);
+    world_free(w);
+}
+
 static void test_t71(void)
 {
     World *w = world(1);
@@ -3354,6 +3470,8 @@ static const struct {
     { "T70-poison", test_t70 },
     { "T71-go-err-writepull", test_t71 },
     { "T72-viral", test_t72 },
+    { "id/unrouted", test_unrouted },
+    { "id/carried", test_cache_id_carried },
     { "dev/caching-off", test_caching_off },
     { "home/isolate", test_isolate },
     { "large/resident", test_large_resident },

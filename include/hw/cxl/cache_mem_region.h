@@ -74,6 +74,9 @@ typedef enum CacheMemMode {
  * @prefetch: pages that come home at once when the host's touches follow each
  *            other; must be the same for all devices, too
  * @messages: no fast gear: every message is sent
+ * @flit_256b: the link has 256B flits: messages carry a Cache ID, and there are
+ *         none until cache_mem_dev_set_route()
+ * @cache_id: what cxl_cache_path_admit() takes; the host does not look at it
  * @cache: whether lines are kept: where they can be (auto); never (off); of all
  *         the memory that the machine has now, or there is no device (on)
  * @allow: NULL, or the only memory that CXL.cache may be used for, as
@@ -91,6 +94,8 @@ typedef struct CacheMemDevConfig {
     uint64_t sf_size;
     uint32_t prefetch;
     bool messages;
+    bool flit_256b;
+    const char *cache_id;
     OnOffAuto cache;
     const char *allow;
     void (*error)(void *opaque, CXLCacheError err);
@@ -131,6 +136,27 @@ void cache_mem_dev_reset(CacheMemDev *cm);
 
 void cache_mem_dev_set_mode(CacheMemDev *cm, CacheMemMode mode);
 CacheMemMode cache_mem_dev_mode(const CacheMemDev *cm);
+
+/* No Cache ID leads to the device: its requests are aborted. */
+#define CACHE_MEM_UNROUTED  (-1)
+
+/**
+ * cache_mem_dev_set_route: the Cache ID that leads to a device has changed
+ * @id: 0 to 15, or CACHE_MEM_UNROUTED
+ *
+ * What the device holds is written back before, by the old one: a snoop would
+ * not find it any more.
+ */
+void cache_mem_dev_set_route(CacheMemDev *cm, int id);
+
+/* All that are attached, one after the other; the first for NULL. Under BQL */
+CacheMemDev *cache_mem_dev_next(CacheMemDev *cm);
+
+/* That of @dev, NULL if it has none that is attached */
+CacheMemDev *cache_mem_dev_of(DeviceState *dev);
+
+DeviceState *cache_mem_dev_device(const CacheMemDev *cm);
+bool cache_mem_dev_flit_256b(const CacheMemDev *cm);
 
 /* What it is called in messages, trace events and the monitor */
 const char *cache_mem_dev_name(const CacheMemDev *cm);

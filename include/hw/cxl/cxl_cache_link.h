@@ -43,6 +43,7 @@ typedef struct CXLCacheChannel {
 typedef struct CXLCacheLinkStats {
     uint64_t sent[CXL_CACHE_NUM_CHANNELS][CXL_CACHE_D2H_REQ_CODES];
     uint64_t stalled[CXL_CACHE_NUM_CHANNELS];   /* no credit when wanted */
+    uint64_t aborted;           /* requests, for want of a Cache ID */
 } CXLCacheLinkStats;
 
 /**
@@ -69,7 +70,8 @@ typedef struct CXLCacheLink {
     void *trace_opaque;
     CXLCacheLinkStats *stats;
     CXLCacheFlit flit;
-    uint8_t cache_id;
+    uint8_t cache_id;           /* what the port above the device inserts */
+    bool unrouted;              /* ... nothing: what is asked for is aborted */
     /* Credits come back by cxl_cache_link_return_credits() alone. */
     bool hold_credits;
     bool messages;              /* no fast gear: every message is sent */
@@ -91,6 +93,25 @@ void cxl_cache_link_free(CXLCacheLink *link);
  * All messages vanish and all credits are back at their senders.
  */
 void cxl_cache_link_reset(CXLCacheLink *link);
+
+/* No Cache ID leads to the device. */
+#define CXL_CACHE_UNROUTED  (-1)
+
+/**
+ * cxl_cache_link_set_route: the Cache ID that leads to the link's device
+ * @id: 0 to CXL_CACHE_DEV_MAX - 1, 0 with 68B flits, or CXL_CACHE_UNROUTED
+ *
+ * Nothing may be under way, and the device should hold no line. Without a route
+ * the host gives no line out: what a device asks for ends in GO-Err, what it
+ * writes is dropped; but an evict, or CacheFlushed, is taken.
+ */
+void cxl_cache_link_set_route(CXLCacheLink *link, int id);
+
+/* What cxl_cache_link_set_route() was told, first the configuration's ID */
+static inline int cxl_cache_link_route(const CXLCacheLink *link)
+{
+    return link->unrouted ? CXL_CACHE_UNROUTED : link->cache_id;
+}
 
 /**
  * cxl_cache_link_return_credits: hand freed buffers' credits to the sender
@@ -159,7 +180,7 @@ static inline CXLCacheMsg *cxl_cache_link_send(CXLCacheLink *link,
     g_assert(ch->credits);
     ch->credits--;
     *msg = (CXLCacheMsg) {
-        .cache_id = link->cache_id,
+        .cache_id = cxl_cache_has_id(channel) ? link->cache_id : 0,
         .order = link->ch[CXL_CACHE_H2D_RSP].tail,
     };
     if (data) {

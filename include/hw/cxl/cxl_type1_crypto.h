@@ -45,6 +45,9 @@
  *    that CXL.cache may be used for
  *  + "iommu_platform" (bool, default on): off has the device bypass an IOMMU,
  *    by CXL.io
+ *  + "x-256b-flit" (bool, default off): the link has 256B flits, with Cache IDs
+ *  + "cache-id" (string, default auto): the one that firmware would have the
+ *    port above insert: auto, none or a number (cxl_cache_path.h)
  *  + "sn" (uint64): device serial number; by default made from the chassis and
  *    slot numbers of the root port
  *  + "ats" (OnOffAuto, default auto): auto: there is an ATS capability where
@@ -92,6 +95,8 @@ struct CXLType1Crypto {
     bool cache_enable;
     OnOffAuto ats;
     char *guard;
+    bool flit_256b;
+    char *cache_id;
     CxlType1Writeback writeback;
     CxlType1Unplug unplug;
     uint64_t sn;

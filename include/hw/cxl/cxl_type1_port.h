@@ -1,5 +1,5 @@
 /*
- * CXL.cache capability of a root port
+ * CXL.cache capability of a CXL port
  *
  * Copyright (c) 2026 The qemu-cxl-type1 developers
  *
@@ -11,7 +11,11 @@
  *  - Flex Bus Port DVSEC (CXL r3.1 section 8.2.1.3): the Cache capability, its
  *    enable, and the negotiated status while a cache device is below;
  *  - Snoop Filter Capability Structure (CXL r3.1 section 8.2.4.23): the group
- *    and the capacity of the filter that tracks the devices' lines.
+ *    and the capacity of the filter that tracks the devices' lines;
+ *  - with 256B flits, the registers of cxl_cache_id.h.
+ *
+ * The ports of a switch, which stand on the way from such a device to its root
+ * port, get the first and the last of them.
  *
  * And, for whatever CXL device is below a port with or without CXL.cache:
  *
@@ -19,11 +23,11 @@
  *    DVSEC for Ports is set (CXL r3.1 section 8.1.5.2).
  *
  * QEMU interface:
- *  + the class of the port calls cxl_type1_port_class_init(), last of all.  The
+ *  + the class of the port, cxl-rp, cxl-upstream or cxl-downstream, calls cxl_type1_port_class_init(), last of all.  The
  *    port itself knows nothing else of this: what is kept about it is in an
  *    object of its own, the port's child "cxl-cache-port".
  *  + "cxl-cache" (bool, default off): the port offers CXL.cache.  Off leaves
- *    every register as it was.
+ *    every register as it was.  The other properties are the root port's.
  *  + "cxl-cache-sf-size" (size, default 16 MiB): how much cached memory the
  *    snoop filter can track; a multiple of 64 KiB.
  *  + "cxl-cache-prefetch" (uint32, default 32): pages whose lines the host
@@ -78,7 +82,8 @@ CacheMemDev *cxl_type1_port_attach(PCIDevice *pdev, CacheMemDevConfig *config,
  * cxl_type1_port_link_up: @pdev has trained
  * @pdev: a device for which cxl_type1_port_check() holds
  *
- * Shows CXL.io and CXL.cache in 68B flit mode as what the port has negotiated.
+ * Shows CXL.io and CXL.cache as what the port has negotiated, and with 256B
+ * flits does firmware's part for a Cache ID.
  */
 void cxl_type1_port_link_up(PCIDevice *pdev);
 

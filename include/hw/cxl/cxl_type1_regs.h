@@ -78,16 +78,20 @@ REG16(CXL_FLEX_BUS_STATUS, 0x0e)
  * capable of, and what it has negotiated with the port above it.
  */
 #define CXL_FLEX_BUS_TYPE1             0x0023
+/* ... and in 256B flits */
+#define CXL_FLEX_BUS_TYPE1_256B        0x0003
 #define CXL_FLEX_BUS_IO_ENABLE         0x0002
 
 /**
  * CXLType1Regs:
  * @cache: what the cache controls control; set before cxl_type1_regs_init()
  * @cache_enable: Cache_Enable is set after reset; likewise
+ * @flit_256b: the link has trained with 256B flits; likewise
  */
 typedef struct CXLType1Regs {
     CacheMemDev *cache;
     bool cache_enable;
+    bool flit_256b;
     CXLComponentState cstate;
     MemoryRegionOps cachemem_ops;
     DOECap *doe;
