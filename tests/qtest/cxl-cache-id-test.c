@@ -623,10 +623,16 @@ static void check_aborted(Switch *s, unsigned n)
         g_assert_cmpint(r.ret, ==, OK);
         g_assert_true(r.failed);
     }
-    assert_ram(&s->m, A, 1);
-    assert_cpu_sees(&s->m, A, 1);
     g_assert_cmpint(aborted(&s->m, name) - before, ==,
                     ARRAY_SIZE(reads) + ARRAY_SIZE(writes));
+    /* Many lines at once */
+    for (int i = CCT_DO_READ; i <= CCT_DO_WRITE; i++) {
+        set_operation(d, 0, CCT_FLAG_KEEP, A, 0, 16 * LINE);
+        set32(d, CCT_DOORBELL, i);
+        g_assert_cmpint(get_result(d).ret, ==, IO);
+    }
+    assert_ram(&s->m, A, 1);
+    assert_cpu_sees(&s->m, A, 1);
 }
 
 static void check_works(Switch *s, unsigned n, unsigned id)
