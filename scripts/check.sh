@@ -4,7 +4,7 @@
 # Run test suites and end with "N passed, N failed":
 #   check.sh [quick|field|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|
 #             guest|kcrypto|volumes|iommu|smmu|plug|kernels|kernels-all|
-#             litmus|fault]...
+#             litmus|fault|cacheid]...
 # Logs and counts are left in build/check.
 
 . "$(dirname "$0")/lib.sh"
@@ -110,6 +110,14 @@ check_qtest() {
         "${QTESTS_aarch64[@]/#/tests/qtest/}" || return 0
     run_qtests "$QEMU/build" x86_64 qtest-x86_64 "${QTESTS_x86_64[@]}"
     run_qtests "$QEMU/build" aarch64 qtest-aarch64 "${QTESTS_aarch64[@]}"
+}
+
+# A longer history of random accesses by 16 devices below switches
+check_cacheid() {
+    must cacheid-build build qemu-system-x86_64 \
+        tests/qtest/cxl-cache-id-test || return 0
+    export CXL_CACHE_ID_STEPS=${CXL_CACHE_ID_STEPS:-500000}
+    run_qtests "$QEMU/build" x86_64 cacheid cxl-cache-id-test
 }
 
 # The emulators themselves; shown as a step of its own, for it is the long one.

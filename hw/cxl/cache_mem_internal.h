@@ -108,6 +108,7 @@ typedef struct CacheMemTotals {
  * @can_share: pages can be write-protected while devices share their lines
  * @discard_disabled: nobody may discard guest RAM, for our sake
  * @stream: which pages are about to be touched
+ * @grouped: the devices are of groups, each with a filter of its own size
  * @hooks: NULL unless something is injected
  * @inject: what is
  */
@@ -121,6 +122,7 @@ struct CacheMemRegion {
     CXLCacheHome *home;
     CXLCacheHomeOps home_ops;
     uint64_t sf_size;
+    bool grouped;
     QTAILQ_HEAD(, CacheMemDev) devices;
 
     CacheMemRam *ram;

@@ -116,6 +116,41 @@ static CxlCacheTranslations *query_translations(const CacheMemAts *ats)
     return info;
 }
 
+/* Whom it has lost lines to by limits of them */
+static CxlCacheLossesList *query_losses(const CacheMemDev *cm)
+{
+    const CXLCacheHomeStats *stats = cxl_cache_home_stats(cm->region->home);
+    CxlCacheLossesList *list = NULL, **tail = &list;
+    CacheMemDev *to;
+
+    QTAILQ_FOREACH(to, &cm->region->devices, next) {
+        uint64_t lines = stats->lost_to[cm->number][to->number];
+
+        if (lines) {
+            CxlCacheLosses *info = g_new0(CxlCacheLosses, 1);
+
+            info->to = g_strdup(to->name);
+            info->lines = lines;
+            QAPI_LIST_APPEND(tail, info);
+        }
+    }
+    return list;
+}
+
+static void query_limits(const CacheMemDev *cm, CxlCacheDeviceInfo *info)
+{
+    const CXLCacheHomeStats *stats = cxl_cache_home_stats(cm->region->home);
+
+    info->has_sf_group = cm->config.grouped;
+    info->sf_group = cm->config.sf_group;
+    info->has_sf_quota = cm->config.sf_quota;
+    info->sf_quota = cm->config.sf_quota;
+    info->sf_limited = stats->limited[cm->number];
+    info->has_sf_limited = info->sf_limited;
+    info->losses = query_losses(cm);
+    info->has_losses = info->losses;
+}
+
 static CxlCacheDeviceInfo *query_device(const CacheMemDev *cm)
 {
     CxlCacheDeviceInfo *info = g_new0(CxlCacheDeviceInfo, 1);
@@ -136,6 +171,7 @@ static CxlCacheDeviceInfo *query_device(const CacheMemDev *cm)
         info->has_aborted = true;
         info->aborted = cm->link->stats->aborted;
     }
+    query_limits(cm, info);
     info->translations = query_translations(cm->ats);
     info->channels = query_channels(cm->link);
     return info;
@@ -393,7 +429,8 @@ static void print_channel(Monitor *mon, const CxlCacheChannelInfo *info)
 static void print_device(Monitor *mon, const CxlCacheDeviceInfo *info)
 {
     const CxlCacheLinesList *s;
-    const CxlCacheChannelInfoList *l;
+    const CxlCacheLossesList *l;
+    const CxlCacheChannelInfoList *ch;
 
     monitor_printf(mon, "device %s%s%s\n", info->id ?: "",
                    info->id ? " " : "", info->qom_path);
@@ -410,6 +447,21 @@ static void print_device(Monitor *mon, const CxlCacheDeviceInfo *info)
     if (info->has_aborted) {
         print_number(mon, "requests aborted", info->aborted);
     }
+    if (info->has_sf_group) {
+        print_number(mon, "snoop filter group", info->sf_group);
+    }
+    if (info->has_sf_quota) {
+        print_number(mon, "snoop filter quota", info->sf_quota);
+    }
+    if (info->has_sf_limited) {
+        print_number(mon, "requests limited", info->sf_limited);
+    }
+    for (l = info->losses; l; l = l->next) {
+        g_autofree char *what = g_strdup_printf("lines lost to %s",
+                                                l->value->to);
+
+        print_number(mon, what, l->value->lines);
+    }
     print_number(mon, "translations held", info->translations->held);
     print_number(mon, "  hits", info->translations->hits);
     print_number(mon, "  misses", info->translations->misses);
@@ -425,8 +477,8 @@ static void print_device(Monitor *mon, const CxlCacheDeviceInfo *info)
     }
     monitor_printf(mon, "  %-21s %12s %8s %9s %8s %12s\n", "channel", "depth",
                    "credits", "returning", "messages", "stalled");
-    for (l = info->channels; l; l = l->next) {
-        print_channel(mon, l->value);
+    for (ch = info->channels; ch; ch = ch->next) {
+        print_channel(mon, ch->value);
     }
 }
 

@@ -27,6 +27,11 @@
 #define SF_MAX_SIZE     (16 * GiB)
 #define CACHE_MAX_WAYS  16
 
+/* All that groups can have together, and twice that against conflicts */
+#define GROUPS_LINES    (2ULL * CACHE_MEM_SF_GROUPS * CACHE_MEM_SF_GROUP_MAX / \
+                         CXL_CACHE_LINE_SIZE)
+#define GROUPS_WAYS     16
+
 /* Errors */
 
 void cache_mem_dev_note_error(CacheMemDev *cm, CXLCacheError err)
@@ -158,6 +163,10 @@ static bool region_start(CacheMemRegion *region,
         return false;
     }
     config.sf_ways = sf_ways(lines);
+    if (dev->grouped) {
+        config.sf_lines = GROUPS_LINES;
+        config.sf_ways = GROUPS_WAYS;
+    }
     region->home_ops = cache_mem_home_ops;
     region->home = cxl_cache_home_new(&config, &region->home_ops, region);
     if (!region->home) {
@@ -166,6 +175,7 @@ static bool region_start(CacheMemRegion *region,
         return false;
     }
     region->sf_size = sf_size;
+    region->grouped = dev->grouped;
     region->prefetch = dev->prefetch;
     cache_mem_host_start(region);
     return true;
@@ -251,6 +261,39 @@ static char *device_name(DeviceState *dev)
     return dev->id ? g_strdup(dev->id) : object_get_canonical_path(OBJECT(dev));
 }
 
+static bool check_prefetch(CacheMemRegion *region,
+                           const CacheMemDevConfig *config, Error **errp)
+{
+    if (region->users && region->prefetch != config->prefetch) {
+        error_setg(errp, "'cxl-cache-prefetch' must be the same for all root "
+                   "ports with a CXL.cache device: they share one host");
+        return false;
+    }
+    return true;
+}
+
+static bool check_group(CacheMemRegion *region, const CacheMemDevConfig *config,
+                        Error **errp)
+{
+    CacheMemDev *cm;
+
+    if (config->sf_size > CACHE_MEM_SF_GROUP_MAX) {
+        error_setg(errp, "'cxl-cache-sf-size' must be at most 64 MiB with "
+                   "'cxl-cache-sf-group'");
+        return false;
+    }
+    QTAILQ_FOREACH(cm, &region->devices, next) {
+        if (cm->config.sf_group == config->sf_group &&
+            cm->config.sf_size != config->sf_size) {
+            error_setg(errp, "'cxl-cache-sf-size' must be the same for all "
+                       "root ports of group %u: they share one snoop filter",
+                       config->sf_group);
+            return false;
+        }
+    }
+    return check_prefetch(region, config, errp);
+}
+
 static bool check_config(CacheMemRegion *region,
                          const CacheMemDevConfig *config, Error **errp)
 {
@@ -263,25 +306,47 @@ static bool check_config(CacheMemRegion *region,
                    "of lines", lines, ways, CACHE_MAX_WAYS);
         return false;
     }
+    if (region->users && region->grouped != config->grouped) {
+        error_setg(errp, "'cxl-cache-sf-group' must be given for all root "
+                   "ports with a CXL.cache device, or for none");
+        return false;
+    }
+    if (config->grouped) {
+        return check_group(region, config, errp);
+    }
     if (region->users && region->sf_size != config->sf_size) {
         error_setg(errp, "'cxl-cache-sf-size' must be the same for all root "
                    "ports with a CXL.cache device: they share one snoop "
                    "filter");
         return false;
     }
-    if (region->users && region->prefetch != config->prefetch) {
-        error_setg(errp, "'cxl-cache-prefetch' must be the same for all root "
-                   "ports with a CXL.cache device: they share one host");
-        return false;
-    }
-    return true;
+    return check_prefetch(region, config, errp);
 }
 
-/* The fast gear asks nobody for the way. */
+/* The fast gear asks nobody for the way, and makes no room. */
+static void update_gear(CacheMemDev *cm)
+{
+    cm->link->messages = cm->config.messages || cm->config.grouped ||
+                         cm->config.sf_quota || cm->link->unrouted;
+}
+
 static void set_route(CacheMemDev *cm, int id)
 {
     cxl_cache_link_set_route(cm->link, id);
-    cm->link->messages = cm->config.messages || id == CACHE_MEM_UNROUTED;
+    update_gear(cm);
+}
+
+static void set_limits(CacheMemDev *cm)
+{
+    CXLCacheLimits limits = {
+        .quota = cm->config.sf_quota,
+        .group = cm->config.sf_group,
+        .group_size = cm->config.grouped ?
+                      cm->config.sf_size / CXL_CACHE_LINE_SIZE : 0,
+    };
+
+    cxl_cache_home_set_limits(cm->region->home, cm->number, &limits);
+    update_gear(cm);
 }
 
 static bool attach(CacheMemDev *cm, Error **errp)
@@ -316,6 +381,7 @@ static bool attach(CacheMemDev *cm, Error **errp)
                    CXL_CACHE_DEV_MAX);
         return false;
     }
+    set_limits(cm);
     cxl_cache_dev_set_caching(cm->dev, false);
     cm->region->had_device = true;
     QTAILQ_INSERT_TAIL(&cm->region->devices, cm, next);
@@ -476,6 +542,15 @@ void cache_mem_dev_set_route(CacheMemDev *cm, int id)
     }
     set_route(cm, id);
     trace_cxl_cache_route(cm->name, id);
+}
+
+void cache_mem_dev_set_quota(CacheMemDev *cm, uint32_t lines)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    cm->config.sf_quota = lines;
+    if (cm->number >= 0) {
+        set_limits(cm);
+    }
 }
 
 CacheMemDev *cache_mem_dev_next(CacheMemDev *cm)

@@ -15,6 +15,7 @@
 #include "qemu/module.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
+#include "qapi/visitor.h"
 #include "hw/core/qdev-properties.h"
 #include "hw/core/resettable.h"
 #include "hw/cxl/cxl_type1_port.h"
@@ -371,6 +372,7 @@ static bool attach_cache(CXLCacheTestdev *s, Error **errp)
         .allow = s->guard,
         .flit_256b = s->flit_256b,
         .cache_id = s->cache_id,
+        .sf_quota = s->sf_quota,
         .error = note_error,
         .opaque = s,
     };
@@ -486,6 +488,22 @@ static const VMStateDescription testdev_vmstate = {
     .unmigratable = 1,
 };
 
+static void get_sf_quota(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    visit_type_uint32(v, name, &CXL_CACHE_TESTDEV(obj)->sf_quota, errp);
+}
+
+static void set_sf_quota(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    CXLCacheTestdev *s = CXL_CACHE_TESTDEV(obj);
+
+    if (visit_type_uint32(v, name, &s->sf_quota, errp) && s->cm) {
+        cache_mem_dev_set_quota(s->cm, s->sf_quota);
+    }
+}
+
 static void testdev_class_init(ObjectClass *klass, const void *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
@@ -496,6 +514,11 @@ static void testdev_class_init(ObjectClass *klass, const void *data)
     dc->vmsd = &testdev_vmstate;
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
     device_class_set_props(dc, testdev_properties);
+    object_class_property_add(klass, "sf-quota", "uint32", get_sf_quota,
+                              set_sf_quota, NULL, NULL);
+    object_class_property_set_description(klass, "sf-quota",
+        "Lines that the snoop filter tracks for the device at most (default: "
+        "0, no limit)");
     rc->phases.enter = testdev_reset_enter;
     rc->phases.hold = testdev_reset_hold;
     pc->realize = testdev_realize;

@@ -82,6 +82,7 @@ struct CXLCacheTestdev {
     char *guard;
     bool flit_256b;
     char *cache_id;
+    uint32_t sf_quota;
 };
 
 /* What a step may return other than a negative errno */

@@ -10,6 +10,7 @@
 #include "qemu/error-report.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
+#include "qapi/visitor.h"
 #include "hw/core/qdev-properties.h"
 #include "hw/core/qdev-properties-system.h"
 #include "hw/core/resettable.h"
@@ -99,6 +100,7 @@ static bool attach_cache(CXLType1Crypto *s, Error **errp)
         .allow = s->guard,
         .flit_256b = s->flit_256b,
         .cache_id = s->cache_id,
+        .sf_quota = s->sf_quota,
         .error = cxl_type1_crypto_cache_error,
         .opaque = s,
     };
@@ -373,6 +375,22 @@ static void set_unplug(Object *obj, int value, Error **errp)
     CXL_TYPE1_CRYPTO(obj)->unplug = value;
 }
 
+static void get_sf_quota(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    visit_type_uint32(v, name, &CXL_TYPE1_CRYPTO(obj)->sf_quota, errp);
+}
+
+static void set_sf_quota(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    CXLType1Crypto *s = CXL_TYPE1_CRYPTO(obj);
+
+    if (visit_type_uint32(v, name, &s->sf_quota, errp) && s->cache) {
+        cache_mem_dev_set_quota(s->cache, s->sf_quota);
+    }
+}
+
 static void cxl_type1_crypto_class_init(ObjectClass *klass, const void *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
@@ -395,6 +413,11 @@ static void cxl_type1_crypto_class_init(ObjectClass *klass, const void *data)
     object_class_property_set_description(klass, "unplug",
         "What becomes of modified lines when the link is lost "
         "(rescue, poison)");
+    object_class_property_add(klass, "sf-quota", "uint32", get_sf_quota,
+                              set_sf_quota, NULL, NULL);
+    object_class_property_set_description(klass, "sf-quota",
+        "Lines that the snoop filter tracks for the device at most (default: "
+        "0, no limit)");
     device_class_set_parent_realize(dc, cxl_type1_crypto_dc_realize,
                                     &c->parent_dc_realize);
     resettable_class_set_parent_phases(rc, NULL, cxl_type1_crypto_reset_hold,

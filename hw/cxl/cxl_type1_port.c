@@ -29,12 +29,6 @@
 #define SNOOP_FILTER_UNIT            (64 * KiB)
 #define SNOOP_FILTER_DEFAULT_SIZE    (16 * MiB)
 
-/*
- * Ports that share one snoop filter carry one group ID (section 8.2.4.23.1).
- * All root ports of a machine are kept coherent by the same home agent.
- */
-#define SNOOP_FILTER_GROUP           0
-
 /* CXL r3.1 section 8.1.5.2: of the Extensions DVSEC for Ports */
 #define PORT_EXT_CONTROL             0x0c
 #define PORT_EXT_CONTROL_UNMASK_SBR  BIT(0)
@@ -50,6 +44,8 @@ OBJECT_DECLARE_SIMPLE_TYPE(CXLType1Port, CXL_TYPE1_PORT)
  * CXLType1Port: what is kept about a port
  * @cache: it offers CXL.cache
  * @sf_size: of the snoop filter
+ * @grouped: it is the filter of a group, @sf_group: ports that share one carry
+ *           one group ID (section 8.2.4.23.1); else all share one
  * @given: a property that the user has set, and that takes CXL.cache
  * @prefetch: pages that the host brings home at once
  * @messages: every message is sent
@@ -63,6 +59,8 @@ struct CXLType1Port {
 
     bool cache;
     uint64_t sf_size;
+    bool grouped;
+    uint32_t sf_group;
     const char *given;
     uint32_t prefetch;
     bool messages;
@@ -371,7 +369,7 @@ static void port_reset_hold(Object *obj, ResetType type)
                              cache_mem_registers;
         uint8_t *snoop = registers + CXL_SNOOP_REGISTERS_OFFSET;
 
-        stl_le_p(snoop + SNOOP_FILTER_GROUP_ID, SNOOP_FILTER_GROUP);
+        stl_le_p(snoop + SNOOP_FILTER_GROUP_ID, state->sf_group);
         stl_le_p(snoop + SNOOP_FILTER_EFFECTIVE_SIZE,
                  state->sf_size / SNOOP_FILTER_UNIT);
     }
@@ -441,6 +439,34 @@ static void set_sf_size(Object *obj, Visitor *v, const char *name,
     state->given = "cxl-cache-sf-size";
 }
 
+static void get_sf_group(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    CXLType1Port *state = find_state(obj);
+    uint32_t value = state ? state->sf_group : 0;
+
+    visit_type_uint32(v, name, &value, errp);
+}
+
+static void set_sf_group(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    CXLType1Port *state = writable_state(obj, name, errp);
+    uint32_t value;
+
+    if (!state || !visit_type_uint32(v, name, &value, errp)) {
+        return;
+    }
+    if (value >= CACHE_MEM_SF_GROUPS) {
+        error_setg(errp, "'%s' must be at most %d", name,
+                   CACHE_MEM_SF_GROUPS - 1);
+        return;
+    }
+    state->sf_group = value;
+    state->grouped = true;
+    state->given = "cxl-cache-sf-group";
+}
+
 static void get_prefetch(Object *obj, Visitor *v, const char *name,
                          void *opaque, Error **errp)
 {
@@ -496,6 +522,11 @@ static void add_root_port_properties(ObjectClass *oc)
     object_class_property_set_description(oc, "cxl-cache-sf-size",
         "Bytes of cached memory that the snoop filter can track "
         "(default: 16 MiB)");
+    object_class_property_add(oc, "cxl-cache-sf-group", "uint32",
+                              get_sf_group, set_sf_group, NULL, NULL);
+    object_class_property_set_description(oc, "cxl-cache-sf-group",
+        "Group of root ports that share a snoop filter (default: all share "
+        "one)");
     object_class_property_add(oc, "cxl-cache-prefetch", "uint32", get_prefetch,
                               set_prefetch, NULL, NULL);
     object_class_property_set_description(oc, "cxl-cache-prefetch",
@@ -635,6 +666,8 @@ CacheMemDev *cxl_type1_port_attach(PCIDevice *pdev, CacheMemDevConfig *config,
     }
     config->dev = DEVICE(pdev);
     config->sf_size = state->sf_size;
+    config->grouped = state->grouped;
+    config->sf_group = state->sf_group;
     config->prefetch = state->prefetch;
     config->messages = state->messages;
     cm = cxl_type1_cache_size_enc(config->cache_size, errp) ?

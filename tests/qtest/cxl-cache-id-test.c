@@ -668,11 +668,13 @@ static void test_commit_steps(void)
     check_aborted(&s, 1);
     check_works(&s, 0, 9);
 
-    /* What is written without a commit has no effect. */
+    /* What is written without a commit has no effect, whatever else has. */
     cap_write(&s.ds[0], CTRL, ASSIGN | ID(3) | COMMIT);
     g_assert_cmphex(cap_read(&s.ds[0], STATUS) & 3, ==, COMMITTED);
+    commit_decoder(&s.ds[1], ASSIGN | ID(4));
     check_works(&s, 0, 9);
     set_target(&s.us, 9, -1);
+    commit_decoder(&s.ds[1], ASSIGN | ID(4));
     check_works(&s, 0, 9);
     g_assert_cmphex(commit_table(&s.us), ==, COMMITTED);
     check_aborted(&s, 0);
@@ -984,6 +986,157 @@ static void test_with_memory(void)
     end(&m);
 }
 
+/* ---- Limits ---- */
+
+#define VICTIM_LINES    200
+/* Of the filter; the neighbour streams ten times as much. */
+#define GROUP_LINES     1024
+#define STREAM          (32 * MiB)
+
+static uint64_t losses(Machine *m, const char *id, const char *to)
+{
+    g_autoptr(QDict) info = query(m);
+    QDict *dev = find_dev(info, id);
+    const QListEntry *e;
+
+    if (qdict_haskey(dev, "losses")) {
+        QLIST_FOREACH_ENTRY(qdict_get_qlist(dev, "losses"), e) {
+            QDict *dict = qobject_to(QDict, qlist_entry_obj(e));
+
+            if (g_str_equal(qdict_get_str(dict, "to"), to)) {
+                return qdict_get_int(dict, "lines");
+            }
+        }
+    }
+    return 0;
+}
+
+static int64_t device_int(Machine *m, const char *id, const char *what)
+{
+    g_autoptr(QDict) info = query(m);
+
+    return qdict_get_try_int(find_dev(info, id), what, -1);
+}
+
+static unsigned count_held(Dev *d, uint64_t addr, unsigned lines)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < lines; i++) {
+        n += line_state(d, addr + i * LINE) != CCT_STATE_I;
+    }
+    return n;
+}
+
+static void take_lines(Dev *d, uint64_t addr, unsigned lines)
+{
+    for (unsigned i = 0; i < lines; i++) {
+        if (line_state(d, addr + i * LINE) == CCT_STATE_I) {
+            request(d, CXL_CACHE_RD_SHARED, addr + i * LINE);
+        }
+    }
+}
+
+static void stream(Dev *d, unsigned lines)
+{
+    for (unsigned i = 0; i < lines; i += CCT_BUF_SIZE / LINE) {
+        set_operation(d, 0, CCT_FLAG_KEEP, STREAM + i * LINE, 0, CCT_BUF_SIZE);
+        set32(d, CCT_DOORBELL, CCT_DO_WRITE);
+        g_assert_cmpint(get_result(d).ret, ==, OK);
+    }
+}
+
+static void set_quota(Machine *m, const char *id, unsigned lines)
+{
+    qtest_qmp_assert_success(m->qts, "{'execute': 'qom-set', 'arguments': "
+                             "{'path': %s, 'property': 'sf-quota', "
+                             "'value': %u}}", id, lines);
+}
+
+/*
+ * Two devices of a group, whose filter is small: one has a few lines, which it
+ * wants again and again, the other streams.
+ */
+static void test_neighbour(void)
+{
+    Machine m;
+    Dev *victim = &m.dev[0], *noisy = &m.dev[1];
+
+    start(&m, 2, RP ",id=rp0,slot=1,cxl-cache-sf-group=3,"
+          "cxl-cache-sf-size=64K " USP ",bus=rp0,id=us "
+          DSP ",bus=us,id=p0,port=0,slot=10 "
+          DSP ",bus=us,id=p1,port=1,slot=11 "
+          TESTDEV ",bus=p0,id=t0 " TESTDEV ",bus=p1,id=t1,cache-size=256K ");
+    g_assert_cmpint(device_int(&m, "t0", "sf-group"), ==, 3);
+    g_assert_cmpint(device_int(&m, "t0", "sf-quota"), ==, -1);
+
+    /* Without a quota the victim has to fetch most of its lines again. */
+    take_lines(victim, A, VICTIM_LINES);
+    stream(noisy, 10 * GROUP_LINES);
+    g_assert_cmpuint(count_held(victim, A, VICTIM_LINES), <,
+                     VICTIM_LINES / 10);
+    g_assert_cmpuint(losses(&m, "t0", "t1"), >, VICTIM_LINES * 9 / 10);
+    g_assert_cmpint(device_int(&m, "t1", "sf-limited"), >, 0);
+    g_assert_cmpint(device_int(&m, "t0", "sf-limited"), ==, -1);
+    flush(noisy);
+
+    /* With one, it is the neighbour that makes the room which it needs. */
+    set_quota(&m, "t1", GROUP_LINES / 2);
+    g_assert_cmpint(device_int(&m, "t1", "sf-quota"), ==, GROUP_LINES / 2);
+    take_lines(victim, A, VICTIM_LINES);
+    for (int i = 0; i < 2; i++) {
+        uint64_t before = losses(&m, "t0", "t1");
+        uint64_t own = losses(&m, "t1", "t1");
+
+        stream(noisy, 10 * GROUP_LINES);
+        g_assert_cmpuint(count_held(victim, A, VICTIM_LINES), ==,
+                         VICTIM_LINES);
+        g_assert_cmpuint(losses(&m, "t0", "t1"), ==, before);
+        g_assert_cmpuint(losses(&m, "t1", "t1") - own, >, 9 * GROUP_LINES);
+    }
+
+    /* And what it has streamed is right. */
+    flush(noisy);
+    for (unsigned i = 0; i < CCT_BUF_SIZE; i++) {
+        g_assert_cmpuint(m.ram[STREAM + i], ==, 0);
+    }
+    set_quota(&m, "t1", 0);
+    take_lines(victim, A, VICTIM_LINES);
+    stream(noisy, 10 * GROUP_LINES);
+    g_assert_cmpuint(count_held(victim, A, VICTIM_LINES), <,
+                     VICTIM_LINES / 10);
+    end(&m);
+}
+
+/* Ports of another group have a filter of their own, of another size. */
+static void test_groups(void)
+{
+    Machine m;
+    QCXLNode *rp;
+    Cap c;
+
+    start(&m, 2, RP ",id=p0,port=0,slot=1,cxl-cache-sf-group=0,"
+          "cxl-cache-sf-size=64K " RP ",id=p1,port=1,slot=2,"
+          "cxl-cache-sf-group=5,cxl-cache-sf-size=128K "
+          "-device cxl-cache-testdev,bus=p0,id=t0 "
+          TESTDEV ",bus=p1,id=t1,cache-size=256K ");
+    for (int i = 0; i < 2; i++) {
+        rp = qcxl_tree_find(m.tree, QCXL_BUS_NR, i);
+        c = cap(&m, rp, 8);
+        g_assert_cmphex(cap_read(&c, 0), ==, i ? 5 : 0);
+        g_assert_cmphex(cap_read(&c, 4), ==, 1 + i);
+    }
+    take_lines(&m.dev[0], A, VICTIM_LINES);
+    stream(&m.dev[1], 10 * GROUP_LINES);
+    g_assert_cmpuint(count_held(&m.dev[0], A, VICTIM_LINES), ==, VICTIM_LINES);
+    g_assert_cmpuint(losses(&m, "t0", "t1"), ==, 0);
+    /* The last that it wrote; all of its filter's, and no more */
+    g_assert_cmpuint(count_held(&m.dev[1], STREAM, 10 * GROUP_LINES), ==,
+                     2 * GROUP_LINES);
+    check_ring(&m, 1);
+    end(&m);
+}
+
 /* ---- What is refused ---- */
 
 static const struct {
@@ -1046,6 +1199,27 @@ static const struct {
         "id-68b",
         RP ",id=rp0 -device cxl-cache-testdev,bus=rp0,cache-id=2",
         "cache-id=2 needs x-256b-flit=on",
+    }, {
+        "group-size",
+        RP ",id=rp0,slot=1,cxl-cache-sf-group=1,cxl-cache-sf-size=64K "
+        TESTDEV ",bus=rp0 "
+        RP ",id=rp1,slot=2,cxl-cache-sf-group=1,cxl-cache-sf-size=128K "
+        TESTDEV ",bus=rp1",
+        "'cxl-cache-sf-size' must be the same for all root ports of group 1",
+    }, {
+        "group-some",
+        RP ",id=rp0,slot=1 " TESTDEV ",bus=rp0 "
+        RP ",id=rp1,slot=2,cxl-cache-sf-group=1 " TESTDEV ",bus=rp1",
+        "'cxl-cache-sf-group' must be given for all root ports",
+    }, {
+        "group-16",
+        RP ",id=rp0,cxl-cache-sf-group=16",
+        "'cxl-cache-sf-group' must be at most 15",
+    }, {
+        "group-large",
+        RP ",id=rp0,cxl-cache-sf-group=1,cxl-cache-sf-size=128M " TESTDEV
+        ",bus=rp0",
+        "'cxl-cache-sf-size' must be at most 64 MiB",
     }, {
         "below-upstream-port",
         RP ",id=rp0 " USP ",bus=rp0,id=us " TESTDEV ",bus=us",
@@ -1110,6 +1284,8 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl/cache-id/hotplug", test_hotplug);
     qtest_add_func("/cxl/cache-id/switch-gone", test_switch_gone);
     qtest_add_func("/cxl/cache-id/with-memory", test_with_memory);
+    qtest_add_func("/cxl/cache-id/limits/neighbour", test_neighbour);
+    qtest_add_func("/cxl/cache-id/limits/groups", test_groups);
     for (int i = 0; i < ARRAY_SIZE(refused); i++) {
         g_autofree char *name = g_strdup_printf("/cxl/cache-id/refused/%s",
                                                 refused[i].name);

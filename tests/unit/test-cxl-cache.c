@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include "cxl-cache-rst.h"
 #include "cxl-cache-world.h"
+#include "hw/cxl/cache/internal.h"
 
 #define V1 0x77001
 #define V2 0x77002
@@ -3156,6 +3157,119 @@ static void test_cache_id_carried(void)
     world_free(w);
 }
 
+/* ---- Limits ---- */
+
+static unsigned held(World *w, unsigned dev)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < w->cfg.ram_lines; i++) {
+        n += world_state(w, dev, i) != CXL_CACHE_I;
+    }
+    return n;
+}
+
+/* A device that has its quota loses a line of its own for each new one. */
+static void test_quota(void)
+{
+    CXLCacheLimits limits = { .quota = 3 };
+    const CXLCacheHomeStats *stats;
+    World *w = world(2);
+    unsigned i;
+
+    stats = cxl_cache_home_stats(w->home);
+    for (i = 0; i < 4; i++) {
+        world_make(w, 1, 8 + i, CXL_CACHE_S, 0);
+    }
+    cxl_cache_home_set_limits(w->home, 0, &limits);
+    for (i = 0; i < 3; i++) {
+        world_make(w, 0, i, CXL_CACHE_M, V1 + i);
+    }
+    g_assert_cmpuint(stats->limited[0], ==, 0);
+    for (; i < 7; i++) {
+        world_make(w, 0, i, CXL_CACHE_M, V1 + i);
+        g_assert_cmpuint(held(w, 0), ==, 3);
+        g_assert_cmpuint(stats->limited[0], ==, i - 2);
+        g_assert_cmpuint(stats->lost_to[0][0], ==, i - 2);
+    }
+    /* What was taken is in memory. */
+    for (i = 0; i < 7; i++) {
+        if (world_state(w, 0, i) == CXL_CACHE_I) {
+            g_assert_cmphex(world_ram(w, i), ==, V1 + i);
+        } else {
+            g_assert_cmphex(world_load(w, 0, i), ==, V1 + i);
+        }
+    }
+    g_assert_cmpuint(held(w, 1), ==, 4);
+    g_assert_cmpuint(stats->lost_to[1][0], ==, 0);
+
+    /* What is used once, and what it has, take no room. */
+    world_do(w, 0, RD_CURR, 12, 0);
+    world_do(w, 0, I_TO_M_WR, 12, V2);
+    world_clear(w);
+    g_assert_cmpuint(held(w, 0), ==, 3);
+    g_assert_cmpuint(stats->limited[0], ==, 4);
+
+    /* Less than it has: it comes down to that. */
+    limits.quota = 1;
+    cxl_cache_home_set_limits(w->home, 0, &limits);
+    g_assert_cmpuint(held(w, 0), ==, 3);
+    world_do(w, 0, RD_SHARED, 13, 0);
+    world_clear(w);
+    g_assert_cmpuint(held(w, 0), ==, 1);
+    g_assert_cmpint(world_state(w, 0, 13), ==, CXL_CACHE_S);
+
+    limits.quota = 0;
+    cxl_cache_home_set_limits(w->home, 0, &limits);
+    g_assert_false(w->home->limits);
+    for (i = 0; i < 6; i++) {
+        world_make(w, 0, i, CXL_CACHE_S, 0);
+    }
+    g_assert_cmpuint(held(w, 0), ==, 7);
+    world_free(w);
+}
+
+/* Devices of one group share its room; those of another have theirs. */
+static void test_groups(void)
+{
+    CXLCacheLimits one = { .group = 1, .group_size = 4 };
+    CXLCacheLimits two = { .group = 2, .group_size = 2 };
+    const CXLCacheHomeStats *stats;
+    World *w = world(3);
+    unsigned i;
+
+    stats = cxl_cache_home_stats(w->home);
+    cxl_cache_home_set_limits(w->home, 0, &one);
+    cxl_cache_home_set_limits(w->home, 1, &one);
+    cxl_cache_home_set_limits(w->home, 2, &two);
+    world_make(w, 0, 0, CXL_CACHE_S, 0);
+    world_make(w, 1, 1, CXL_CACHE_S, 0);
+    /* A line that both have is one. */
+    world_make(w, 0, 2, CXL_CACHE_S, 0);
+    world_make(w, 1, 2, CXL_CACHE_S, 0);
+    world_make(w, 1, 3, CXL_CACHE_S, 0);
+    g_assert_cmpuint(w->home->group_lines[1], ==, 4);
+    g_assert_cmpuint(stats->limited[0] + stats->limited[1], ==, 0);
+    for (i = 4; i < 12; i++) {
+        world_make(w, 1, i, CXL_CACHE_S, 0);
+        g_assert_cmpuint(w->home->group_lines[1], ==, 4);
+    }
+    g_assert_cmpuint(stats->limited[1], ==, 8);
+    /* The one that does not ask has lost what it had. */
+    g_assert_cmpuint(held(w, 0), ==, 0);
+    g_assert_cmpuint(stats->lost_to[0][1], ==, 2);
+    g_assert_cmpuint(held(w, 1), ==, 4);
+
+    for (i = 0; i < 5; i++) {
+        world_make(w, 2, i, CXL_CACHE_E, 0);
+    }
+    g_assert_cmpuint(held(w, 2), ==, 2);
+    g_assert_cmpuint(w->home->group_lines[2], ==, 2);
+    g_assert_cmpuint(held(w, 1), ==, 4);
+    g_assert_cmpuint(stats->lost_to[1][2], ==, 0);
+    world_free(w);
+}
+
 static void test_t71(void)
 {
     World *w = world(1);
@@ -3470,6 +3584,8 @@ static const struct {
     { "T70-poison", test_t70 },
     { "T71-go-err-writepull", test_t71 },
     { "T72-viral", test_t72 },
+    { "limits/quota", test_quota },
+    { "limits/groups", test_groups },
     { "id/unrouted", test_unrouted },
     { "id/carried", test_cache_id_carried },
     { "dev/caching-off", test_caching_off },

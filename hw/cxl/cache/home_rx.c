@@ -153,6 +153,9 @@ static bool rx_req(CXLCacheHome *home, unsigned dev, const CXLCacheMsg *msg)
         report(home, dev, err, CXL_CACHE_D2H_REQ, msg);
         return true;
     }
+    if (G_UNLIKELY(home->limits) && !cxl_cache_limits_room(home, dev, msg)) {
+        return false;
+    }
     return msg->opcode == CXL_CACHE_CACHE_FLUSHED ?
            cache_flushed(home, dev, msg) : start_request(home, dev, msg);
 }

@@ -220,6 +220,11 @@ typedef struct CXLCacheHomeDev {
     CXLCacheLink *link;
     unsigned open;              /* transactions it asked for */
     unsigned snoops;            /* not yet answered, data included */
+    unsigned quota;             /* lines, 0 for no limit */
+    unsigned group;             /* of the filter, see CXLCacheHome */
+    uint16_t room;              /* transaction that makes room, or NO_ID */
+    uint64_t room_line;         /* ... by taking this */
+    size_t room_at;             /* where the next victim is looked for */
     uint64_t cqid_busy[CXL_CACHE_ID_MAX / 64];
 } CXLCacheHomeDev;
 
@@ -270,6 +275,15 @@ struct CXLCacheHome {
     bool pull_clean;
     bool busy;                  /* at work: see home_enter() */
     unsigned num_devs;          /* highest number + 1 */
+    /*
+     * Limits: see limits.c. Lines are counted for a group if it has a capacity:
+     * entries with any of its devices.
+     */
+    bool limits;
+    bool made_room;             /* a snoop was sent for it, and no message taken */
+    uint16_t group_devs[CXL_CACHE_DEV_MAX];
+    unsigned group_size[CXL_CACHE_DEV_MAX];
+    unsigned group_lines[CXL_CACHE_DEV_MAX];
     /* A test is told of each cell that is used; else NULL. */
     CXLCacheCellSeen *seen;
     uint32_t sf_lines[CXL_CACHE_DEV_MAX];       /* entries with each device */

@@ -64,6 +64,8 @@ unsigned cxl_cache_run(CXLCacheHome *home)
             n += serve(home, i);
         }
         n += home->n_stalled && cxl_cache_home_tx(home);
+        n += home->made_room;
+        home->made_room = false;
         total += n;
     } while (n);
     return total;

@@ -57,6 +57,10 @@ typedef enum CacheMemMode {
     CACHE_MEM_ON,
 } CacheMemMode;
 
+/* Snoop filters of a machine, and how large each can be if there are several */
+#define CACHE_MEM_SF_GROUPS     16
+#define CACHE_MEM_SF_GROUP_MAX  (64 * MiB)
+
 /* Pages that the host brings home at once, at most */
 #define CACHE_MEM_PREFETCH_MAX  64
 
@@ -71,6 +75,9 @@ typedef enum CacheMemMode {
  *          (cache_mem_dev_isolate()), not poisoned
  * @sf_size: bytes that the snoop filter can track; must be the same for all
  *           devices of the machine, who share the filter
+ * @grouped: there are several filters, and @sf_size is that of @sf_group's
+ * @sf_group: 0 to CACHE_MEM_SF_GROUPS - 1
+ * @sf_quota: as of cache_mem_dev_set_quota()
  * @prefetch: pages that come home at once when the host's touches follow each
  *            other; must be the same for all devices, too
  * @messages: no fast gear: every message is sent
@@ -92,6 +99,9 @@ typedef struct CacheMemDevConfig {
     bool snp_data_invalidates;
     bool rescue;
     uint64_t sf_size;
+    bool grouped;
+    uint8_t sf_group;
+    uint32_t sf_quota;
     uint32_t prefetch;
     bool messages;
     bool flit_256b;
@@ -148,6 +158,13 @@ CacheMemMode cache_mem_dev_mode(const CacheMemDev *cm);
  * not find it any more.
  */
 void cache_mem_dev_set_route(CacheMemDev *cm, int id);
+
+/**
+ * cache_mem_dev_set_quota: limit the lines that the snoop filter tracks for a
+ * device, from its next request on
+ * @lines: 0 for no limit
+ */
+void cache_mem_dev_set_quota(CacheMemDev *cm, uint32_t lines);
 
 /* All that are attached, one after the other; the first for NULL. Under BQL */
 CacheMemDev *cache_mem_dev_next(CacheMemDev *cm);

@@ -169,7 +169,24 @@ typedef struct CXLCacheHomeStats {
     uint64_t use_once;                          /* reads answered GO-I */
     uint64_t sf_walked;                         /* entries, for a device's */
     uint64_t errors[CXL_CACHE_NUM_ERRS];
+    /* Requests that had to wait for a limit, by device */
+    uint64_t limited[CXL_CACHE_DEV_MAX];
+    /* Lines that [a] had to lose so that [b] may have one, by limits alone */
+    uint64_t lost_to[CXL_CACHE_DEV_MAX][CXL_CACHE_DEV_MAX];
 } CXLCacheHomeStats;
+
+/**
+ * CXLCacheLimits: how many lines the snoop filter tracks for a device
+ * @quota: lines of this device at most, 0 for as many as there is room for
+ * @group: 0 to CXL_CACHE_DEV_MAX - 1: of devices that share a filter
+ * @group_size: lines that the group may have, of all its devices together; the
+ *              same for all of them; 0 for as many as there is room for
+ */
+typedef struct CXLCacheLimits {
+    unsigned quota;
+    unsigned group;
+    unsigned group_size;
+} CXLCacheLimits;
 
 /**
  * cxl_cache_home_new: a home without devices
@@ -193,6 +210,18 @@ void cxl_cache_home_free(CXLCacheHome *home);
  */
 int cxl_cache_home_attach(CXLCacheHome *home, CXLCacheLink *link);
 CXLCacheLink *cxl_cache_home_link(const CXLCacheHome *home, unsigned dev);
+
+/**
+ * cxl_cache_home_set_limits: limit what a device may have, from now on
+ *
+ * A request for a line beyond it stays in its channel until another line of the
+ * device, or of its group, has been taken (SnpInv): the one that has not been
+ * used for longest, nearly. A line that several devices share counts for each.
+ * Who has more than a new limit keeps it until the next request. Specific to
+ * this implementation: CXL.cache has no such thing.
+ */
+void cxl_cache_home_set_limits(CXLCacheHome *home, unsigned dev,
+                               const CXLCacheLimits *limits);
 
 /* Highest number of an attached device, plus 1 */
 unsigned cxl_cache_home_devices(const CXLCacheHome *home);

@@ -30,6 +30,8 @@
  *    every register as it was.  The other properties are the root port's.
  *  + "cxl-cache-sf-size" (size, default 16 MiB): how much cached memory the
  *    snoop filter can track; a multiple of 64 KiB.
+ *  + "cxl-cache-sf-group" (uint32): the port's filter is that of a group of
+ *    ports, 0 to 15; by default all ports share one.
  *  + "cxl-cache-prefetch" (uint32, default 32): pages whose lines the host
  *    takes home at once when it finds that one touch follows the other; 0 for
  *    none.
