@@ -287,7 +287,7 @@ FAULTS = [
      ' ||\n        cache_mem_poison_any(region->poison)) {', ') {',
      LOST),
     ('x-gear=messages is not heard of', REGION,
-     '    cm->link->messages = cm->config.messages;\n', '',
+     'cm->config.messages || cm->config.grouped', 'cm->config.grouped',
      GEARS),
     ('owned lines stay in the guest\'s mapping', PAGES,
      'access == CXL_CACHE_HOST_NONE ? lines & ~p->none :',

@@ -72,8 +72,8 @@ FAULTS = [
     ('a masked secondary bus reset resets', PORT,
      '        is_sbr_masked(port)) {', '        !is_sbr_masked(port)) {'),
     ('UnmaskSBR outlives a reset', PORT,
-     '    pci_word_test_and_clear_mask(port_ext_control(PCI_DEVICE(obj)),\n'
-     '                                 PORT_EXT_CONTROL_UNMASK_SBR);', ''),
+     '        pci_word_test_and_clear_mask(port_ext_control(PCI_DEVICE(obj)),\n'
+     '                                     PORT_EXT_CONTROL_UNMASK_SBR);', ''),
     ('UnmaskSBR matters to PCI Express', PORT,
      'below && object_dynamic_cast(OBJECT(below), INTERFACE_CXL_DEVICE) &&',
      'below &&'),

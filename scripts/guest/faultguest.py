@@ -23,8 +23,7 @@ def another(number):
     properties = guest.device_properties(
         guest.TYPE1, id=f't{number + 1}', bus=f'rp{number}',
         cryptodev=f'c{number}')
-    option = ','.join([properties.pop('driver')] +
-                      [f'{key}={value}' for key, value in properties.items()])
+    option = guest.device_option(properties)
     return [*guest.port_args(number, guest.TYPE1),
             '-object', f'{BACKEND},id=c{number}', '-device', option]
 

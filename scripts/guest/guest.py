@@ -117,10 +117,18 @@ def device_properties(device, **properties):
         result.update(bus='rp0', writeback=os.environ.get('WRITEBACK') or
                       'on-demand')
         if os.environ.get('SWITCH'):
-            result['x-256b-flit'] = 'on'
+            result['x-256b-flit'] = True
     else:
         result.update(platform_iommu.device_properties())
     return {**result, **properties}
+
+
+def device_option(properties):
+    """The same as the command line takes it"""
+    words = {True: 'on', False: 'off'}
+    return ','.join([properties['driver']] + [
+        f'{key}={words[value] if isinstance(value, bool) else value}'
+        for key, value in properties.items() if key != 'driver'])
 
 
 def port_args(number, device):
@@ -141,8 +149,7 @@ def port_args(number, device):
 def device_args(device, backend, **properties):
     """The topology: everything hangs off one CXL host bridge."""
     properties = device_properties(device, **properties)
-    option = ','.join([properties.pop('driver')] +
-                      [f'{key}={value}' for key, value in properties.items()])
+    option = device_option(properties)
     return ['-device', 'pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.0',
             *port_args(0, device),
             '-object', f'{backend},id=c0', '-device', option]
