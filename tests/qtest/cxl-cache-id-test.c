@@ -1100,6 +1100,19 @@ static void test_neighbour(void)
     for (unsigned i = 0; i < CCT_BUF_SIZE; i++) {
         g_assert_cmpuint(m.ram[STREAM + i], ==, 0);
     }
+    /* Less than one operation owns at a time, and the least there is */
+    for (unsigned lines = 16; lines; lines /= 16) {
+        memset(m.ram + STREAM, 0xa5, CCT_BUF_SIZE);
+        set_quota(&m, "t1", lines);
+        stream(noisy, CCT_BUF_SIZE / LINE);
+        g_assert_cmpuint(count_held(noisy, STREAM, CCT_BUF_SIZE / LINE), <=,
+                         lines);
+        flush(noisy);
+        for (unsigned i = 0; i < CCT_BUF_SIZE; i++) {
+            g_assert_cmpuint(m.ram[STREAM + i], ==, 0);
+        }
+    }
+
     set_quota(&m, "t1", 0);
     take_lines(victim, A, VICTIM_LINES);
     stream(noisy, 10 * GROUP_LINES);
