@@ -3203,12 +3203,23 @@ static void test_quota(void)
     g_assert_cmpuint(held(w, 1), ==, 4);
     g_assert_cmpuint(stats->lost_to[1][0], ==, 0);
 
+    /* One line goes for one request, however often that is looked at. */
+    world_ask(w, 0, RD_SHARED, 14, 0, CXL_CACHE_BE_ALL);
+    for (i = 0; i < 3; i++) {
+        g_assert_false(cxl_cache_home_rx(w->home, 0, CXL_CACHE_D2H_REQ));
+        g_assert_cmpuint(stats->limited[0], ==, 5);
+    }
+    cxl_cache_run(w->home);
+    world_clear(w);
+    g_assert_cmpint(world_state(w, 0, 14), ==, CXL_CACHE_S);
+    g_assert_cmpuint(held(w, 0), ==, 3);
+
     /* What is used once, and what it has, take no room. */
     world_do(w, 0, RD_CURR, 12, 0);
     world_do(w, 0, I_TO_M_WR, 12, V2);
     world_clear(w);
     g_assert_cmpuint(held(w, 0), ==, 3);
-    g_assert_cmpuint(stats->limited[0], ==, 4);
+    g_assert_cmpuint(stats->limited[0], ==, 5);
 
     /* Less than it has: it comes down to that. */
     limits.quota = 1;

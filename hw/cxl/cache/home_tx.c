@@ -213,7 +213,8 @@ static inline CXLCacheTxEvent tx_ask_others(CXLCacheHome *home, CXLCacheTx *tx,
 
     /* A stale entry of its own is settled with the request. */
     if (!others || rule->evict ||
-        (tx->failed && (!rule->d2h_data || home->dev[tx->dev].link->unrouted))) {
+        (tx->failed &&
+         (!rule->d2h_data || home->dev[tx->dev].link->unrouted))) {
         return CXL_CACHE_EV_SNOOPED;
     }
     if (tx->keep) {

@@ -280,7 +280,7 @@ struct CXLCacheHome {
      * entries with any of its devices.
      */
     bool limits;
-    bool made_room;             /* a snoop was sent for it, and no message taken */
+    bool made_room;             /* a snoop was sent, and no message taken */
     uint16_t group_devs[CXL_CACHE_DEV_MAX];
     unsigned group_size[CXL_CACHE_DEV_MAX];
     unsigned group_lines[CXL_CACHE_DEV_MAX];

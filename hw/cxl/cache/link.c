@@ -98,7 +98,8 @@ void cxl_cache_link_reset(CXLCacheLink *link)
 void cxl_cache_link_set_route(CXLCacheLink *link, int id)
 {
     link->unrouted = id == CXL_CACHE_UNROUTED;
-    link->cache_id = link->unrouted || link->flit == CXL_CACHE_FLIT_68B ? 0 : id;
+    link->cache_id = link->unrouted || link->flit == CXL_CACHE_FLIT_68B ?
+                     0 : id;
 }
 
 unsigned cxl_cache_link_return_credits(CXLCacheLink *link,

@@ -23,9 +23,10 @@
  *    DVSEC for Ports is set (CXL r3.1 section 8.1.5.2).
  *
  * QEMU interface:
- *  + the class of the port, cxl-rp, cxl-upstream or cxl-downstream, calls cxl_type1_port_class_init(), last of all.  The
- *    port itself knows nothing else of this: what is kept about it is in an
- *    object of its own, the port's child "cxl-cache-port".
+ *  + the class of the port, cxl-rp, cxl-upstream or cxl-downstream, calls
+ *    cxl_type1_port_class_init(), last of all.  The port itself knows nothing
+ *    else of this: what is kept about it is in an object of its own, the port's
+ *    child "cxl-cache-port".
  *  + "cxl-cache" (bool, default off): the port offers CXL.cache.  Off leaves
  *    every register as it was.  The other properties are the root port's.
  *  + "cxl-cache-sf-size" (size, default 16 MiB): how much cached memory the
