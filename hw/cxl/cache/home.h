@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  *   gear.c            many lines in one step, of device and host
+ *   look.c            one line, looked at, in device and host
  *   home.c            life, inspection, the host's own accesses
  *   home_rx.c         what the host makes of devices' messages
  *   home_isolate.c    devices that come, go and die

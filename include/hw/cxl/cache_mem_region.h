@@ -33,7 +33,8 @@
  *  + "/machine/cxl-cache" is the object, from the machine's first device on;
  *    system reset empties all caches; its properties break coherence and
  *    isolation, for tests (cache_mem_inject.h);
- *  + QMP x-query-cxl-cache, HMP "info cxl-cache", trace events cxl_cache_*.
+ *  + QMP x-query-cxl-cache and x-query-cxl-cache-line, HMP "info cxl-cache" and
+ *    "info cxl-cache-line", trace events cxl_cache_*.
  */
 
 #ifndef HW_CXL_CACHE_MEM_REGION_H
