@@ -395,6 +395,7 @@ static void cxl_type1_crypto_class_init(ObjectClass *klass, const void *data)
     resettable_class_set_parent_phases(rc, NULL, cxl_type1_crypto_reset_hold,
                                        NULL, &c->parent_phases);
 
+    cxl_type1_inject_class_init(klass);
     vpc->realize = cxl_type1_crypto_realize;
     c->parent_exit = pc->exit;
     pc->exit = cxl_type1_crypto_exit;
@@ -431,6 +432,7 @@ static const TypeInfo cxl_type1_crypto_info = {
     .interfaces = (const InterfaceInfo[]) {
         { INTERFACE_PCIE_DEVICE },
         { INTERFACE_CXL_DEVICE },
+        { TYPE_CXL_RAS_DEVICE },
         { }
     },
 };
