@@ -18,9 +18,10 @@
  *         cache_mem_poison.c, cache_mem_bypass.c
  *     cache_mem_ats.c, cache_mem_allow.c
  *
- * cache_mem_query.c, cache_mem_window.c and cache_mem_trace.c look in and
- * change nothing; cache_mem_inject.c hangs on CacheMemHooks. Functions are
- * called with the region's lock held unless they say otherwise.
+ * cache_mem_query.c, cache_mem_line.c, cache_mem_window.c and
+ * cache_mem_trace.c look in and change nothing; cache_mem_inject.c hangs on
+ * CacheMemHooks. Functions are called with the region's lock held unless they
+ * say otherwise.
  */
 
 #ifndef HW_CXL_CACHE_MEM_INTERNAL_H
@@ -152,6 +153,9 @@ struct CacheMemRegion {
  * @number: at the home; negative when not attached
  * @once_lines: lines written without being kept
  * @lost_lines: modified lines that a system reset dropped
+ * @gone: modified lines of its that did not come home in order, since it is
+ *        there
+ * @told: of them, those that have been told of by an event
  * @refused: operations that @allow has refused
  * @fail: what is to happen to the next request, by injection
  * @window_page: what the window shows: CACHE_MEM_WINDOW_LINES from there on
@@ -180,6 +184,8 @@ struct CacheMemDev {
     char *name;
     uint64_t once_lines;
     uint64_t lost_lines;
+    CacheMemTotals gone;
+    CacheMemTotals told;
     uint32_t window_page;
     uint32_t errors;
     QEMUBH *error_bh;

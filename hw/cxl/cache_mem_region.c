@@ -13,6 +13,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
+#include "qapi/qapi-events-cxl.h"
 #include "hw/core/boards.h"
 #include "hw/core/resettable.h"
 #include "hw/pci/pci_device.h"
@@ -49,6 +50,24 @@ static void report_errors(void *opaque)
             cm->config.error(cm->config.opaque, ctz32(errors));
         }
     }
+}
+
+/* Without the lock: if modified lines have gone, say so. */
+static void tell_gone(CacheMemDev *cm, CxlCacheLossCause cause)
+{
+    const CacheMemTotals *gone = &cm->gone;
+    DeviceState *dev = cm->config.dev;
+    g_autofree char *path = NULL;
+
+    if (!memcmp(gone, &cm->told, sizeof(*gone))) {
+        return;
+    }
+    cm->told = *gone;
+    path = object_get_canonical_path(OBJECT(dev));
+    qapi_event_send_cxl_cache_lines_lost(path, dev->id, cause,
+                                         gone->rescued_lines,
+                                         gone->poisoned_lines,
+                                         gone->lost_lines);
 }
 
 /* What a device's protocol tells */
@@ -205,6 +224,7 @@ static void reset_caches(CacheMemRegion *region)
         unsigned lost = cache_mem_dev_modified(cm);
 
         cm->lost_lines += lost;
+        cm->gone.lost_lines += lost;
         region->totals.lost_lines += lost;
         trace_cxl_cache_reset(cm->name, lost);
     }
@@ -228,14 +248,19 @@ static void region_reset_enter(Object *obj, ResetType type)
     CacheMemRegion *region = CACHE_MEM_REGION(obj);
     CacheMemDev *cm;
 
-    QEMU_LOCK_GUARD(&region->lock);
-    if (type != RESET_TYPE_WAKEUP) {
-        reset_caches(region);
+    if (type == RESET_TYPE_WAKEUP) {
+        /* Memory outlives suspend to RAM. */
+        QEMU_LOCK_GUARD(&region->lock);
+        QTAILQ_FOREACH(cm, &region->devices, next) {
+            cache_mem_dev_flush_locked(cm);
+        }
         return;
     }
-    /* Memory outlives suspend to RAM. */
+    WITH_QEMU_LOCK_GUARD(&region->lock) {
+        reset_caches(region);
+    }
     QTAILQ_FOREACH(cm, &region->devices, next) {
-        cache_mem_dev_flush_locked(cm);
+        tell_gone(cm, CXL_CACHE_LOSS_CAUSE_RESET);
     }
 }
 
@@ -393,18 +418,12 @@ void cache_mem_dev_free(CacheMemDev *cm)
     region_unuse(region);
 }
 
-void cache_mem_dev_isolate(CacheMemDev *cm)
+static void isolate(CacheMemDev *cm)
 {
     CacheMemRegion *region = cm->region;
     const CacheMemHooks *hooks = region->hooks;
+    CacheMemTotals before = region->totals;
 
-    if (cm->ats) {
-        cache_mem_ats_forget(cm->ats);
-    }
-    QEMU_LOCK_GUARD(&region->lock);
-    if (cm->number < 0) {
-        return;
-    }
     cache_mem_trace_update(region);
     cxl_cache_run(region->home);
     if (!(hooks && hooks->lose && hooks->lose(cm)) && cm->config.rescue) {
@@ -413,11 +432,30 @@ void cache_mem_dev_isolate(CacheMemDev *cm)
     }
     region->totals.poisoned_lines += cxl_cache_home_isolate(region->home,
                                                             cm->number);
+    cm->gone.rescued_lines += region->totals.rescued_lines -
+                              before.rescued_lines;
+    cm->gone.poisoned_lines += region->totals.poisoned_lines -
+                               before.poisoned_lines;
+    cm->gone.lost_lines += region->totals.lost_lines - before.lost_lines;
     cxl_cache_dev_reset(cm->dev);
     cxl_cache_dev_set_caching(cm->dev, false);
     qatomic_set(&cm->mode, CACHE_MEM_OFF);
     trace_cxl_cache_isolate(cm->name, region->totals.rescued_lines,
                             region->totals.poisoned_lines);
+}
+
+void cache_mem_dev_isolate(CacheMemDev *cm)
+{
+    if (cm->ats) {
+        cache_mem_ats_forget(cm->ats);
+    }
+    WITH_QEMU_LOCK_GUARD(&cm->region->lock) {
+        if (cm->number < 0) {
+            return;
+        }
+        isolate(cm);
+    }
+    tell_gone(cm, CXL_CACHE_LOSS_CAUSE_LINK_LOST);
 }
 
 void cache_mem_dev_set_viral(CacheMemDev *cm, bool viral)
