@@ -16,8 +16,10 @@ OUT=$BUILD/check
 QTESTS_x86_64=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
                cxl-type1-fault-test cxl-type1-removal-test
                cxl-type1-iommu-test cxl-type1-ats-test cxl-type1-window-test
+               cxl-ras-test cxl-type1-event-test cxl-fm-test cxl-regs-test
                cxl-cache-query-test cxl-cache-test cxl-cache-bypass-test
-               cxl-cache-host-test cxl-cache-accel-test cxl-cache-gear-test
+               cxl-cache-host-test cxl-cache-line-test cxl-cache-accel-test
+               cxl-cache-gear-test
                cxl-test qos-test)
 QTESTS_aarch64=(cxl-test arm-mec-test)
 # cxl-type1-fault-test, -iommu-test and -ats-test start so many machines, or read
@@ -25,9 +27,10 @@ QTESTS_aarch64=(cxl-test arm-mec-test)
 # first shares with the removal test is seen there. cxl-cache-bypass-test uses
 # x-pci-proxy-dev, which leaks (upstream's).
 QTESTS_asan=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
-             cxl-type1-removal-test cxl-type1-window-test
+             cxl-type1-removal-test cxl-type1-window-test cxl-ras-test
+             cxl-type1-event-test cxl-fm-test cxl-regs-test
              cxl-cache-query-test cxl-cache-test cxl-cache-host-test
-             cxl-cache-gear-test)
+             cxl-cache-line-test cxl-cache-gear-test)
 tally() { "$TOP/scripts/tally.py" run "$OUT" "$@" || true; }
 
 # A step without which nothing can be tested: its failure is a failed test.
