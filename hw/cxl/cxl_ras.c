@@ -49,13 +49,14 @@ QEMU_BUILD_BUG_ON(ARRAY_SIZE(uncorrectable_bit) !=
                   CXL_UNCOR_ERROR_TYPE__MAX);
 QEMU_BUILD_BUG_ON(ARRAY_SIZE(correctable_bit) != CXL_COR_ERROR_TYPE__MAX);
 
-static bool take_record(const CXLUncorErrorRecord *record, CXLRasError *error,
+static bool take_record(CXLRasError *error, const CXLUncorErrorRecord *record,
                         Error **errp)
 {
+    const uint32List *h;
     unsigned n = 0;
 
     error->bit = uncorrectable_bit[record->type];
-    for (const uint32List *h = record->header; h; h = h->next) {
+    for (h = record->header; h; h = h->next) {
         if (n == CXL_RAS_HEADER_DWORDS) {
             error_setg(errp, "'header' has more than the %d DWORDs of the "
                        "Header Log", CXL_RAS_HEADER_DWORDS);
@@ -75,7 +76,7 @@ void cxl_ras_inject_uncorrectable(CXLRasDevice *dev,
     unsigned n = 0;
 
     for (; list; list = list->next) {
-        if (!take_record(list->value, &errors[n++], errp)) {
+        if (!take_record(&errors[n++], list->value, errp)) {
             return;
         }
     }
