@@ -201,19 +201,12 @@ static bool has_cache(PCIDevice *pdev)
            R_CXL_FLEX_BUS_CAP_CACHE_MASK;
 }
 
-/* A switch's upstream port is capable of CXL.cache, too, and is no such one. */
-static bool is_cache_device(PCIDevice *pdev)
-{
-    return has_cache(pdev) &&
-           !object_dynamic_cast(OBJECT(pdev), TYPE_PCI_BRIDGE);
-}
-
 /* The device that is there has checked that it is alone; so it stays. */
 static void port_pre_plug(HotplugHandler *handler, DeviceState *dev,
                           Error **errp)
 {
     PCIBus *bus = pci_bridge_get_sec_bus(PCI_BRIDGE(handler));
-    PCIDevice *holder = other_function(bus, PCI_DEVICE(dev), is_cache_device);
+    PCIDevice *holder = other_function(bus, PCI_DEVICE(dev), has_cache);
 
     if (holder) {
         error_setg(errp, "%s must be the only function below its root port: "

@@ -199,23 +199,6 @@ static void test_port_types(void)
     switch_end(&s);
 }
 
-/* The mailbox may be a function beside the upstream port. */
-static void test_beside(void)
-{
-    QTestState *qts = qtest_init("-nodefaults -m 128M " QCXL_MACHINE QCXL_PXB
-        QCXL_RP " -device cxl-upstream,bus=rp0,id=us0,addr=0.0,"
-        "multifunction=on -device cxl-switch-mailbox-cci,bus=rp0,addr=0.1,"
-        "target=us0");
-    QCXL *cxl = qcxl_new(qts);
-    QPCIDevice *cci = qpci_device_find(&cxl->bus, (QCXL_BUS_NR + 1) << 8 | 1);
-
-    g_assert_nonnull(cci);
-    g_assert_cmphex(qcxl_readl(cci, 0), ==, CCI_ID);
-    g_free(cci);
-    qcxl_free(cxl);
-    qtest_quit(qts);
-}
-
 static bool has_property(const char *type, const char *name)
 {
     QTestState *qts = qtest_init("-machine none");
@@ -284,6 +267,5 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-fm/port-types", test_port_types);
     qtest_add_func("/cxl-fm/port-type1", test_port_type1);
     qtest_add_func("/cxl-fm/perst", test_perst);
-    qtest_add_func("/cxl-fm/beside", test_beside);
     return g_test_run();
 }
