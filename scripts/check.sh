@@ -63,6 +63,7 @@ check_explore() {
     tally explore --show "$BUILD/quick/test-cxl-cache-explore" --tap -k -m slow
     tally gear --show "$BUILD/quick/test-cxl-cache-gear-random" --tap -k \
         -m slow
+    tally llc --show "$BUILD/quick/test-cxl-cache-llc" --tap -k -m slow
 }
 
 check_fuzz() { tally fuzz --status "$TOP/scripts/fuzz-cache.sh" "${FUZZ:-20}"; }

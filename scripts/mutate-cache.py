@@ -22,6 +22,7 @@ from pathlib import Path
 
 import mutants_cache
 import mutants_gear
+import mutants_llc
 from mutants_check import check
 
 TOP = Path(__file__).resolve().parent.parent
@@ -594,6 +595,8 @@ def attempt(fault, tests):
     if fault in mutants_gear.FAULTS:
         # The others link it, and never call it.
         tests = [test for test in tests if 'gear' in test or test == EXPLORE]
+    if fault in mutants_llc.FAULTS:
+        tests = [mutants_llc.TEST]
     text = path.read_text()
     if text.count(old) != 1:
         return False, [f'the line is there {text.count(old)} times']
@@ -628,7 +631,8 @@ def print_rst(results):
 
 
 def all_faults():
-    return [*FAULTS, *mutants_cache.FAULTS, *mutants_gear.FAULTS]
+    return [*FAULTS, *mutants_cache.FAULTS, *mutants_gear.FAULTS,
+            *mutants_llc.FAULTS]
 
 
 def main():
