@@ -6,6 +6,8 @@ ALLOW = 'hw/cxl/cache_mem_allow.c'
 ATS = 'hw/cxl/cache_mem_ats.c'
 HOST = 'hw/cxl/cache_mem_host.c'
 INJECT = 'hw/cxl/cache_mem_inject.c'
+LLC = 'hw/cxl/cache_mem_llc.c'
+LLC_OBJECT = 'hw/cxl/cxl_host_llc.c'
 PAGES = 'hw/cxl/cache_mem_pages.c'
 POISON = 'hw/cxl/cache_mem_poison.c'
 RAM = 'hw/cxl/cache_mem_ram.c'
@@ -23,7 +25,9 @@ GEAR_TEST = 'cxl-cache-gear-test'
 FAULT_TEST = 'cxl-type1-fault-test'
 REMOVAL_TEST = 'cxl-type1-removal-test'
 QUERY_TEST = 'cxl-cache-query-test'
-TESTS = (CACHE_TEST, HOST_TEST, GEAR_TEST, QUERY_TEST, 'cxl-cache-accel-test')
+LLC_TEST = 'cxl-cache-llc-test'
+TESTS = (CACHE_TEST, HOST_TEST, GEAR_TEST, QUERY_TEST, LLC_TEST,
+         'cxl-cache-accel-test')
 
 IOMMU = [('cxl-type1-iommu-test', None), ('cxl-type1-ats-test', None)]
 INVALIDATE = [('cxl-type1-ats-test', None), ('cxl-type1-iommu-test', None)]
@@ -35,6 +39,7 @@ GEARS = [(GEAR_TEST, '/gears/|pace')]
 THROUGH = [('cxl-type1-cache-test', 'through')]
 ROW = [(GEAR_TEST, '/row/|/no-row/|gap|any-order|taken-again')]
 DMA = [(GEAR_TEST, '/dma/')]
+HOST_LLC = [(LLC_TEST, None)]
 REFUSED = [(GEAR_TEST, '/refused/|properties')]
 
 # As in mutants_fault.py
@@ -456,4 +461,28 @@ FAULTS = [
      '    for (unsigned i = 0; i < 32; i += 4) {\n'
      '        if (ldl_le_p(mem + i)',
      LOST),
+
+    # The host's last-level cache
+    ('an inclusive host cache leaves lines with devices', LLC,
+     '    if (region->llc->inclusive) {\n', '    if (0) {\n', HOST_LLC),
+    ('what leaves the host cache is not snooped', LLC,
+     '    snoop(region, line, CXL_CACHE_HOST_FLUSH);\n    if (!cm) {',
+     '    if (!cm) {', HOST_LLC),
+    ('the host cache counts a grant and its data', LLC,
+     'bool granted = llc->granted == line;', 'bool granted = false;', HOST_LLC),
+    ('the host cache does not see DMA', TOUCH,
+     'cache_mem_llc_dma(region, rb->offset + offset, len, is_write);', ';',
+     HOST_LLC),
+    ('the fast gear passes the host cache', HOST,
+     'region->llc || cache_mem_poison_any', 'cache_mem_poison_any', HOST_LLC),
+    ('the host cache does not see what comes home', HOST,
+     'cache_mem_llc_write(region, line, why);', ';', HOST_LLC),
+    ('the directory keeps what was given up', LLC,
+     'cxl_llc_untrack(llc->cache, line);', '', HOST_LLC),
+    ('lines that are too many to wait stay with devices', LLC,
+     'llc->overflow = true;', ';', HOST_LLC),
+    ('a reset leaves lines in the host cache', LLC,
+     '    cxl_llc_reset(llc->cache);\n', '', HOST_LLC),
+    ('a second host cache', LLC_OBJECT, 'if (region->llc) {', 'if (0) {',
+     HOST_LLC),
 ]

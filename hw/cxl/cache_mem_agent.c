@@ -204,6 +204,7 @@ static void for_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
         at = at ? at + seg[i].len : NULL;
     }
     cxl_cache_run(cm->region->home);
+    cache_mem_llc_settle(cm->region);
 }
 
 static void prepare(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
@@ -528,6 +529,7 @@ void cache_mem_give_up_clean(CacheMemDev *cm)
         }
     }
     cxl_cache_run(cm->region->home);
+    cache_mem_llc_settle(cm->region);
 }
 
 /* A range may be larger than the cache by far. */
@@ -555,6 +557,7 @@ void cache_mem_dev_flush_range(CacheMemDev *cm, hwaddr addr, uint64_t len)
     if (last - first >= cxl_cache_dev_num_lines(cm->dev)) {
         evict_slots(cm, first, last);
         cxl_cache_run(cm->region->home);
+        cache_mem_llc_settle(cm->region);
         return;
     }
     for_pieces(cm, &seg, 1, NULL, &evict);
@@ -642,6 +645,7 @@ int cache_mem_request(CacheMemDev *cm, const CXLCacheReq *req,
     ret = send_request(cm, req);
     cxl_cache_run(cm->region->home);
     cm->done = NULL;
+    cache_mem_llc_settle(cm->region);
     return MIN(ret, 0);
 }
 
@@ -673,6 +677,7 @@ int cache_mem_line_evict(CacheMemDev *cm, uint64_t line)
     cache_mem_trace_update(cm->region);
     ret = send_evict(cm, line);
     cxl_cache_run(cm->region->home);
+    cache_mem_llc_settle(cm->region);
     return ret;
 }
 

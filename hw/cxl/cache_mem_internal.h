@@ -16,6 +16,7 @@
  *           cache_mem_stream.c  and which it is about to
  *           cache_mem_ram.c, cache_mem_trap.c
  *         cache_mem_poison.c, cache_mem_bypass.c
+ *         cache_mem_llc.c     the host's last-level cache; calls snoop.c
  *     cache_mem_ats.c, cache_mem_allow.c
  *
  * cache_mem_query.c, cache_mem_window.c and cache_mem_trace.c look in and
@@ -32,6 +33,7 @@
 #include "cache_mem_allow.h"
 #include "cache_mem_ats.h"
 #include "cache_mem_bypass.h"
+#include "cache_mem_llc.h"
 #include "cache_mem_poison.h"
 #include "cache_mem_ram.h"
 #include "cache_mem_stream.h"
@@ -110,6 +112,8 @@ typedef struct CacheMemTotals {
  * @stream: which pages are about to be touched
  * @hooks: NULL unless something is injected
  * @inject: what is
+ * @llc: the host's last-level cache, or NULL; atomic for who has no lock
+ * @snooping: the host takes lines from devices, or has them shared
  */
 struct CacheMemRegion {
     Object parent_obj;
@@ -145,6 +149,9 @@ struct CacheMemRegion {
 
     const CacheMemHooks *hooks;
     CacheMemInject inject;
+
+    CacheMemLlc *llc;
+    bool snooping;
 };
 
 /**
@@ -197,6 +204,9 @@ struct CacheMemDev {
 
 /* The machine's, or NULL before it has a device; may be called by anybody */
 CacheMemRegion *cache_mem_region_get(void);
+
+/* The machine's; made if there is none yet. The BQL is held. */
+CacheMemRegion *cache_mem_region_make(void);
 
 /* @cm has broken a rule, or the host has seen it do so */
 void cache_mem_dev_note_error(CacheMemDev *cm, CXLCacheError err);

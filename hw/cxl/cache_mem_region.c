@@ -91,6 +91,7 @@ void cache_mem_dev_flush_locked(CacheMemDev *cm)
     while (cm->number >= 0 && cxl_cache_dev_flush(cm->dev) == -EAGAIN) {
         cxl_cache_run(cm->region->home);
     }
+    cache_mem_llc_settle(cm->region);
 }
 
 /* The object */
@@ -103,7 +104,7 @@ CacheMemRegion *cache_mem_region_get(void)
     return obj ? CACHE_MEM_REGION(obj) : NULL;
 }
 
-static CacheMemRegion *get_or_make_region(void)
+CacheMemRegion *cache_mem_region_make(void)
 {
     CacheMemRegion *region = cache_mem_region_get();
 
@@ -217,6 +218,9 @@ static void reset_caches(CacheMemRegion *region)
         cm->mode = CACHE_MEM_OFF;
     }
     cache_mem_poison_reset(region->poison);
+    if (region->llc) {
+        cache_mem_llc_reset(region);
+    }
 }
 
 /*
@@ -322,7 +326,7 @@ static void give_up_range(void *opaque, hwaddr addr, uint64_t len)
 CacheMemDev *cache_mem_dev_new(const CacheMemDevConfig *config, Error **errp)
 {
     g_autoptr(CacheMemAllow) allow = NULL;
-    CacheMemRegion *region = get_or_make_region();
+    CacheMemRegion *region = cache_mem_region_make();
     CacheMemDev *cm;
 
     if (!check_config(region, config, errp)) {

@@ -16,6 +16,7 @@ void cache_mem_snoop_lines(CacheMemRegion *region, const CacheMemPage *p,
     uint64_t first = p->addr >> CXL_CACHE_LINE_SHIFT;
 
     cache_mem_trace_update(region);
+    region->snooping = true;
     lines &= ~cxl_cache_page_recall(region->home, first, lines, op);
     for (; lines; lines &= lines - 1) {
         CXLCacheHostReq req = { .line = first + ctz64(lines), .op = op };
@@ -25,6 +26,9 @@ void cache_mem_snoop_lines(CacheMemRegion *region, const CacheMemPage *p,
         }
     }
     cxl_cache_run(region->home);
+    region->snooping = false;
+    /* What came home may have had other lines leave the host's cache. */
+    cache_mem_llc_settle(region);
 }
 
 void cache_mem_snoop_page(CacheMemRegion *region, const CacheMemPage *p)

@@ -22,6 +22,7 @@
 #include "hw/pci/pcie.h"
 #include "migration/vmstate.h"
 #include "system/runstate.h"
+#include "cache_mem_llc.h"
 #include "cache_mem_testdev.h"
 
 #define REGS_SIZE   CXL_CACHE_TESTDEV_REGS_SIZE
@@ -388,6 +389,10 @@ static void init_bars(CXLCacheTestdev *s)
     cache_mem_dev_window(s->cm, &s->window, OBJECT(s));
     pci_register_bar(pdev, CXL_CACHE_TESTDEV_BAR_WINDOW,
                      PCI_BASE_ADDRESS_SPACE_MEMORY, &s->window);
+    if (cache_mem_llc_window(&s->llc, OBJECT(s))) {
+        pci_register_bar(pdev, CXL_CACHE_TESTDEV_BAR_LLC,
+                         PCI_BASE_ADDRESS_SPACE_MEMORY, &s->llc);
+    }
 }
 
 /* Read-only registers; everything else starts at 0. */

@@ -74,6 +74,7 @@ struct CXLCacheTestdev {
     CacheMemDev *cm;
     MemoryRegion bar;
     MemoryRegion window;
+    MemoryRegion llc;
     uint8_t file[CXL_CACHE_TESTDEV_REGS_SIZE];
     CCTAgent agent;
     VMChangeStateEntry *vmstate;

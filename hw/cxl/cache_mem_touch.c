@@ -162,8 +162,8 @@ static void ram_accessed(void *opaque, const AddressSpace *as,
      * it is a look at a ring or a register file in RAM, hardly ever at a page
      * of which a device has lines: not worth the lock.
      */
-    if (!qatomic_read(&region->discard_disabled) ||
-        (!as && len < CXL_CACHE_LINE_SIZE)) {
+    if ((!qatomic_read(&region->discard_disabled) ||
+         (!as && len < CXL_CACHE_LINE_SIZE)) && !qatomic_read(&region->llc)) {
         return;
     }
     QEMU_LOCK_GUARD(&region->lock);
@@ -176,6 +176,9 @@ static void ram_accessed(void *opaque, const AddressSpace *as,
         if (block->page[i].zapped) {
             access_page(region, block, &block->page[i], is_write);
         }
+    }
+    if (region->llc) {
+        cache_mem_llc_dma(region, rb->offset + offset, len, is_write);
     }
 }
 

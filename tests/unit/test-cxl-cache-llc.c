@@ -6,12 +6,13 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What can be said by known answers is said here. That every hit, victim and
- * age is right is shown by a second implementation, cxl-llc-model.py, which is
- * not made from this one: it runs this program with "--trace" and compares.
+ * age is right is shown by a second implementation, cxl-cache-llc-model.py,
+ * which is not made from this one: it runs this program with "--trace" and
+ * compares.
  */
 
 #include "qemu/osdep.h"
-#include "hw/cxl/cxl_llc.h"
+#include "hw/cxl/cxl_cache_llc.h"
 
 #define KIB 1024
 
@@ -564,7 +565,7 @@ static void print_result(const CXLLlc *llc, const Step *s,
 static int trace(char **arg)
 {
     CXLLlcConfig config = {
-        .size = strtoull(arg[0], NULL, 0),
+        .size = g_ascii_strtoull(arg[0], NULL, 0),
         .ways = atoi(arg[1]),
         .slices = atoi(arg[2]),
         .hash = strcmp(arg[3], "intel") ? CXL_LLC_HASH_LINEAR
@@ -599,7 +600,7 @@ static int trace(char **arg)
 
 static char *model_path(void)
 {
-    static const char name[] = "cxl-llc-model.py";
+    static const char name[] = "cxl-cache-llc-model.py";
     const char *dir = g_getenv("G_TEST_SRCDIR");
 
 #ifdef CXL_CACHE_SOURCE_ROOT
@@ -620,7 +621,9 @@ static void test_model(const void *accesses)
     g_autofree char *model = model_path(), *said = NULL;
     g_autoptr(GError) err = NULL;
     g_autofree char *self = g_file_read_link("/proc/self/exe", &err);
-    char *args[] = { "python3", model, self, (char *)accesses, NULL };
+    char *args[] = {
+        (char *)"python3", model, self, (char *)accesses, NULL
+    };
     int status;
 
     g_assert_no_error(err);

@@ -15,7 +15,7 @@
 #ifndef HW_CXL_LLC_INTERNAL_H
 #define HW_CXL_LLC_INTERNAL_H
 
-#include "hw/cxl/cxl_llc.h"
+#include "hw/cxl/cxl_cache_llc.h"
 
 /* hash.c */
 

@@ -471,6 +471,7 @@ void cxl_llc_reset(CXLLlc *llc)
     array_reset(&llc->lines, llc->all_sets);
     array_reset(&llc->directory, llc->all_sets);
     memset(llc->stats, 0, sizeof(llc->stats));
+    set_default_masks(llc);
 }
 
 CXLLlc *cxl_llc_new(const CXLLlcConfig *config, char **error)

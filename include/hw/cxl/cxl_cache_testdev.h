@@ -15,6 +15,8 @@
  *
  * PCI: 1af4:10f0.
  *   BAR 0  the registers below, 16 KiB
+ *   BAR 1  registers of the host's last-level cache, where there is one: see
+ *          cxl_cache_llc_regs.h
  *   BAR 2  the slot window, 128 bytes a line: see cache_mem_dev_window()
  *   BAR 4  component registers, as every CXL device has them
  *
@@ -36,6 +38,7 @@
 #define CXL_CACHE_TESTDEV_DEVICE_ID     0x10f0
 
 #define CXL_CACHE_TESTDEV_BAR_REGS      0
+#define CXL_CACHE_TESTDEV_BAR_LLC       1
 #define CXL_CACHE_TESTDEV_BAR_WINDOW    2
 #define CXL_CACHE_TESTDEV_BAR_COMPONENT 4
 #define CXL_CACHE_TESTDEV_REGS_SIZE     0x4000

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A second last-level cache, to hold the one in hw/cxl/llc against.
 
-  cxl-llc-model.py PROGRAM ACCESSES [SEED]
+  cxl-cache-llc-model.py PROGRAM ACCESSES [SEED]
 
 Written from what is published, for reading rather than for speed: bits of the
 slice hashes as Maurice et al. (RAID 2015) list them, QLRU as Abel and Reineke

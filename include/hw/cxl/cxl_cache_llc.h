@@ -27,8 +27,8 @@
  * No call allocates memory but cxl_llc_new(). There is no lock.
  */
 
-#ifndef HW_CXL_LLC_H
-#define HW_CXL_LLC_H
+#ifndef HW_CXL_CACHE_LLC_H
+#define HW_CXL_CACHE_LLC_H
 
 #define CXL_LLC_LINE_SHIFT  6
 #define CXL_LLC_MAX_WAYS    32
@@ -173,7 +173,7 @@ bool cxl_llc_flush_line(CXLLlc *llc, uint64_t line, CXLLlcEntry *gone);
 typedef void CXLLlcFunc(void *opaque, const CXLLlcEntry *entry);
 uint64_t cxl_llc_flush(CXLLlc *llc, CXLLlcFunc *func, void *opaque);
 
-/* As cxl_llc_new() has left it, the directory and counters, too; masks stay. */
+/* As cxl_llc_new() has left it: the directory, counters and masks, too */
 void cxl_llc_reset(CXLLlc *llc);
 
 /**
@@ -217,4 +217,4 @@ bool cxl_llc_entry(const CXLLlc *llc, unsigned slice, unsigned set,
 const char *cxl_llc_reason_name(CXLLlcReason reason);
 const char *cxl_llc_class_name(CXLLlcClass class);
 
-#endif /* HW_CXL_LLC_H */
+#endif /* HW_CXL_CACHE_LLC_H */
