@@ -7,6 +7,7 @@ ATS = 'hw/cxl/cache_mem_ats.c'
 HOST = 'hw/cxl/cache_mem_host.c'
 INJECT = 'hw/cxl/cache_mem_inject.c'
 LLC = 'hw/cxl/cache_mem_llc.c'
+LLC_WATCH = 'hw/cxl/cache_mem_llc_watch.c'
 LLC_OBJECT = 'hw/cxl/cxl_host_llc.c'
 PAGES = 'hw/cxl/cache_mem_pages.c'
 POISON = 'hw/cxl/cache_mem_poison.c'
@@ -39,6 +40,7 @@ GEARS = [(GEAR_TEST, '/gears/|pace')]
 THROUGH = [('cxl-type1-cache-test', 'through')]
 ROW = [(GEAR_TEST, '/row/|/no-row/|gap|any-order|taken-again')]
 DMA = [(GEAR_TEST, '/dma/')]
+HOST_CPUS = [('cxl-cache-accel-test', '/tcg/llc')]
 HOST_LLC = [(LLC_TEST, None)]
 REFUSED = [(GEAR_TEST, '/refused/|properties')]
 
@@ -485,4 +487,13 @@ FAULTS = [
      '    cxl_llc_reset(llc->cache);\n', '', HOST_LLC),
     ('a second host cache', LLC_OBJECT, 'if (region->llc) {', 'if (0) {',
      HOST_LLC),
+    ('the host cache does not see atomics', 'accel/tcg/cputlb.c',
+     'if (unlikely(tlb_addr & TLB_WATCHED_RAM)) {', 'if (0) {', HOST_CPUS),
+    ('the host cache does not see stores', 'accel/tcg/cputlb.c',
+     '        write_flags |= watched;\n', '', HOST_CPUS),
+    ("the host cache sees all memory's loads", LLC_WATCH,
+     '            return true;\n        }\n    }\n    return false;',
+     '            return true;\n        }\n    }\n    return true;', HOST_CPUS),
+    ('a record has the address of the block', 'accel/tcg/cputlb.c',
+     '(pc & TARGET_PAGE_MASK) | data[0];', 'pc;', HOST_CPUS),
 ]

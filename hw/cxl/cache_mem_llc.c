@@ -130,6 +130,25 @@ void cache_mem_llc_access(CacheMemRegion *region, uint64_t line,
     }
 }
 
+/* Who has the line in the highest state, and which that is */
+static const CacheMemDev *holder(CacheMemRegion *region, uint64_t line,
+                                 CXLCacheState *state)
+{
+    const CacheMemDev *found = NULL;
+    CacheMemDev *cm;
+
+    *state = CXL_CACHE_I;
+    QTAILQ_FOREACH(cm, &region->devices, next) {
+        CXLCacheState has = cxl_cache_dev_state(cm->dev, line);
+
+        if (has != CXL_CACHE_I) {
+            found = cm;
+            *state = has;
+        }
+    }
+    return found;
+}
+
 /* What others do */
 
 /* The guest's address of RAM, or all ones; @len is cut to what is there. */
@@ -200,9 +219,11 @@ static void snoop(CacheMemRegion *region, uint64_t line, CXLCacheHostOp op)
     }
 }
 
-void cache_mem_llc_load(CacheMemRegion *region, uint64_t line,
-                        CXLLlcClass class)
+void cache_mem_llc_cpu(CacheMemRegion *region, uint64_t line, CXLLlcKind kind,
+                       CXLLlcClass class, CacheMemLlcUse *found)
 {
+    CXLLlcEntry entry;
+    CXLCacheState state;
     bool excl = false;
 
     if (!region->ram ||
@@ -210,11 +231,16 @@ void cache_mem_llc_load(CacheMemRegion *region, uint64_t line,
         return;
     }
     cxl_cache_home_tracks(region->home, line, &excl);
-    if (excl) {
+    found->hit = cxl_llc_find(region->llc->cache, line, &entry);
+    holder(region, line, &state);
+    found->modified = state == CXL_CACHE_M;
+    if (kind != CXL_LLC_READ) {
+        snoop(region, line, CXL_CACHE_HOST_FLUSH);
+    } else if (excl) {
         snoop(region, line, region->can_share ? CXL_CACHE_HOST_READ :
                                                 CXL_CACHE_HOST_FLUSH);
     }
-    use(region, line, CXL_LLC_READ, class);
+    use(region, line, kind, class);
     cache_mem_llc_settle(region);
 }
 
@@ -251,6 +277,8 @@ void cache_mem_llc_reset(CacheMemRegion *region)
     llc->granted = UINT64_MAX;
     llc->taken_modified = 0;
     llc->addr = 0;
+    llc->loads = llc->stores = llc->samples = 0;
+    memset(llc->sample, 0, sizeof(llc->sample));
     memset(llc->taken, 0, sizeof(llc->taken));
 }
 
@@ -265,25 +293,6 @@ static bool may_be_held(const CacheMemLlc *llc, uint64_t line,
     return reason == CXL_LLC_EVICT_DIRECTORY ?
            cxl_llc_tracks(llc->cache, line) :
            cxl_llc_find(llc->cache, line, &entry);
-}
-
-/* Who has the line in the highest state, and which that is */
-static const CacheMemDev *holder(CacheMemRegion *region, uint64_t line,
-                                 CXLCacheState *state)
-{
-    const CacheMemDev *found = NULL;
-    CacheMemDev *cm;
-
-    *state = CXL_CACHE_I;
-    QTAILQ_FOREACH(cm, &region->devices, next) {
-        CXLCacheState has = cxl_cache_dev_state(cm->dev, line);
-
-        if (has != CXL_CACHE_I) {
-            found = cm;
-            *state = has;
-        }
-    }
-    return found;
 }
 
 static void take(CacheMemRegion *region, const CacheMemLlcTaken *t)

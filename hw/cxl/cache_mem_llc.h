@@ -8,8 +8,9 @@
  * What is modelled: -object cxl-host-llc, a last-level cache (cxl_cache_llc.h)
  * between the home and memory. It sees what the home reads and writes for
  * devices, other devices' DMA as far as it is announced
- * (ram_access_func_set()), and what software has it do by its registers. It
- * holds no data, so nothing can be lost in it.
+ * (ram_access_func_set()), what CPUs do with memory that is watched, under
+ * TCG, and what software has it do by its registers. It holds no data, so
+ * nothing can be lost in it.
  *
  * A line that devices have and may not have any more, since it has left an
  * inclusive cache or a directory, is taken from them by SnpInv. The home cannot
@@ -18,7 +19,7 @@
  *
  * QEMU interface:
  *  + -object cxl-host-llc,id=,size=,ways=,slices=,hash=,policy=,inclusive=,
- *    ddio-ways=,directory-ways=: one for the machine
+ *    ddio-ways=,directory-ways=,watch=,sample=: one for the machine
  *  + cache_mem_llc_window() is a BAR by which software looks at it
  *  + QMP x-query-cxl-llc, HMP "info cxl-llc", event CXL_LLC_EVICTED, trace
  *    events cxl_cache_llc_*
@@ -51,6 +52,28 @@ typedef struct CacheMemLlcTaken {
     CXLLlcClass by;
 } CacheMemLlcTaken;
 
+/* A load that was sampled, see CLR_SAMPLE() */
+typedef struct CacheMemLlcSample {
+    uint64_t ip;
+    uint64_t va;
+    uint64_t pa;
+    uint64_t source;
+    uint64_t latency;
+    uint64_t time;
+} CacheMemLlcSample;
+
+#define CACHE_MEM_LLC_SAMPLES   64
+
+/**
+ * CacheMemLlcUse: what a CPU has found
+ * @hit: the line was in the cache
+ * @modified: a device had modified it
+ */
+typedef struct CacheMemLlcUse {
+    bool hit;
+    bool modified;
+} CacheMemLlcUse;
+
 /* So many wait at most; if there are more, all lines are looked through. */
 #define CACHE_MEM_LLC_WAITING   64
 
@@ -64,6 +87,10 @@ typedef struct CacheMemLlcTaken {
  * @taken: lines taken from devices so far, by why
  * @taken_modified: of them, those that came home modified
  * @addr: the register CLR_ADDR
+ * @watch: of Range, pages of which CPUs' accesses are seen; NULL for none
+ * @loads, @stores: of CPUs, that were seen
+ * @every: so-manieth load goes to @sample, a ring; 0 for none
+ * @samples: loads that went there
  */
 typedef struct CacheMemLlc {
     CXLLlc *cache;
@@ -77,6 +104,12 @@ typedef struct CacheMemLlc {
     uint64_t taken[CXL_LLC_NUM_REASONS];
     uint64_t taken_modified;
     uint64_t addr;
+    GArray *watch;
+    uint64_t loads;
+    uint64_t stores;
+    uint32_t every;
+    uint64_t samples;
+    CacheMemLlcSample sample[CACHE_MEM_LLC_SAMPLES];
 } CacheMemLlc;
 
 /* What the home does for devices */
@@ -97,13 +130,23 @@ void cache_mem_llc_dma(CacheMemRegion *region, ram_addr_t addr, uint64_t len,
                        bool write);
 
 /**
- * cache_mem_llc_load: a CPU reads a line, in a class
+ * cache_mem_llc_cpu: a CPU reads or writes a line, in a class
+ * @kind: CXL_LLC_READ or CXL_LLC_WRITE
  *
- * As if it did: devices that own the line share it, or lose it, as for any
- * read. Nothing happens where no RAM is.
+ * Devices that own the line share it, or lose it, as for any such access.
+ * Nothing happens where no RAM is.
  */
-void cache_mem_llc_load(CacheMemRegion *region, uint64_t line,
-                        CXLLlcClass class);
+void cache_mem_llc_cpu(CacheMemRegion *region, uint64_t line, CXLLlcKind kind,
+                       CXLLlcClass class, CacheMemLlcUse *found);
+
+/* cache_mem_llc_watch.c: CPUs' loads and stores, under TCG */
+
+/* Pages of @str, as an array of Range; NULL and @errp if it has none */
+GArray *cache_mem_llc_watch_parse(const char *str, Error **errp);
+
+/* Without the lock: see them from now on. Returns: false with @errp set */
+bool cache_mem_llc_watch_start(CacheMemRegion *region, Error **errp);
+void cache_mem_llc_watch_stop(void);
 
 /* CLFLUSH: the line leaves the cache, and the devices */
 void cache_mem_llc_flush_line(CacheMemRegion *region, uint64_t line);

@@ -126,6 +126,8 @@ static CxlLlcInfo *query_llc(CacheMemRegion *region)
     info->masks = query_masks(llc->cache);
     info->taken = query_evictions(llc->taken);
     info->taken_modified = llc->taken_modified;
+    info->cpu_loads = llc->loads;
+    info->cpu_stores = llc->stores;
     info->statistics = query_slices(llc->cache);
     return info;
 }
@@ -228,6 +230,8 @@ static void print_llc(Monitor *mon, const CxlLlcInfo *info)
     print_evictions(mon, "taken from devices", info->taken);
     monitor_printf(mon, "  of them modified   %" PRIu64 "\n",
                    info->taken_modified);
+    monitor_printf(mon, "  seen of CPUs       %" PRIu64 " loads, %" PRIu64
+                   " stores\n", info->cpu_loads, info->cpu_stores);
     for (s = info->statistics; s; s = s->next) {
         monitor_printf(mon, "slice %2u: %" PRIu64 " hits, %" PRIu64 " misses, %"
                        PRIu64 " fills, %" PRIu64 " write-backs\n",

@@ -21,7 +21,8 @@ QEMU_BUILD_BUG_ON(CLR_EVICT_SET != CXL_LLC_EVICT_SET ||
                   CLR_EVICT_UNPIN != CXL_LLC_EVICT_UNPIN ||
                   CLR_EVICT_FLUSH != CXL_LLC_EVICT_FLUSH ||
                   CLR_NUM_REASONS != CXL_LLC_NUM_REASONS);
-QEMU_BUILD_BUG_ON(CLR_SLICE(CXL_LLC_MAX_SLICES) > CLR_REGS_SIZE ||
+QEMU_BUILD_BUG_ON(CLR_SLICE(CXL_LLC_MAX_SLICES) > CLR_SAMPLE(0) ||
+                  CLR_SAMPLE(CLR_NUM_SAMPLES) > CLR_REGS_SIZE ||
                   CLR_TAKEN(CLR_NUM_REASONS) > CLR_SLICE(0));
 
 #define STRIDE  (CLR_SLICE(1) - CLR_SLICE(0))
@@ -47,6 +48,18 @@ static uint64_t read_slice(const CXLLlc *cache, hwaddr addr)
     return n < ARRAY_SIZE(first) ? first[n] :
            n < ARRAY_SIZE(first) + CXL_LLC_NUM_REASONS ?
            stats->evictions[n - ARRAY_SIZE(first)] : 0;
+}
+
+static uint64_t read_sample(const CacheMemLlc *llc, hwaddr addr)
+{
+    unsigned n = (addr - CLR_SAMPLE(0)) / (CLR_SAMPLE(1) - CLR_SAMPLE(0));
+    const CacheMemLlcSample *s = &llc->sample[n];
+    const uint64_t field[] = {
+        s->ip, s->va, s->pa, s->source, s->latency, s->time,
+    };
+    unsigned i = (addr - CLR_SAMPLE(n)) / 8;
+
+    return i < ARRAY_SIZE(field) ? field[i] : 0;
 }
 
 static uint32_t state_of(const CacheMemRegion *region, uint64_t line)
@@ -103,6 +116,15 @@ static uint64_t read_64(const CacheMemRegion *region, hwaddr addr)
         return llc->addr;
     } else if (is_in(addr, CLR_TAKEN(0), 8 * CLR_NUM_REASONS)) {
         return llc->taken[(addr - CLR_TAKEN(0)) / 8];
+    } else if (addr == CLR_SAMPLES) {
+        return llc->samples;
+    } else if (addr == CLR_LOADS) {
+        return llc->loads;
+    } else if (addr == CLR_STORES) {
+        return llc->stores;
+    } else if (is_in(addr, CLR_SAMPLE(0), CLR_SAMPLE(CLR_NUM_SAMPLES) -
+                                          CLR_SAMPLE(0))) {
+        return read_sample(llc, addr);
     } else if (is_in(addr, CLR_SLICE(0), CXL_LLC_MAX_SLICES * STRIDE)) {
         return read_slice(llc->cache, addr);
     }
@@ -125,13 +147,14 @@ static uint64_t window_read(void *opaque, hwaddr addr, unsigned size)
 static bool command(CacheMemRegion *region, uint32_t value)
 {
     uint64_t line = region->llc->addr >> CXL_CACHE_LINE_SHIFT;
+    CacheMemLlcUse found;
 
     switch (value) {
     case CLR_LOAD_AS(CLR_CPU):
-        cache_mem_llc_load(region, line, CXL_LLC_CPU);
+        cache_mem_llc_cpu(region, line, CXL_LLC_READ, CXL_LLC_CPU, &found);
         return true;
     case CLR_LOAD_AS(CLR_PIN):
-        cache_mem_llc_load(region, line, CXL_LLC_PIN);
+        cache_mem_llc_cpu(region, line, CXL_LLC_READ, CXL_LLC_PIN, &found);
         return true;
     case CLR_FLUSH_LINE:
         cache_mem_llc_flush_line(region, line);

@@ -153,6 +153,10 @@ static bool region_start(CacheMemRegion *region,
         .transactions = OPEN_REQUESTS,
     };
 
+    if (region->llc && region->llc->watch &&
+        !cache_mem_llc_watch_start(region, errp)) {
+        return false;
+    }
     if (sf_size > SF_MAX_SIZE || lines >> ctz64(lines) > SF_MAX_WAYS) {
         error_setg(errp, "'cxl-cache-sf-size' must be 1 to 63 times a power of "
                    "two, at most 16 GiB");

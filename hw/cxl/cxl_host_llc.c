@@ -42,6 +42,7 @@ struct CXLHostLlc {
     uint32_t directory_ways;
     int hash;
     char *policy;
+    char *watch;
     bool inclusive;
 };
 
@@ -89,6 +90,12 @@ static void llc_complete(UserCreatable *uc, Error **errp)
     if (!s->llc.cache) {
         error_setg(errp, "cxl-host-llc: %s", error);
         return;
+    }
+    if (s->watch) {
+        s->llc.watch = cache_mem_llc_watch_parse(s->watch, errp);
+        if (!s->llc.watch) {
+            return;
+        }
     }
     s->llc.name = object_get_canonical_path_component(OBJECT(s));
     s->llc.inclusive = s->inclusive;
@@ -172,6 +179,19 @@ static void set_policy(Object *obj, const char *value, Error **errp)
     s->policy = g_strdup(value);
 }
 
+static char *get_watch(Object *obj, Error **errp)
+{
+    return g_strdup(CXL_HOST_LLC(obj)->watch);
+}
+
+static void set_watch(Object *obj, const char *value, Error **errp)
+{
+    CXLHostLlc *s = CXL_HOST_LLC(obj);
+
+    g_free(s->watch);
+    s->watch = g_strdup(value);
+}
+
 static bool get_inclusive(Object *obj, Error **errp)
 {
     return CXL_HOST_LLC(obj)->inclusive;
@@ -214,6 +234,11 @@ static void llc_class_init(ObjectClass *oc, const void *data)
     object_class_property_add_str(oc, "policy", get_policy, set_policy);
     object_class_property_set_description(oc, "policy",
         "lru, plru, srrip or qlru:H.._M._R._U.[_UMO]");
+    object_class_property_add_str(oc, "watch", get_watch, set_watch);
+    object_class_property_set_description(oc, "watch",
+        "pages of which CPUs' accesses are seen: <first>-<last>[,...]");
+    add_number(oc, "sample", offsetof(CXLHostLlc, llc.every),
+               "each so-manieth load is kept; 0 for none");
     object_class_property_add_bool(oc, "inclusive", get_inclusive,
                                    set_inclusive);
     object_class_property_set_description(oc, "inclusive",
@@ -236,12 +261,17 @@ static void llc_finalize(Object *obj)
 {
     CXLHostLlc *s = CXL_HOST_LLC(obj);
 
+    if (s->llc.watch) {
+        cache_mem_llc_watch_stop();
+    }
     if (s->region) {
         QEMU_LOCK_GUARD(&s->region->lock);
         s->region->llc = NULL;
     }
     cxl_llc_free(s->llc.cache);
+    g_clear_pointer(&s->llc.watch, g_array_unref);
     g_free(s->policy);
+    g_free(s->watch);
 }
 
 static const TypeInfo llc_info = {

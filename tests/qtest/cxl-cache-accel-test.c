@@ -16,6 +16,7 @@
 #include "qemu/units.h"
 #include <glib/gstdio.h>
 #include "libqtest.h"
+#include "hw/cxl/cxl_cache_llc_regs.h"
 #include "libqos/cxl.h"
 #include "cxl-cache-payload.h"
 #include "cxl-cache-testdev.h"
@@ -420,6 +421,143 @@ static void make_bios(void)
     close(fd);
 }
 
+/*
+ * The host's last-level cache sees what vCPUs load and store in memory that is
+ * watched, and nothing of the page behind it.
+ */
+
+#define LLC         "-object cxl-host-llc,id=llc0,size=4K,ways=4,slices=2," \
+                    "hash=linear,policy=lru,inclusive=on," \
+                    "watch=0x1000000-0x1000fff,sample=1"
+#define LLC_WAYS    4
+#define LLC_STRIDE  (2 * 8 * LINE)
+#define LLC_SET     (4 * LINE)
+
+typedef struct Seen {
+    uint64_t loads;
+    uint64_t stores;
+    uint64_t samples;
+} Seen;
+
+static uint64_t llc64(Machine *m, QPCIBar bar, uint64_t reg)
+{
+    return qpci_io_readq(m->dev.pci, bar, reg);
+}
+
+/* What has come since the last time */
+static Seen seen(Machine *m, QPCIBar bar, Seen *last)
+{
+    const Seen now = {
+        llc64(m, bar, CLR_LOADS), llc64(m, bar, CLR_STORES),
+        llc64(m, bar, CLR_SAMPLES),
+    };
+    const Seen new = {
+        now.loads - last->loads, now.stores - last->stores,
+        now.samples - last->samples,
+    };
+
+    *last = now;
+    return new;
+}
+
+/* rep movsl; lock xaddl */
+static const uint8_t insn_load[] = { 0xf3, 0xa5 };
+static const uint8_t insn_add[] = { 0xf0, 0x0f, 0xc1 };
+
+/* What the record's instruction is */
+#define assert_insn(m, bar, n, insn)                                    \
+    do {                                                                \
+        uint8_t code_[sizeof(insn)];                                    \
+                                                                        \
+        qtest_memread((m)->qts,                                         \
+            llc64(m, bar, CLR_SAMPLE_IP((n) % CLR_NUM_SAMPLES)),        \
+            code_, sizeof(code_));                                      \
+        g_assert_cmpmem(code_, sizeof(code_), insn, sizeof(insn));      \
+    } while (0)
+
+static void assert_sample(Machine *m, QPCIBar bar, uint64_t n, uint64_t addr,
+                          uint64_t source)
+{
+    unsigned i = n % CLR_NUM_SAMPLES;
+
+    g_assert_cmphex(llc64(m, bar, CLR_SAMPLE_PA(i)), ==, addr);
+    /* The payload has no page tables. */
+    g_assert_cmphex(llc64(m, bar, CLR_SAMPLE_VA(i)), ==, addr);
+    g_assert_cmphex(llc64(m, bar, CLR_SAMPLE_SOURCE(i)), ==, source);
+    assert_insn(m, bar, n, insn_load);
+}
+
+static void test_llc(const void *accel)
+{
+    uint8_t line[LINE];
+    Seen last = { }, s;
+    QPCIBar bar;
+    Machine m;
+
+    if (strcmp(accel, "tcg")) {
+        g_test_skip("'watch' is for TCG");
+        return;
+    }
+    if (!machine_start(&m, accel, LLC)) {
+        return;
+    }
+    bar = qpci_iomap(m.dev.pci, CXL_CACHE_TESTDEV_BAR_LLC, NULL);
+    qpci_io_writel(m.dev.pci, bar, CLR_COMMAND, CLR_FLUSH);
+    seen(&m, bar, &last);
+
+    /* 16 words; the first one brings the line. */
+    cpu_load(&m, 0, A, line);
+    s = seen(&m, bar, &last);
+    g_assert_cmpuint(s.loads, ==, LINE / 4);
+    g_assert_cmpuint(s.stores, ==, 0);
+    g_assert_cmpuint(s.samples, ==, LINE / 4);
+    assert_sample(&m, bar, last.samples - 16, A, CLR_SOURCE_MEMORY);
+    for (int i = 1; i < LINE / 4; i++) {
+        assert_sample(&m, bar, last.samples - 16 + i, A + 4 * i,
+                      CLR_SOURCE_HIT);
+    }
+    cpu_store(&m, 1, A + 8, 1);
+    s = seen(&m, bar, &last);
+    g_assert_cmpuint(s.loads, ==, 0);
+    g_assert_cmpuint(s.stores, ==, 1);
+    cpu_start(&m, 1, LOCK_ADD, A + 8, 0, 100);
+    cpu_wait(&m, 1);
+    s = seen(&m, bar, &last);
+    g_assert_cmpuint(s.loads, ==, 100);
+    g_assert_cmpuint(s.stores, ==, 100);
+    assert_insn(&m, bar, last.samples - 1, insn_add);
+
+    /* The next page is not watched. */
+    cpu_load(&m, 0, B, line);
+    cpu_store(&m, 0, B, 2);
+    s = seen(&m, bar, &last);
+    g_assert_cmpuint(s.loads + s.stores, ==, 0);
+
+    /* A line that a device has modified, as a vCPU finds it */
+    make_m(&m.dev, A + 2 * LINE, 6);
+    assert_cpu_sees(&m, 1, A + 2 * LINE, 6);
+    s = seen(&m, bar, &last);
+    assert_sample(&m, bar, last.samples - 16, A + 2 * LINE,
+                  CLR_SOURCE_MODIFIED);
+
+    /*
+     * As many congruent lines as ways leave a device's alone, one more not. In
+     * another set than the mailboxes: what this test does there is DMA.
+     */
+    qpci_io_writel(m.dev.pci, bar, CLR_COMMAND, CLR_FLUSH);
+    make_m(&m.dev, B + LLC_SET, 7);
+    for (int i = 0; i < LLC_WAYS - 1; i++) {
+        cpu_load(&m, i % NUM_CPUS, A + LLC_SET + i * LLC_STRIDE, line);
+    }
+    g_assert_cmpuint(line_state(&m.dev, B + LLC_SET), ==, CCT_STATE_M);
+    g_assert_cmpuint(llc64(&m, bar, CLR_TAKEN(CLR_EVICT_SET)), ==, 0);
+    cpu_load(&m, 0, A + LLC_SET + (LLC_WAYS - 1) * LLC_STRIDE, line);
+    g_assert_cmpuint(line_state(&m.dev, B + LLC_SET), ==, CCT_STATE_I);
+    g_assert_cmpuint(llc64(&m, bar, CLR_TAKEN(CLR_EVICT_SET)), ==, 1);
+    assert_version(m.ram + B + LLC_SET, 7);
+    machine_end(&m);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -431,6 +569,7 @@ int main(int argc, char **argv)
         { "atomics", test_atomics },
         { "neighbours", test_neighbours },
         { "code", test_code },
+        { "llc", test_llc },
     };
     static const char *const accels[] = { "tcg", "kvm" };
     int ret;

@@ -745,6 +745,10 @@ static void test_options(void)
     assert_refused(qts, "'ddio-ways': 0", "'ddio-ways' must not be 0");
     assert_refused(qts, "'ddio-ways': 13", "'ddio-ways' must be");
     assert_refused(qts, "'directory-ways': 33", "'directory-ways' must be");
+    assert_refused(qts, "'watch': 'all'", "'watch' takes");
+    assert_refused(qts, "'watch': '0x1000-0x2fff,'", "'watch' takes");
+    assert_refused(qts, "'watch': '0x1000-0x2000'", "the last byte of one");
+    assert_refused(qts, "'watch': '0x2000-0x1fff'", "the last byte of one");
     qobject_unref(qtest_qmp_assert_failure_ref(qts,
         "{'execute': 'x-query-cxl-llc'}"));
 

@@ -10,7 +10,7 @@
  * where a line goes, and whether it is there.
  *
  * This file is the register layout and needs no other header, so that a test
- * in the guest can include it. They are BAR 1 of cxl-cache-testdev, 4 KiB,
+ * in the guest can include it. They are BAR 1 of cxl-cache-testdev, 8 KiB,
  * where the machine has a -object cxl-host-llc.
  *
  * All registers are little endian and take accesses of 4 and 8 bytes, naturally
@@ -21,7 +21,7 @@
 #ifndef HW_CXL_CACHE_LLC_REGS_H
 #define HW_CXL_CACHE_LLC_REGS_H
 
-#define CLR_REGS_SIZE           0x1000
+#define CLR_REGS_SIZE           0x2000
 
 #define CLR_MAGIC               0x000   /* 32 RO */
 #define CLR_MAGIC_VALUE         0x434c4c43u     /* "CLLC" */
@@ -81,5 +81,30 @@
 
 /* Lines taken from devices, by why */
 #define CLR_TAKEN(why)          (0x060 + 8 * (why))     /* 64 RO */
+
+/*
+ * CPUs' loads and stores of what the object's "watch" covers, and of the loads
+ * each so-manieth, by its "sample": a ring of records with what a PEBS record
+ * of a load has. The one before the last is number CLR_SAMPLES - 1, modulo
+ * CLR_NUM_SAMPLES. Time and latency are nominal: the machine has none for loads.
+ */
+#define CLR_LOADS               0x090   /* 64 RO */
+#define CLR_STORES              0x098   /* 64 RO */
+#define CLR_SAMPLES             0x0a0   /* 64 RO: written so far */
+#define CLR_NUM_SAMPLES         64
+#define CLR_SAMPLE(n)           (0x1000 + 0x40 * (n))
+#define CLR_SAMPLE_IP(n)        (CLR_SAMPLE(n) + 0x00)  /* 64 RO, each */
+#define CLR_SAMPLE_VA(n)        (CLR_SAMPLE(n) + 0x08)
+#define CLR_SAMPLE_PA(n)        (CLR_SAMPLE(n) + 0x10)
+#define CLR_SAMPLE_SOURCE(n)    (CLR_SAMPLE(n) + 0x18)
+#define CLR_SAMPLE_LATENCY(n)   (CLR_SAMPLE(n) + 0x20)
+#define CLR_SAMPLE_TIME(n)      (CLR_SAMPLE(n) + 0x28)  /* virtual, in ns */
+/* Sources, and the nominal latencies, in cycles */
+#define CLR_SOURCE_HIT          0x04    /* in the cache */
+#define CLR_LATENCY_HIT         50
+#define CLR_SOURCE_MODIFIED     0x07    /* a device had modified it */
+#define CLR_LATENCY_MODIFIED    150
+#define CLR_SOURCE_MEMORY       0x0a
+#define CLR_LATENCY_MEMORY      200
 
 #endif /* HW_CXL_CACHE_LLC_REGS_H */
