@@ -85,8 +85,8 @@
 /*
  * CPUs' loads and stores of what the object's "watch" covers, and of the loads
  * each so-manieth, by its "sample": a ring of records with what a PEBS record
- * of a load has. The one before the last is number CLR_SAMPLES - 1, modulo
- * CLR_NUM_SAMPLES. Time and latency are nominal: the machine has none for loads.
+ * of a load has. The last one is number CLR_SAMPLES - 1, modulo
+ * CLR_NUM_SAMPLES. Latencies are nominal: the machine has none for loads.
  */
 #define CLR_LOADS               0x090   /* 64 RO */
 #define CLR_STORES              0x098   /* 64 RO */
