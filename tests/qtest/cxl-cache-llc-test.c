@@ -315,10 +315,11 @@ static void test_directory(void)
     g_assert_cmpint(taken(&m, "directory-conflict"), ==, 1);
     assert_event(&m, A, "directory-conflict", "device", "M");
 
-    /* Who gives a line up makes room. */
-    evict(d, A + STRIDE);
+    /* Who gives a line up makes room, though another one is older. */
+    evict(d, A + 2 * STRIDE);
     make_m(d, A + 3 * STRIDE, 4);
     g_assert_cmpint(taken(&m, "directory-conflict"), ==, 1);
+    g_assert_cmpuint(line_state(d, A + STRIDE), ==, CCT_STATE_M);
     machine_end(&m);
 }
 
