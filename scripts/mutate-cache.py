@@ -22,6 +22,7 @@ from pathlib import Path
 
 import mutants_cache
 import mutants_gear
+import mutants_time
 from mutants_check import check
 
 TOP = Path(__file__).resolve().parent.parent
@@ -594,6 +595,9 @@ def attempt(fault, tests):
     if fault in mutants_gear.FAULTS:
         # The others link it, and never call it.
         tests = [test for test in tests if 'gear' in test or test == EXPLORE]
+    if fault in mutants_time.FAULTS:
+        # Nor is there time in others.
+        tests = [test for test in tests if 'time' in test or 'random' in test]
     text = path.read_text()
     if text.count(old) != 1:
         return False, [f'the line is there {text.count(old)} times']
@@ -628,7 +632,8 @@ def print_rst(results):
 
 
 def all_faults():
-    return [*FAULTS, *mutants_cache.FAULTS, *mutants_gear.FAULTS]
+    return [*FAULTS, *mutants_cache.FAULTS, *mutants_gear.FAULTS,
+            *mutants_time.FAULTS]
 
 
 def main():

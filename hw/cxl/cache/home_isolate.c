@@ -22,6 +22,7 @@ int cxl_cache_home_attach(CXLCacheHome *home, CXLCacheLink *link)
             link->home = home;
             home->dev[i] = (CXLCacheHomeDev) { .link = link };
             home->num_devs = MAX(home->num_devs, i + 1);
+            home->timed += link->time != NULL;
             return i;
         }
     }
@@ -156,6 +157,7 @@ void cxl_cache_home_detach(CXLCacheHome *home, unsigned dev)
     }
     cxl_cache_home_isolate(home, dev);
     link->home = NULL;
+    home->timed -= link->time != NULL;
     home->dev[dev].link = NULL;
     while (home->num_devs && !home->dev[home->num_devs - 1].link) {
         home->num_devs--;

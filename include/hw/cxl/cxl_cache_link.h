@@ -16,6 +16,9 @@
  * pass a GO for the same line that was sent before it (section 3.2.5.2,
  * "snoop pushes GO"). cxl_cache_link_snoop_blocked() tells.
  *
+ * A link can have time (cxl_cache_time.h): messages and credits are under way
+ * for a while then, and wait for each other on the wire.
+ *
  * The structures are open so that tests and the state space search can look
  * into them; everybody else uses the functions.
  */
@@ -45,16 +48,22 @@ typedef struct CXLCacheLinkStats {
     uint64_t stalled[CXL_CACHE_NUM_CHANNELS];   /* no credit when wanted */
 } CXLCacheLinkStats;
 
+/* See cxl_cache_time.h */
+typedef struct CXLCacheTime CXLCacheTime;
+typedef struct CXLCacheTiming CXLCacheTiming;
+
 /**
  * CXLCacheLinkConfig:
  * @depth: buffers, thus credits, of each channel: 1 to 4096
  * @flit: format; a 68B link carries no CacheID
  * @cache_id: the device's, 0 to CXL_CACHE_DEV_MAX - 1
+ * @timing: NULL for a link on which messages are there at once; copied
  */
 typedef struct CXLCacheLinkConfig {
     uint16_t depth[CXL_CACHE_NUM_CHANNELS];
     CXLCacheFlit flit;
     uint8_t cache_id;
+    const CXLCacheTiming *timing;
 } CXLCacheLinkConfig;
 
 typedef void CXLCacheTrace(void *opaque, CXLCacheChannelId channel,
@@ -68,6 +77,7 @@ typedef struct CXLCacheLink {
     CXLCacheTrace *trace;       /* every message as it is sent, or NULL */
     void *trace_opaque;
     CXLCacheLinkStats *stats;
+    CXLCacheTime *time;         /* NULL unless it has time */
     CXLCacheFlit flit;
     uint8_t cache_id;
     /* Credits come back by cxl_cache_link_return_credits() alone. */
@@ -80,7 +90,7 @@ typedef struct CXLCacheLink {
  * cxl_cache_link_new: a link with all credits at their senders
  *
  * Returns: NULL if @config is out of range, or without memory. One block of it,
- * but for its statistics; free with cxl_cache_link_free().
+ * but for its statistics and its time; free with cxl_cache_link_free().
  */
 CXLCacheLink *cxl_cache_link_new(const CXLCacheLinkConfig *config);
 void cxl_cache_link_free(CXLCacheLink *link);
@@ -118,6 +128,17 @@ bool cxl_cache_link_inject(CXLCacheLink *link, CXLCacheChannelId channel,
  */
 bool cxl_cache_link_idle(const CXLCacheLink *link);
 
+/**
+ * cxl_cache_link_note: who looks at messages, and time, hear of one that is sent
+ */
+void cxl_cache_link_note(CXLCacheLink *link, CXLCacheChannelId channel,
+                         const CXLCacheMsg *msg);
+
+/**
+ * cxl_cache_link_stalled: there was no credit of @channel when one was wanted
+ */
+void cxl_cache_link_stalled(CXLCacheLink *link, CXLCacheChannelId channel);
+
 static inline unsigned cxl_cache_link_used(const CXLCacheChannel *ch)
 {
     return ch->tail - ch->head;
@@ -135,7 +156,7 @@ static inline bool cxl_cache_link_can_send(CXLCacheLink *link,
         cxl_cache_link_return_credits(link, channel);
     }
     if (G_UNLIKELY(!ch->credits)) {
-        link->stats->stalled[channel]++;
+        cxl_cache_link_stalled(link, channel);
         return false;
     }
     return true;
@@ -175,12 +196,9 @@ static inline void cxl_cache_link_sent(CXLCacheLink *link,
                                        CXLCacheChannelId channel,
                                        const CXLCacheMsg *msg)
 {
-    CXLCacheChannel *ch = &link->ch[channel];
-
     link->stats->sent[channel][msg->opcode & (CXL_CACHE_D2H_REQ_CODES - 1)]++;
-    if (G_UNLIKELY(link->trace)) {
-        link->trace(link->trace_opaque, channel, msg,
-                    ch->data ? &ch->data[msg - ch->msg] : NULL);
+    if (G_UNLIKELY(link->trace || link->time)) {
+        cxl_cache_link_note(link, channel, msg);
     }
 }
 
