@@ -18,6 +18,7 @@ QTESTS_x86_64=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
                cxl-type1-iommu-test cxl-type1-ats-test cxl-type1-window-test
                cxl-cache-query-test cxl-cache-test cxl-cache-bypass-test
                cxl-cache-host-test cxl-cache-accel-test cxl-cache-gear-test
+               cxl-cache-time-test
                cxl-test qos-test)
 QTESTS_aarch64=(cxl-test arm-mec-test)
 # cxl-type1-fault-test, -iommu-test and -ats-test start so many machines, or read

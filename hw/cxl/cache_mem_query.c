@@ -69,6 +69,52 @@ static CxlCacheOpcodeStatsList *query_opcodes(CXLCacheChannelId channel,
     return list;
 }
 
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_WAIT__MAX != CXL_CACHE_NUM_STALLS);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_WAIT_CREDIT != CXL_CACHE_STALL_CREDIT);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_WAIT_WIRE != CXL_CACHE_STALL_WIRE);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_WAIT_ORDER != CXL_CACHE_STALL_ORDER);
+
+static CxlCacheChannelTime *query_channel_time(const CXLCacheLink *link,
+                                               CXLCacheChannelId channel)
+{
+    CXLCacheChannelTime time;
+    CxlCacheChannelTime *info;
+    CxlCacheWaitStatsList **tail;
+
+    if (!cxl_cache_link_channel_time(link, channel, &time)) {
+        return NULL;
+    }
+    info = g_new0(CxlCacheChannelTime, 1);
+    info->arrived = time.arrived;
+    info->high_water = time.high_water;
+    tail = &info->waits;
+    for (int i = 0; i < CXL_CACHE_NUM_STALLS; i++) {
+        CxlCacheWaitStats *wait = g_new0(CxlCacheWaitStats, 1);
+
+        wait->what = i;
+        wait->ns = time.stalled[i];
+        QAPI_LIST_APPEND(tail, wait);
+    }
+    return info;
+}
+
+static CxlCacheTiming *query_timing(const CacheMemDev *cm)
+{
+    const CXLCacheTiming *timing = cxl_cache_link_timing(cm->link);
+    CxlCacheTiming *info;
+
+    if (!timing) {
+        return NULL;
+    }
+    info = g_new0(CxlCacheTiming, 1);
+    info->latency = timing->latency;
+    info->bandwidth = timing->bandwidth;
+    info->jitter = timing->jitter;
+    info->now = cxl_cache_time(cm->region->home);
+    info->clock = cache_mem_time_now(cm->region);
+    return info;
+}
+
 static CxlCacheChannelInfoList *query_channels(const CXLCacheLink *link)
 {
     CxlCacheChannelInfoList *list = NULL, **tail = &list;
@@ -84,6 +130,7 @@ static CxlCacheChannelInfoList *query_channels(const CXLCacheLink *link)
         info->messages = cxl_cache_link_used(ch);
         info->stalled = link->stats->stalled[i];
         info->opcodes = query_opcodes(i, link->stats->sent[i]);
+        info->time = query_channel_time(link, i);
         QAPI_LIST_APPEND(tail, info);
     }
     return list;
@@ -132,6 +179,7 @@ static CxlCacheDeviceInfo *query_device(const CacheMemDev *cm)
     info->guarded = cm->refused;
     info->translations = query_translations(cm->ats);
     info->channels = query_channels(cm->link);
+    info->timing = query_timing(cm);
     return info;
 }
 
@@ -368,6 +416,30 @@ static void print_trap(Monitor *mon, const CxlCacheTrap *trap)
     }
 }
 
+static void print_channel_time(Monitor *mon, const CxlCacheChannelTime *time)
+{
+    const CxlCacheWaitStatsList *l;
+
+    monitor_printf(mon, "    arrived %" PRIu32 ", at most %" PRIu32
+                   " in the channel; waited", time->arrived,
+                   time->high_water);
+    for (l = time->waits; l; l = l->next) {
+        monitor_printf(mon, "%s %" PRIu64 " ns for %s",
+                       l == time->waits ? "" : ",", l->value->ns,
+                       CxlCacheWait_str(l->value->what));
+    }
+    monitor_printf(mon, "\n");
+}
+
+static void print_timing(Monitor *mon, const CxlCacheTiming *timing)
+{
+    print_number(mon, "latency (ns)", timing->latency);
+    print_number(mon, "bandwidth (bytes/s)", timing->bandwidth);
+    print_number(mon, "jitter seed", timing->jitter);
+    print_number(mon, "link's time (ns)", timing->now);
+    print_number(mon, "clock (ns)", timing->clock);
+}
+
 static void print_channel(Monitor *mon, const CxlCacheChannelInfo *info)
 {
     const CxlCacheOpcodeStatsList *l;
@@ -381,6 +453,9 @@ static void print_channel(Monitor *mon, const CxlCacheChannelInfo *info)
             monitor_printf(mon, "    %-19s %12" PRIu64 "\n", l->value->name,
                            l->value->count);
         }
+    }
+    if (info->time) {
+        print_channel_time(mon, info->time);
     }
 }
 
@@ -410,6 +485,9 @@ static void print_device(Monitor *mon, const CxlCacheDeviceInfo *info)
 
             print_number(mon, what, s->value->lines);
         }
+    }
+    if (info->timing) {
+        print_timing(mon, info->timing);
     }
     monitor_printf(mon, "  %-21s %12s %8s %9s %8s %12s\n", "channel", "depth",
                    "credits", "returning", "messages", "stalled");

@@ -56,8 +56,11 @@ static void report_errors(void *opaque)
 static void dev_complete(void *opaque, const CXLCacheDone *done)
 {
     CacheMemDev *cm = opaque;
+    CacheMemPosted *posted = cache_mem_posted_of(done->tag);
 
-    if (cm->done) {
+    if (posted) {
+        cache_mem_posted_over(posted, done);
+    } else if (cm->done) {
         cm->done(cm, done);
     }
 }
@@ -89,7 +92,7 @@ void cache_mem_dev_flush_locked(CacheMemDev *cm)
 {
     cache_mem_trace_update(cm->region);
     while (cm->number >= 0 && cxl_cache_dev_flush(cm->dev) == -EAGAIN) {
-        cxl_cache_run(cm->region->home);
+        cache_mem_advance(cm->region);
     }
 }
 
@@ -122,7 +125,9 @@ static void region_init(Object *obj)
     CacheMemRegion *region = CACHE_MEM_REGION(obj);
 
     qemu_mutex_init(&region->lock);
+    qemu_cond_init(&region->moved);
     QTAILQ_INIT(&region->devices);
+    QLIST_INIT(&region->recalls);
     region->poison = cache_mem_poison_new();
 }
 
@@ -131,6 +136,7 @@ static void region_finalize(Object *obj)
     CacheMemRegion *region = CACHE_MEM_REGION(obj);
 
     cache_mem_poison_free(region->poison);
+    qemu_cond_destroy(&region->moved);
     qemu_mutex_destroy(&region->lock);
 }
 
@@ -174,6 +180,7 @@ static bool region_start(CacheMemRegion *region,
 /* What is poisoned, and what became of lines, outlives the devices. */
 static void region_stop(CacheMemRegion *region)
 {
+    cache_mem_time_stop(region);
     cache_mem_host_stop(region);
     g_clear_pointer(&region->home, cxl_cache_home_free);
 }
@@ -215,6 +222,7 @@ static void reset_caches(CacheMemRegion *region)
         cxl_cache_dev_reset(cm->dev);
         cxl_cache_dev_set_caching(cm->dev, false);
         cm->mode = CACHE_MEM_OFF;
+        cache_mem_posted_lost(cm);
     }
     cache_mem_poison_reset(region->poison);
 }
@@ -279,7 +287,10 @@ static bool check_config(CacheMemRegion *region,
 
 static bool attach(CacheMemDev *cm, Error **errp)
 {
-    CXLCacheLinkConfig link = { .flit = CXL_CACHE_FLIT_68B };
+    CXLCacheLinkConfig link = {
+        .flit = CXL_CACHE_FLIT_68B,
+        .timing = cm->config.timed ? &cm->config.timing : NULL,
+    };
     CXLCacheDevConfig dev = {
         .size = cm->config.cache_size,
         .ways = cm->config.cache_ways,
@@ -289,7 +300,7 @@ static bool attach(CacheMemDev *cm, Error **errp)
     };
 
     for (int i = 0; i < CXL_CACHE_NUM_CHANNELS; i++) {
-        link.depth[i] = CHANNEL_DEPTH;
+        link.depth[i] = cm->config.depth ?: CHANNEL_DEPTH;
     }
     cm->link = cxl_cache_link_new(&link);
     cm->dev = cxl_cache_dev_new(&dev, cm->link, &dev_ops, cm);
@@ -299,6 +310,9 @@ static bool attach(CacheMemDev *cm, Error **errp)
         return false;
     }
     cm->link->messages = cm->config.messages;
+    if (cm->config.timed) {
+        cache_mem_time_start(cm->region);
+    }
 
     QEMU_LOCK_GUARD(&cm->region->lock);
     cm->number = cxl_cache_home_attach(cm->region->home, cm->link);
@@ -368,6 +382,7 @@ void cache_mem_dev_detach(CacheMemDev *cm)
     if (cm->number >= 0) {
         cache_mem_dev_flush_locked(cm);
         cxl_cache_home_detach(cm->region->home, cm->number);
+        cache_mem_posted_lost(cm);
         QTAILQ_REMOVE(&cm->region->devices, cm, next);
     }
     cm->number = -1;
@@ -406,7 +421,7 @@ void cache_mem_dev_isolate(CacheMemDev *cm)
         return;
     }
     cache_mem_trace_update(region);
-    cxl_cache_run(region->home);
+    cache_mem_settle(region);
     if (!(hooks && hooks->lose && hooks->lose(cm)) && cm->config.rescue) {
         region->totals.rescued_lines += cache_mem_dev_modified(cm);
         cache_mem_dev_flush_locked(cm);
@@ -414,6 +429,7 @@ void cache_mem_dev_isolate(CacheMemDev *cm)
     region->totals.poisoned_lines += cxl_cache_home_isolate(region->home,
                                                             cm->number);
     cxl_cache_dev_reset(cm->dev);
+    cache_mem_posted_lost(cm);
     cxl_cache_dev_set_caching(cm->dev, false);
     qatomic_set(&cm->mode, CACHE_MEM_OFF);
     trace_cxl_cache_isolate(cm->name, region->totals.rescued_lines,
@@ -434,6 +450,7 @@ void cache_mem_dev_reset(CacheMemDev *cm)
         cache_mem_dev_flush_locked(cm);
     }
     cxl_cache_dev_reset(cm->dev);
+    cache_mem_posted_lost(cm);
     cxl_cache_dev_set_caching(cm->dev, false);
     cm->mode = CACHE_MEM_OFF;
     cm->window_page = 0;

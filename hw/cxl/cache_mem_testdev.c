@@ -84,6 +84,49 @@ static int do_request(CXLCacheTestdev *s, Operation *op)
     return 0;
 }
 
+typedef struct Post {
+    CacheMemPosted posted;
+    CXLCacheTestdev *s;
+} Post;
+
+static void post_done(CacheMemPosted *posted)
+{
+    Post *post = container_of(posted, Post, posted);
+    CXLCacheTestdev *s = post->s;
+
+    qatomic_set(&s->posts_open, s->posts_open - 1);
+    if (posted->result.failed) {
+        qatomic_set(&s->posts_failed, s->posts_failed + 1);
+    }
+    g_free(post);
+}
+
+static int do_post(CXLCacheTestdev *s, Operation *op)
+{
+    CXLCacheReq req = {
+        .line = op->line,
+        .opcode = op->opcode,
+        .be = op->be,
+        .data = &op->data,
+        .nt = op->flags & CCT_FLAG_NT,
+        .poison = op->flags & CCT_FLAG_POISON,
+    };
+    Post *post;
+    int ret;
+
+    if (op->opcode >= CXL_CACHE_D2H_REQ_CODES) {
+        return -EINVAL;
+    }
+    post = g_new0(Post, 1);
+    post->posted.done = post_done;
+    post->s = s;
+    ret = cache_mem_post(s->cm, &req, &post->posted, &s->posts_open);
+    if (ret) {
+        g_free(post);
+    }
+    return ret;
+}
+
 static int do_line_read(CXLCacheTestdev *s, Operation *op)
 {
     bool poison;
@@ -181,6 +224,7 @@ static int (*const operations[])(CXLCacheTestdev *s, Operation *op) = {
     [CCT_DO_FLUSH] = do_flush,
     [CCT_DO_READ] = do_read,
     [CCT_DO_WRITE] = do_write,
+    [CCT_DO_POST] = do_post,
 };
 
 static void doorbell(CXLCacheTestdev *s, uint32_t what)
@@ -260,6 +304,8 @@ static void update_file(CXLCacheTestdev *s)
     CCTAgent *agent = &s->agent;
 
     stl_le_p(s->file + CCT_MODE, cache_mem_dev_mode(s->cm));
+    stw_le_p(s->file + CCT_POSTS, qatomic_read(&s->posts_open));
+    stw_le_p(s->file + CCT_POSTS + 2, qatomic_read(&s->posts_failed));
     stl_le_p(s->file + CCT_AGENT_STATUS, qatomic_load_acquire(&agent->status));
     stl_le_p(s->file + CCT_AGENT_RESULT, qatomic_read(&agent->result));
     stq_le_p(s->file + CCT_AGENT_ITERATION, qatomic_read(&agent->iteration));
@@ -428,7 +474,7 @@ static void testdev_exit(PCIDevice *pdev)
     CXLCacheTestdev *s = CXL_CACHE_TESTDEV(pdev);
 
     qemu_del_vm_change_state_handler(s->vmstate);
-    cct_agent_stop(&s->agent);
+    cct_agent_stop(s);
     cache_mem_dev_detach(s->cm);
     cxl_type1_port_link_down(pdev);
     cxl_type1_regs_exit(&s->regs);
@@ -440,7 +486,7 @@ static void testdev_instance_finalize(Object *obj)
     CXLCacheTestdev *s = CXL_CACHE_TESTDEV(obj);
 
     if (s->cm) {
-        cct_agent_stop(&s->agent);
+        cct_agent_stop(s);
         qemu_cond_destroy(&s->agent.wake);
         qemu_mutex_destroy(&s->agent.lock);
         cache_mem_dev_free(s->cm);
@@ -450,7 +496,7 @@ static void testdev_instance_finalize(Object *obj)
 /* Before any memory is loaded anew, by whoever does that at reset */
 static void testdev_reset_enter(Object *obj, ResetType type)
 {
-    cct_agent_stop(&CXL_CACHE_TESTDEV(obj)->agent);
+    cct_agent_stop(CXL_CACHE_TESTDEV(obj));
 }
 
 static void testdev_reset_hold(Object *obj, ResetType type)
@@ -466,6 +512,7 @@ static void testdev_reset_hold(Object *obj, ResetType type)
     agent->iteration = 0;
     agent->retries = 0;
     agent->polls = 0;
+    s->posts_failed = 0;
     memset(agent->shown_reg, 0, sizeof(agent->shown_reg));
 }
 

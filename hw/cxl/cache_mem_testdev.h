@@ -80,6 +80,9 @@ struct CXLCacheTestdev {
     uint64_t cache_size;
     uint32_t cache_ways;
     char *guard;
+    /* Requests that are posted, under way and failed: written with the lock */
+    uint16_t posts_open;
+    uint16_t posts_failed;
 };
 
 /* What a step may return other than a negative errno */
@@ -130,7 +133,7 @@ int cct_step_store(CXLCacheTestdev *s, const CCTAccess *a);
 void cct_agent_control(CXLCacheTestdev *s, uint32_t value);
 
 bool cct_agent_running(CCTAgent *agent);
-void cct_agent_stop(CCTAgent *agent);
+void cct_agent_stop(CXLCacheTestdev *s);
 
 /* A VMChangeStateHandler: a machine that is stopped is stopped altogether. */
 void cct_agent_vm_state(void *opaque, bool running, RunState state);

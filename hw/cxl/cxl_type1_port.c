@@ -44,6 +44,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(CXLType1Port, CXL_TYPE1_PORT)
 #define PORT_CHILD "cxl-cache-port"
 
 #define PREFETCH_DEFAULT 32
+#define DEPTH_DEFAULT 64
 
 /**
  * CXLType1Port: what is kept about a port
@@ -52,6 +53,10 @@ OBJECT_DECLARE_SIMPLE_TYPE(CXLType1Port, CXL_TYPE1_PORT)
  * @given: a property that the user has set, and that takes CXL.cache
  * @prefetch: pages that the host brings home at once
  * @messages: every message is sent
+ * @timed: the link has time
+ * @timing: how fast it is
+ * @depth: buffers in each channel
+ * @credits: that are granted of them, 0 for all
  * @link_up: a cache device has trained below it
  * @idle_status: the negotiated status when none has
  */
@@ -63,6 +68,10 @@ struct CXLType1Port {
     const char *given;
     uint32_t prefetch;
     bool messages;
+    bool timed;
+    CXLCacheTiming timing;
+    uint16_t depth;
+    uint16_t credits;
     bool link_up;
     uint16_t idle_status;
 };
@@ -170,6 +179,12 @@ static void port_realize(DeviceState *dev, Error **errp)
     if (state && state->given && !state->cache) {
         error_setg(errp, "'%s' is of a port that offers CXL.cache: "
                    "cxl-cache=on is missing", state->given);
+        return;
+    }
+    if (state && state->credits > state->depth) {
+        error_setg(errp, "'cxl-cache-credits' must be at most "
+                   "'cxl-cache-depth', %u: each credit stands for a buffer",
+                   state->depth);
         return;
     }
     parent_realize(dev, errp);
@@ -336,6 +351,112 @@ static void set_prefetch(Object *obj, Visitor *v, const char *name,
     state->given = "cxl-cache-prefetch";
 }
 
+/* ---- ... of a link with time ---- */
+
+/**
+ * TimeProperty: any of them gives the link time
+ * @min: and @max: of its value
+ */
+typedef struct TimeProperty {
+    const char *name;
+    const char *type;
+    size_t offset;
+    size_t size;
+    uint64_t min;
+    uint64_t max;
+    const char *description;
+} TimeProperty;
+
+#define TIME_PROPERTY(name, type, field, min, max, text)                \
+    { name, type, offsetof(CXLType1Port, field),                        \
+      sizeof_field(CXLType1Port, field), min, max, text }
+
+static const TimeProperty time_properties[] = {
+    TIME_PROPERTY("cxl-cache-latency", "uint64", timing.latency, 0,
+                  CXL_CACHE_LATENCY_MAX,
+                  "Nanoseconds that a CXL.cache message is under way"),
+    TIME_PROPERTY("cxl-cache-bandwidth", "size", timing.bandwidth, 0,
+                  CXL_CACHE_BANDWIDTH_MAX,
+                  "Bytes per second of flits in each direction (0: no limit)"),
+    TIME_PROPERTY("cxl-cache-depth", "uint16", depth, 1, CXL_CACHE_ID_MAX,
+                  "Messages that the receiver of each channel has buffers for "
+                  "(default: 64)"),
+    TIME_PROPERTY("cxl-cache-credits", "uint16", credits, 1, CXL_CACHE_ID_MAX,
+                  "Credits that the receiver of each channel grants (default: "
+                  "one for each buffer)"),
+    TIME_PROPERTY("x-jitter", "uint64", timing.jitter, 1, UINT64_MAX,
+                  "Seed: messages are under way for up to twice the latency"),
+};
+
+static uint64_t load_time(const CXLType1Port *state, const TimeProperty *prop)
+{
+    const void *field = (const char *)state + prop->offset;
+
+    return prop->size == 2 ? *(const uint16_t *)field :
+                             *(const uint64_t *)field;
+}
+
+static void store_time(CXLType1Port *state, const TimeProperty *prop,
+                       uint64_t value)
+{
+    void *field = (char *)state + prop->offset;
+
+    if (prop->size == 2) {
+        *(uint16_t *)field = value;
+    } else {
+        *(uint64_t *)field = value;
+    }
+    state->timed = true;
+    state->given = prop->name;
+}
+
+static void get_time(Object *obj, Visitor *v, const char *name, void *opaque,
+                     Error **errp)
+{
+    const TimeProperty *prop = opaque;
+    CXLType1Port *state = find_state(obj);
+    uint64_t value = state ? load_time(state, prop) :
+                     prop->offset == offsetof(CXLType1Port, depth) ?
+                     DEPTH_DEFAULT : 0;
+
+    visit_type_uint64(v, name, &value, errp);
+}
+
+static void set_time(Object *obj, Visitor *v, const char *name, void *opaque,
+                     Error **errp)
+{
+    const TimeProperty *prop = opaque;
+    CXLType1Port *state = writable_state(obj, name, errp);
+    uint64_t value;
+
+    if (!state) {
+        return;
+    }
+    if (!(g_str_equal(prop->type, "size") ?
+          visit_type_size(v, name, &value, errp) :
+          visit_type_uint64(v, name, &value, errp))) {
+        return;
+    }
+    if (value < prop->min || value > prop->max) {
+        error_setg(errp, "'%s' must be %" PRIu64 " to %" PRIu64, name,
+                   prop->min, prop->max);
+        return;
+    }
+    store_time(state, prop, value);
+}
+
+static void add_time_properties(ObjectClass *oc)
+{
+    for (int i = 0; i < ARRAY_SIZE(time_properties); i++) {
+        const TimeProperty *prop = &time_properties[i];
+
+        object_class_property_add(oc, prop->name, prop->type, get_time,
+                                  set_time, NULL, (void *)prop);
+        object_class_property_set_description(oc, prop->name,
+                                              prop->description);
+    }
+}
+
 static const QEnumLookup gears = {
     .array = (const char *const[]) { "auto", "messages" },
     .size = 2,
@@ -389,6 +510,7 @@ void cxl_type1_port_class_init(ObjectClass *oc)
     object_class_property_set_description(oc, "x-gear",
         "Requests for many lines in one step where nothing else is under way "
         "(auto, the default), or always by messages");
+    add_time_properties(oc);
 }
 
 /* ---- The device below ---- */
@@ -471,6 +593,9 @@ CacheMemDev *cxl_type1_port_attach(PCIDevice *pdev, CacheMemDevConfig *config,
     config->sf_size = state->sf_size;
     config->prefetch = state->prefetch;
     config->messages = state->messages;
+    config->timed = state->timed;
+    config->timing = state->timing;
+    config->depth = state->credits ?: state->depth;
     return cxl_type1_cache_size_enc(config->cache_size, errp) ?
            cache_mem_dev_new(config, errp) : NULL;
 }
@@ -514,6 +639,7 @@ static void cxl_type1_port_instance_init(Object *obj)
 
     state->sf_size = SNOOP_FILTER_DEFAULT_SIZE;
     state->prefetch = PREFETCH_DEFAULT;
+    state->depth = DEPTH_DEFAULT;
 }
 
 static const TypeInfo cxl_type1_port_info = {

@@ -276,15 +276,17 @@ static void test_h2d_first(void)
         begin(w);
     }
 
-    /* RspIFwdM and a request for the line that is free by it */
+    /* One device's answer to a snoop, and its request for something else */
     world_make(w, 1, 2, CXL_CACHE_M, V2);
     t = begin(w);
-    g_assert_cmpint(world_host_ask(w, CXL_CACHE_HOST_FLUSH, 2, 0, 0), ==, 0);
-    at(w, t + L);
     g_assert_cmpint(world_ask(w, 0, CXL_CACHE_RD_OWN, 2, 0, ALL), >=, 0);
     at(w, t + 2 * L);
-    world_expect(w, "1.SnpInv 1.RspIFwdM 1.up 0.RdOwn 0.GO-E 0.down");
-    g_assert_cmphex(world_ram(w, 2), ==, V2);
+    g_assert_cmpint(world_ask(w, 1, CXL_CACHE_RD_CURR, 3, 0, ALL), >=, 0);
+    at(w, t + 3 * L);
+    world_expect(w, "0.RdOwn 1.SnpInv 1.RspIFwdM 1.up 1.RdCurr "
+                 "0.GO-E 0.down 1.down");
+    cxl_cache_settle(w->home);
+    g_assert_cmphex(world_load(w, 0, 2), ==, V2);
     world_free(w);
 }
 

@@ -212,7 +212,7 @@ static unsigned run_until(CXLCacheHome *home, uint64_t until)
 unsigned cxl_cache_advance(CXLCacheHome *home)
 {
     unsigned n = cxl_cache_run(home);
-    uint64_t next = n ? UINT64_MAX : cxl_cache_next(home);
+    uint64_t next = n || !home->timed ? UINT64_MAX : cxl_cache_next(home);
 
     if (next != UINT64_MAX) {
         n = run_until(home, next);
@@ -224,7 +224,11 @@ unsigned cxl_cache_advance(CXLCacheHome *home)
 
 void cxl_cache_settle(CXLCacheHome *home)
 {
-    while (cxl_cache_advance(home) && home->timed) {
+    if (!home->timed) {
+        cxl_cache_run(home);
+        return;
+    }
+    while (cxl_cache_advance(home)) {
         /* As long as something is under way */
     }
 }

@@ -23,6 +23,12 @@
  * inside the BQL and never the other way round; the BQL is not needed. While
  * it is held nobody touches guest memory through the guest's mapping.
  *
+ * Time: on links that have it (cxl-cache-latency= and others of the root port)
+ * messages travel in virtual time. Who touches a page, the test device's agent
+ * and what is posted wait for them; all other operations are done when they
+ * return, as on any link, and bring the links' time forward to do so. So does
+ * whoever waits where the clock stands still. See cache_mem_time.c.
+ *
  * QEMU interface:
  *  + a PCI device calls cache_mem_dev_new() at realize, cache_mem_dev_detach()
  *    at exit, cache_mem_dev_free() when it is finalized,
@@ -40,6 +46,7 @@
 #define HW_CXL_CACHE_MEM_REGION_H
 
 #include "hw/cxl/cxl_cache_dev.h"
+#include "hw/cxl/cxl_cache_time.h"
 #include "qapi/qapi-types-common.h"
 #include "system/memory.h"
 
@@ -74,6 +81,10 @@ typedef enum CacheMemMode {
  * @prefetch: pages that come home at once when the host's touches follow each
  *            other; must be the same for all devices, too
  * @messages: no fast gear: every message is sent
+ * @timed: messages travel as @timing has it (cxl_cache_time.h), by the clock
+ *         of the machine, QEMU_CLOCK_VIRTUAL
+ * @timing: how, if @timed
+ * @depth: buffers, thus credits, in each channel; 0 for the default, 64
  * @cache: whether lines are kept: where they can be (auto); never (off); of all
  *         the memory that the machine has now, or there is no device (on)
  * @allow: NULL, or the only memory that CXL.cache may be used for, as
@@ -91,6 +102,9 @@ typedef struct CacheMemDevConfig {
     uint64_t sf_size;
     uint32_t prefetch;
     bool messages;
+    bool timed;
+    CXLCacheTiming timing;
+    uint16_t depth;
     OnOffAuto cache;
     const char *allow;
     void (*error)(void *opaque, CXLCacheError err);

@@ -31,6 +31,12 @@
  *    none.
  *  + "x-gear" (enum, default auto): "messages" sends every message where the
  *    fast gear (hw/cxl/cxl_cache_gear.h) would do.
+ *  + "cxl-cache-latency" (uint64, ns), "cxl-cache-bandwidth" (size, bytes per
+ *    second; 0 is no limit), "cxl-cache-depth" (uint16, default 64: buffers in
+ *    each channel), "cxl-cache-credits" (uint16, default all: of them, those
+ *    that are granted; a buffer without a credit is never used), "x-jitter"
+ *    (uint64, a seed): with any of them set the link has time
+ *    (hw/cxl/cxl_cache_time.h).
  *  + a device with a cache calls cxl_type1_port_check() and
  *    cxl_type1_port_attach() at realize, and tells when its link comes up and
  *    goes down.
