@@ -10,6 +10,9 @@
  * two vCPUs in protected mode without paging. They do what this test writes to
  * their mailboxes, while it drives cxl-cache-testdev; what RAM really holds is
  * seen through a mapping of the memfd behind it.
+ *
+ * Under TCG also with a link that has time: vCPUs wait for snoops, by the clock,
+ * and with icount, where it goes by what they execute.
  */
 
 #include "qemu/osdep.h"
@@ -54,6 +57,10 @@ enum { LOAD_LINE = 1, STORE_WORD, LOCK_ADD, LOCK_COMPARE, COUNT, CALL };
 /* So often a function is called, for its translation to be found again */
 #define CALLS           100
 #define PAUSE           CCT_STEP_MAKE(CCT_OP_DELAY, 0, 0, CCT_CONST, 0, 0)
+
+/* Of a root port: 2 to 4 us in each direction */
+#define TIMED   " -global cxl-rp.cxl-cache-latency=2000 " \
+                "-global cxl-rp.x-jitter=9"
 
 #define TIMEOUT_US      (60 * G_USEC_PER_SEC)
 
@@ -163,8 +170,10 @@ static bool accel_works(const char *accel)
         known = g_hash_table_new(g_str_hash, g_str_equal);
     }
     if (!g_hash_table_lookup_extended(known, accel, NULL, &works)) {
+        g_autofree char *name = g_strndup(accel, strcspn(accel, ", "));
+
         works = NULL;
-        if (qtest_has_accel(accel) &&
+        if (qtest_has_accel(name) &&
             machine_boot(&m, accel, "", 10 * G_USEC_PER_SEC)) {
             qtest_quit(m.qts);
             works = known;
@@ -286,10 +295,17 @@ static void test_no_snoop(const void *accel)
     machine_end(&m);
 }
 
+/* Messages that take time: fewer of them do. */
+static unsigned dev_rounds(const char *accel)
+{
+    return strstr(accel, TIMED) ? DEV_ROUNDS / 10 : DEV_ROUNDS;
+}
+
 /* Two vCPUs, each by its instruction, and the device add to one word. */
 static void test_atomics(const void *accel)
 {
-    uint32_t total = DEV_ROUNDS;
+    const unsigned rounds = dev_rounds(accel);
+    uint32_t total = rounds;
     int64_t before;
     Machine m;
 
@@ -300,7 +316,7 @@ static void test_atomics(const void *accel)
     qtest_memset(m.qts, A, 0, LINE);
     set_step(&m.dev, 0, ADD(4, CCT_CONST), A, 1);
     set_step(&m.dev, 1, PAUSE, 0, DEV_PAUSE_NS);
-    agent_start(&m.dev, DEV_ROUNDS);
+    agent_start(&m.dev, rounds);
     do {
         cpu_start(&m, 0, LOCK_ADD, A, 0, CPU_ROUND);
         cpu_start(&m, 1, LOCK_COMPARE, A, 0, CPU_ROUND);
@@ -308,7 +324,7 @@ static void test_atomics(const void *accel)
         cpu_wait(&m, 1);
         total += 2 * CPU_ROUND;
     } while (agent_runs(&m.dev));
-    agent_wait(&m.dev, DEV_ROUNDS);
+    agent_wait(&m.dev, rounds);
     g_assert_cmpuint(qtest_readl(m.qts, A), ==, total);
     g_test_message("%u in all, %" PRId64 " accesses trapped", total,
                    trapped(&m) - before);
@@ -322,6 +338,7 @@ static void test_atomics(const void *accel)
  */
 static void test_neighbours(const void *accel)
 {
+    const unsigned dev = dev_rounds(accel);
     uint32_t rounds = 0;
     int64_t before;
     Machine m;
@@ -335,7 +352,7 @@ static void test_neighbours(const void *accel)
     set_step(&m.dev, 1, LOAD(CXL_CACHE_RD_SHARED, 1), A, 0);
     set_step(&m.dev, 2, LOAD(CXL_CACHE_RD_OWN, 2), A + LINE, 0);
     set_step(&m.dev, 3, PAUSE, 0, DEV_PAUSE_NS);
-    agent_start(&m.dev, DEV_ROUNDS);
+    agent_start(&m.dev, dev);
     do {
         for (int i = 0; i < NUM_CPUS; i++) {
             cpu_start(&m, i, COUNT, A + i * LINE, 0, CPU_ROUND);
@@ -345,12 +362,12 @@ static void test_neighbours(const void *accel)
         }
         rounds++;
     } while (agent_runs(&m.dev));
-    agent_wait(&m.dev, DEV_ROUNDS);
+    agent_wait(&m.dev, dev);
     for (int i = 0; i < NUM_CPUS; i++) {
         g_assert_cmpuint(qtest_readl(m.qts, A + i * LINE), ==,
                          rounds * CPU_ROUND);
     }
-    g_assert_cmpuint(qtest_readl(m.qts, A + 2 * LINE), ==, DEV_ROUNDS);
+    g_assert_cmpuint(qtest_readl(m.qts, A + 2 * LINE), ==, dev);
     g_test_message("%u rounds, %" PRId64 " accesses trapped", rounds,
                    trapped(&m) - before);
     g_assert_cmpint(trapped(&m) - before, >, CONTESTED);
@@ -432,7 +449,16 @@ int main(int argc, char **argv)
         { "neighbours", test_neighbours },
         { "code", test_code },
     };
-    static const char *const accels[] = { "tcg", "kvm" };
+    /* Each by name, and by what starts with -accel's argument */
+    static const struct {
+        const char *name;
+        const char *accel;
+    } accels[] = {
+        { "tcg", "tcg" },
+        { "kvm", "kvm" },
+        { "tcg-timed", "tcg" TIMED },
+        { "tcg-timed-icount", "tcg,thread=single -icount shift=3" TIMED },
+    };
     int ret;
 
     g_test_init(&argc, &argv, NULL);
@@ -440,9 +466,10 @@ int main(int argc, char **argv)
     for (int i = 0; i < ARRAY_SIZE(accels); i++) {
         for (int j = 0; j < ARRAY_SIZE(cases); j++) {
             g_autofree char *path = g_strdup_printf("/cxl-cache/accel/%s/%s",
-                                                    accels[i], cases[j].name);
+                                                    accels[i].name,
+                                                    cases[j].name);
 
-            qtest_add_data_func(path, accels[i], cases[j].run);
+            qtest_add_data_func(path, accels[i].accel, cases[j].run);
         }
     }
     ret = g_test_run();
