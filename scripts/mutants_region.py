@@ -90,10 +90,8 @@ FAULTS = [
      '    cm->refused++;\n', '',
      ALLOWED),
     ('the allow-list does not hold for single requests', AGENT,
-     '                 CXL_CACHE_LINE_SIZE)) {\n'
-     '        return -EACCES;',
-     '                 CXL_CACHE_LINE_SIZE) && 0) {\n'
-     '        return -EACCES;',
+     '                   CXL_CACHE_LINE_SIZE) ? 0 : -EACCES;',
+     '                   CXL_CACHE_LINE_SIZE) ? 0 : 0;',
      ALLOWED),
     ('the allow-list does not hold when lines are owned', AGENT,
      '    if (!all_allowed(cm, seg, n)) {\n'
@@ -184,8 +182,8 @@ FAULTS = [
      '    if (s->readonly) {\n', '    if (0) {\n',
      CACHE),
     ('a touch snoops nothing', TOUCH,
-     '    clear_way(region, p, t->write);\n',
-     '    if (0) {\n        clear_way(region, p, t->write);\n    }\n',
+     '        clear_way(region, p, t);\n',
+     '        if (0) {\n            clear_way(region, p, t);\n        }\n',
      CACHE),
     ('a read leaves a line owned', PAGES,
      '    return write ? p->none | p->ro : p->none;',

@@ -284,7 +284,7 @@ void cache_mem_touch_stop(CacheMemRegion *region);
 /* Have the devices give up lines of a page */
 void cache_mem_snoop_lines(CacheMemRegion *region, const CacheMemPage *p,
                            uint64_t lines, CXLCacheHostOp op);
-/* Likewise, on links with time: it takes them time, and may have to be repeated */
+/* Likewise, on links with time: it takes time, and may have to be repeated */
 void cache_mem_snoop_ask(CacheMemRegion *region, const CacheMemPage *p,
                          uint64_t lines, CXLCacheHostOp op);
 /*

@@ -11,8 +11,8 @@
  * their mailboxes, while it drives cxl-cache-testdev; what RAM really holds is
  * seen through a mapping of the memfd behind it.
  *
- * Under TCG also with a link that has time: vCPUs wait for snoops, by the clock,
- * and with icount, where it goes by what they execute.
+ * Under TCG also with a link that has time: vCPUs wait for snoops, by the
+ * clock, and with icount, where it goes by what they execute.
  */
 
 #include "qemu/osdep.h"

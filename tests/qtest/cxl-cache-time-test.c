@@ -420,8 +420,10 @@ static void test_race(Machine *m)
     catch_up(m);
 }
 
-/* A machine that is stopped: what is under way stays there, and memory can be
- * looked at all the same. */
+/*
+ * A machine that is stopped: what is under way stays there, and memory can be
+ * looked at all the same.
+ */
 static void test_stop(Machine *m)
 {
     Dev *d = &m->dev[0];

@@ -12,8 +12,8 @@
  * A line that is kept, memory that the host may read, and all that is written
  * back must be the reference's; data for one use must have been so at some time
  * since they were asked for. Memory that fails loses a line's last write, says
- * so once, and leaves poison where it was. On links with time, messages move when
- * they have arrived, and what moves is up to the clock.
+ * so once, and leaves poison where it was. On links with time, messages move
+ * when they have arrived, and what moves is up to the clock.
  *
  * Seed: CXL_CACHE_SEED in the environment, else the test program's --seed.
  * Operations in each run: CXL_CACHE_OPS, a million without.

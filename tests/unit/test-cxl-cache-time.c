@@ -587,7 +587,7 @@ static void test_t69(void)
     world_free(w);
 }
 
-/* T71: an evict of what memory has lost meanwhile: data are sent, and dropped */
+/* T71: an evict of what memory has lost meanwhile: data are sent, dropped */
 static void test_t71(void)
 {
     World *w = timed_world(1, &plain);
@@ -647,6 +647,9 @@ static void test_lost(void)
             g_assert_true(cxl_cache_link_idle(w->link[0]));
             cxl_cache_settle(w->home);
             g_assert_cmpuint(cxl_cache_next(w->home), ==, UINT64_MAX);
+            for (unsigned i = 0; i < CXL_CACHE_NUM_CHANNELS; i++) {
+                g_assert_cmpuint(w->link[0]->ch[i].credits, ==, 16);
+            }
             g_assert_cmpuint(cxl_cache_home_open(w->home), ==, 0);
             g_assert_cmpuint(cxl_cache_dev_outstanding(w->dev[1]), ==, 0);
             if (!reset) {

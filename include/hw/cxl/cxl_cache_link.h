@@ -129,7 +129,7 @@ bool cxl_cache_link_inject(CXLCacheLink *link, CXLCacheChannelId channel,
 bool cxl_cache_link_idle(const CXLCacheLink *link);
 
 /**
- * cxl_cache_link_note: who looks at messages, and time, hear of one that is sent
+ * cxl_cache_link_note: who looks at messages, and time, hear of what is sent
  */
 void cxl_cache_link_note(CXLCacheLink *link, CXLCacheChannelId channel,
                          const CXLCacheMsg *msg);
