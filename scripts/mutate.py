@@ -18,6 +18,7 @@ from pathlib import Path
 
 import mutants_fault
 import mutants_iommu
+import mutants_memtime
 import mutants_region
 from mutants_check import check
 
@@ -27,7 +28,7 @@ BUILD = QEMU / 'build'
 TEST = 'cxl-type1-test'
 TESTS = (TEST, 'cxl-type1-cache-test', mutants_fault.FAULT_TEST,
          mutants_fault.REMOVAL_TEST, *mutants_iommu.TESTS,
-         *mutants_region.TESTS)
+         *mutants_memtime.TESTS, *mutants_region.TESTS)
 ENV = dict(os.environ, QTEST_QEMU_BINARY='./qemu-system-x86_64')
 TIMEOUT = 300
 
@@ -187,6 +188,7 @@ def main(words):
     words = [word for word in words if word != '--check']
     wanted = [fault for fault in [*FAULTS, *mutants_fault.FAULTS,
                                   *mutants_iommu.FAULTS,
+                                  *mutants_memtime.FAULTS,
                                   *mutants_region.FAULTS]
               if not words or any(word in fault[0] for word in words)]
     if check_only:

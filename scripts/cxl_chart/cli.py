@@ -166,7 +166,12 @@ def chosen(args):
     return ', '.join(texts) + ': ' if texts else ''
 
 
+# Of messages that are drawn anyway
+TIMES = ('sent', 'taken')
+
+
 def chart(trace, events, args):
+    events = [event for event in events if event.kind not in TIMES]
     steps = fold.unfolded(events) if args.all else \
         fold.fold(events, args.pages)
     if len(steps) > args.limit:

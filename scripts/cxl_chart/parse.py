@@ -47,6 +47,10 @@ FORMATS = {
                          r'RspData 0x(?P<rsp_data>[0-9a-f]+) ' + ADDR + CQID,
     'cxl_cache_h2d_data': DEV + 'H2D Data ' + ADDR + CQID + FLAGS,
 
+    # Links with time: a message's times, beside its own event
+    'cxl_cache_sent': DEV + '(?P<text>.+)',
+    'cxl_cache_taken': DEV + '(?P<text>.+)',
+
     'cxl_cache_fault': TOUCH + HELD,
     'cxl_cache_dma': TOUCH + HELD + " for a device of QEMU's",
     'cxl_cache_ahead': TOUCH + ' expected' + HELD,
