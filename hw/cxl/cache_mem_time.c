@@ -75,8 +75,6 @@ void cache_mem_time_recall(CacheMemRegion *region, CacheMemRecall *recall,
 void cache_mem_time_recalled(CacheMemRegion *region, CacheMemRecall *recall)
 {
     QLIST_REMOVE(recall, next);
-    /* What had to stay behind it goes on, but not before the lock is back. */
-    timer_mod_ns(region->timer, cxl_cache_time(region->home));
 }
 
 /* ---- The timer ---- */
