@@ -18,6 +18,7 @@ override MAKEFLAGS += --no-print-directory
 	check-volumes-long check-iommu check-smmu \
 	check-kernels \
 	check-plug check-plug-long check-kcrypto check-kcrypto-long \
+	check-cache-id-long \
 	check-mutants check-driver-mutants demo demo-mec run bench \
 	refresh series clean distclean
 
@@ -40,6 +41,7 @@ help:
 	@echo '  make check-plug-long  ... with caches of more sizes'
 	@echo '  make check-kcrypto  the guest'\''s driver, tested by a module in its kernel'
 	@echo '  make check-kcrypto-long  ... for many minutes'
+	@echo '  make check-cache-id-long  16 devices below switches, random accesses'
 	@echo '  make check-litmus  CPUs and devices on the same lines; LITMUS_SCALE=percent'
 	@echo '  make check-fault   the device fails and goes away under a LUKS volume; FAULTS=N'
 	@echo '  make check-fault-long  ... 500 times'
@@ -114,6 +116,9 @@ check-smmu: build deps-arm64
 
 check-kernels: build deps-arm64
 	@scripts/check.sh kernels-all
+
+check-cache-id-long: build
+	@scripts/check.sh cacheid
 
 check-plug: build deps-guest
 	@scripts/check.sh plug

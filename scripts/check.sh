@@ -4,7 +4,7 @@
 # Run test suites and end with "N passed, N failed":
 #   check.sh [quick|field|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|
 #             guest|kcrypto|volumes|iommu|smmu|plug|kernels|kernels-all|
-#             litmus|fault]...
+#             litmus|fault|cacheid]...
 # Logs and counts are left in build/check.
 
 . "$(dirname "$0")/lib.sh"
@@ -16,8 +16,11 @@ OUT=$BUILD/check
 QTESTS_x86_64=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
                cxl-type1-fault-test cxl-type1-removal-test
                cxl-type1-iommu-test cxl-type1-ats-test cxl-type1-window-test
+               cxl-ras-test cxl-type1-event-test cxl-fm-test cxl-regs-test
                cxl-cache-query-test cxl-cache-test cxl-cache-bypass-test
-               cxl-cache-host-test cxl-cache-accel-test cxl-cache-gear-test
+               cxl-cache-host-test cxl-cache-line-test cxl-cache-accel-test
+               cxl-cache-gear-test cxl-cache-llc-test cxl-cache-id-test
+               cxl-cache-time-test
                cxl-test qos-test)
 QTESTS_aarch64=(cxl-test arm-mec-test)
 # cxl-type1-fault-test, -iommu-test and -ats-test start so many machines, or read
@@ -25,9 +28,10 @@ QTESTS_aarch64=(cxl-test arm-mec-test)
 # first shares with the removal test is seen there. cxl-cache-bypass-test uses
 # x-pci-proxy-dev, which leaks (upstream's).
 QTESTS_asan=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
-             cxl-type1-removal-test cxl-type1-window-test
+             cxl-type1-removal-test cxl-type1-window-test cxl-ras-test
+             cxl-type1-event-test cxl-fm-test cxl-regs-test
              cxl-cache-query-test cxl-cache-test cxl-cache-host-test
-             cxl-cache-gear-test)
+             cxl-cache-line-test cxl-cache-gear-test)
 tally() { "$TOP/scripts/tally.py" run "$OUT" "$@" || true; }
 
 # A step without which nothing can be tested: its failure is a failed test.
@@ -63,6 +67,7 @@ check_explore() {
     tally explore --show "$BUILD/quick/test-cxl-cache-explore" --tap -k -m slow
     tally gear --show "$BUILD/quick/test-cxl-cache-gear-random" --tap -k \
         -m slow
+    tally llc --show "$BUILD/quick/test-cxl-cache-llc" --tap -k -m slow
 }
 
 check_fuzz() { tally fuzz --status "$TOP/scripts/fuzz-cache.sh" "${FUZZ:-20}"; }
@@ -109,6 +114,14 @@ check_qtest() {
         "${QTESTS_aarch64[@]/#/tests/qtest/}" || return 0
     run_qtests "$QEMU/build" x86_64 qtest-x86_64 "${QTESTS_x86_64[@]}"
     run_qtests "$QEMU/build" aarch64 qtest-aarch64 "${QTESTS_aarch64[@]}"
+}
+
+# A longer history of random accesses by 16 devices below switches
+check_cacheid() {
+    must cacheid-build build qemu-system-x86_64 \
+        tests/qtest/cxl-cache-id-test || return 0
+    export CXL_CACHE_ID_STEPS=${CXL_CACHE_ID_STEPS:-500000}
+    run_qtests "$QEMU/build" x86_64 cacheid cxl-cache-id-test
 }
 
 # The emulators themselves; shown as a step of its own, for it is the long one.

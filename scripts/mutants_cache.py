@@ -12,6 +12,8 @@ HOME = 'hw/cxl/cache/home.c'
 HOME_RX = 'hw/cxl/cache/home_rx.c'
 HOME_TX = 'hw/cxl/cache/home_tx.c'
 ISOLATE = 'hw/cxl/cache/home_isolate.c'
+LIMITS = 'hw/cxl/cache/limits.c'
+LINK = 'include/hw/cxl/cxl_cache_link.h'
 
 # As in mutate-cache.py: name, file, the lines, what they become
 FAULTS = [
@@ -122,7 +124,10 @@ FAULTS = [
     ('a reset of the home keeps lines in transit from the host', HOME,
      '    reset_transactions(home);\n', ''),
     ("a reset of the home keeps a device's counts", HOME,
-     '*d = (CXLCacheHomeDev) { .link = d->link };', ';'),
+     """            *d = (CXLCacheHomeDev) {
+                .link = d->link, .quota = d->quota, .group = d->group,
+                .room = CXL_CACHE_NO_ID,
+            };""", ';'),
     ('a reset of the home keeps its count of lines', HOME,
      'sf_write(home, e, 0);', '*e = 0;'),
     ('a reset of the home keeps the links as they are', HOME,
@@ -154,4 +159,36 @@ FAULTS = [
     ('Disable_Caching does not stop RdOwnNoData from S', REQUEST,
      'if (rule->cacheable && !dev->caching) {',
      'if (rule->cacheable && !dev->caching && state == CXL_CACHE_I) {'),
+
+    # Cache IDs
+    ('a device without a Cache ID gets lines', HOME_RX,
+     'if (G_LIKELY(!link->unrouted || rule->evict)) {', 'if (1) {'),
+    ('a device without a Cache ID cannot evict', HOME_RX,
+     'if (G_LIKELY(!link->unrouted || rule->evict)) {',
+     'if (G_LIKELY(!link->unrouted)) {'),
+    ('a write that is aborted takes the line from others', HOME_TX,
+     '(!rule->d2h_data || home->dev[tx->dev].link->unrouted)',
+     '!rule->d2h_data'),
+    ('what is aborted is not counted', HOME_RX,
+     'link->stats->aborted +=', 'if (0) link->stats->aborted +='),
+    ('answers to snoops have a Cache ID', LINK,
+     'cxl_cache_has_id(channel) ? link->cache_id : 0', 'link->cache_id'),
+
+    # Limits
+    ('a quota is no limit', LIMITS,
+     'if (d->quota && home->sf_lines[dev] >= d->quota) {', 'if (0) {'),
+    ('a quota is one line more', LIMITS,
+     'home->sf_lines[dev] >= d->quota', 'home->sf_lines[dev] > d->quota'),
+    ('a group has no limit', LIMITS,
+     'home->group_lines[d->group] >= home->group_size[d->group]', '0'),
+    ('a line of two devices counts twice for their group', LIMITS,
+     '!!(after & devs) - !!(before & devs)',
+     '__builtin_popcount(after & devs) - __builtin_popcount(before & devs)'),
+    ('whom a line is lost to is not noted', LIMITS,
+     'home->stats->lost_to[__builtin_ctz(m)][dev]++;', ';'),
+    ('a request does not wait for the room', LIMITS,
+     'if (making_room(home, d)) {', 'if (0) {'),
+    ('a quota takes lines of others', LIMITS,
+     'make_room(home, dev, 1 << dev, home->sf_lines[dev], msg->line);',
+     'make_room(home, dev, 0xffff, home->sf_lines[dev], msg->line);'),
 ]

@@ -6,6 +6,9 @@ ALLOW = 'hw/cxl/cache_mem_allow.c'
 ATS = 'hw/cxl/cache_mem_ats.c'
 HOST = 'hw/cxl/cache_mem_host.c'
 INJECT = 'hw/cxl/cache_mem_inject.c'
+LLC = 'hw/cxl/cache_mem_llc.c'
+LLC_WATCH = 'hw/cxl/cache_mem_llc_watch.c'
+LLC_OBJECT = 'hw/cxl/cxl_host_llc.c'
 PAGES = 'hw/cxl/cache_mem_pages.c'
 POISON = 'hw/cxl/cache_mem_poison.c'
 RAM = 'hw/cxl/cache_mem_ram.c'
@@ -23,7 +26,9 @@ GEAR_TEST = 'cxl-cache-gear-test'
 FAULT_TEST = 'cxl-type1-fault-test'
 REMOVAL_TEST = 'cxl-type1-removal-test'
 QUERY_TEST = 'cxl-cache-query-test'
-TESTS = (CACHE_TEST, HOST_TEST, GEAR_TEST, QUERY_TEST, 'cxl-cache-accel-test')
+LLC_TEST = 'cxl-cache-llc-test'
+TESTS = (CACHE_TEST, HOST_TEST, GEAR_TEST, QUERY_TEST, LLC_TEST,
+         'cxl-cache-accel-test')
 
 IOMMU = [('cxl-type1-iommu-test', None), ('cxl-type1-ats-test', None)]
 INVALIDATE = [('cxl-type1-ats-test', None), ('cxl-type1-iommu-test', None)]
@@ -35,6 +40,8 @@ GEARS = [(GEAR_TEST, '/gears/|pace')]
 THROUGH = [('cxl-type1-cache-test', 'through')]
 ROW = [(GEAR_TEST, '/row/|/no-row/|gap|any-order|taken-again')]
 DMA = [(GEAR_TEST, '/dma/')]
+HOST_CPUS = [('cxl-cache-accel-test', '/tcg/llc')]
+HOST_LLC = [(LLC_TEST, None)]
 REFUSED = [(GEAR_TEST, '/refused/|properties')]
 
 # As in mutants_fault.py
@@ -90,10 +97,8 @@ FAULTS = [
      '    cm->refused++;\n', '',
      ALLOWED),
     ('the allow-list does not hold for single requests', AGENT,
-     '                 CXL_CACHE_LINE_SIZE)) {\n'
-     '        return -EACCES;',
-     '                 CXL_CACHE_LINE_SIZE) && 0) {\n'
-     '        return -EACCES;',
+     '                   CXL_CACHE_LINE_SIZE) ? 0 : -EACCES;',
+     '                   CXL_CACHE_LINE_SIZE) ? 0 : 0;',
      ALLOWED),
     ('the allow-list does not hold when lines are owned', AGENT,
      '    if (!all_allowed(cm, seg, n)) {\n'
@@ -184,8 +189,8 @@ FAULTS = [
      '    if (s->readonly) {\n', '    if (0) {\n',
      CACHE),
     ('a touch snoops nothing', TOUCH,
-     '    clear_way(region, p, t->write);\n',
-     '    if (0) {\n        clear_way(region, p, t->write);\n    }\n',
+     '        clear_way(region, p, t);\n',
+     '        if (0) {\n            clear_way(region, p, t);\n        }\n',
      CACHE),
     ('a read leaves a line owned', PAGES,
      '    return write ? p->none | p->ro : p->none;',
@@ -284,10 +289,10 @@ FAULTS = [
      '    return p->addr == addr ? cache_mem_page_lines(p, false) : 0;',
      CACHE),
     ('poison is read with many lines', HOST,
-     ' ||\n        cache_mem_poison_any(region->poison)) {', ') {',
-     LOST),
+     'region->llc || cache_mem_poison_any(region->poison)) {',
+     'region->llc) {', LOST),
     ('x-gear=messages is not heard of', REGION,
-     '    cm->link->messages = cm->config.messages;\n', '',
+     'cm->config.messages || cm->config.grouped', 'cm->config.grouped',
      GEARS),
     ('owned lines stay in the guest\'s mapping', PAGES,
      'access == CXL_CACHE_HOST_NONE ? lines & ~p->none :',
@@ -383,7 +388,7 @@ FAULTS = [
      'last = (offset + len + 63) >> CACHE_MEM_PAGE_SHIFT;',
      DMA),
     ('DMA of any size is announced', TOUCH,
-     '        (!as && len < CXL_CACHE_LINE_SIZE)) {', '        0) {',
+     '         (!as && len < CXL_CACHE_LINE_SIZE)) &&', '         0) &&',
      DMA),
     ('small mappings are not announced', TOUCH,
      '(!as && len < CXL_CACHE_LINE_SIZE)', '(len < CXL_CACHE_LINE_SIZE)',
@@ -417,8 +422,7 @@ FAULTS = [
      '    g_clear',
      [*LOST, *WHERE]),
     ('caches survive a system reset', REGION,
-     '    if (type != RESET_TYPE_WAKEUP) {', '    if (0) {',
-     CACHE),
+     '        reset_caches(region);\n', '', CACHE),
     ('a flush does not look whether it is traced', REGION,
      '    cache_mem_trace_update(cm->region);\n'
      '    while', '    while',
@@ -443,12 +447,12 @@ FAULTS = [
      '        stl_le_p(mem + i, LOST_PATTERN);', '        ;',
      LOST),
     ('lost lines read well', POISON,
-     '    if (lost && !has_pattern(mem)) {',
-     '    if (lost || !has_pattern(mem)) {',
+     '    *stale = lost && !has_pattern(mem);',
+     '    *stale = lost || !has_pattern(mem);',
      LOST),
     ('lost for good', POISON,
-     '    if (lost && !has_pattern(mem)) {',
-     '    if (lost && !has_pattern(mem) && 0) {',
+     '    *stale = lost && !has_pattern(mem);',
+     '    *stale = lost && !has_pattern(mem) && 0;',
      LOST),
     ('lost until half is new', POISON,
      '    for (unsigned i = 0; i < CXL_CACHE_LINE_SIZE; i += 4) {\n'
@@ -456,4 +460,37 @@ FAULTS = [
      '    for (unsigned i = 0; i < 32; i += 4) {\n'
      '        if (ldl_le_p(mem + i)',
      LOST),
+
+    # The host's last-level cache
+    ('an inclusive host cache leaves lines with devices', LLC,
+     '    if (region->llc->inclusive) {\n', '    if (0) {\n', HOST_LLC),
+    ('what leaves the host cache is not snooped', LLC,
+     '    snoop(region, line, CXL_CACHE_HOST_FLUSH);\n    if (!cm) {',
+     '    if (!cm) {', HOST_LLC),
+    ('the host cache counts a grant and its data', LLC,
+     'bool granted = llc->granted == line;', 'bool granted = false;', HOST_LLC),
+    ('the host cache does not see DMA', TOUCH,
+     'cache_mem_llc_dma(region, rb->offset + offset, len, is_write);', ';',
+     HOST_LLC),
+    ('the fast gear passes the host cache', HOST,
+     'region->hooks ||\n        region->llc ||', 'region->hooks ||', HOST_LLC),
+    ('the host cache does not see what comes home', HOST,
+     'cache_mem_llc_write(region, line, why);', ';', HOST_LLC),
+    ('the directory keeps what was given up', LLC,
+     'cxl_llc_untrack(llc->cache, line);', '', HOST_LLC),
+    ('lines that are too many to wait stay with devices', LLC,
+     'llc->overflow = true;', ';', HOST_LLC),
+    ('a reset leaves lines in the host cache', LLC,
+     '    cxl_llc_reset(llc->cache);\n', '', HOST_LLC),
+    ('a second host cache', LLC_OBJECT, 'if (region->llc) {', 'if (0) {',
+     HOST_LLC),
+    ('the host cache does not see atomics', 'accel/tcg/cputlb.c',
+     'if (unlikely(tlb_addr & TLB_WATCHED_RAM)) {', 'if (0) {', HOST_CPUS),
+    ('the host cache does not see stores', 'accel/tcg/cputlb.c',
+     '        write_flags |= watched;\n', '', HOST_CPUS),
+    ("the host cache sees all memory's loads", LLC_WATCH,
+     '            return true;\n        }\n    }\n    return false;',
+     '            return true;\n        }\n    }\n    return true;', HOST_CPUS),
+    ('a record has the address of the block', 'accel/tcg/cputlb.c',
+     '(pc & TARGET_PAGE_MASK) | data[0];', 'pc;', HOST_CPUS),
 ]

@@ -22,6 +22,8 @@ from pathlib import Path
 
 import mutants_cache
 import mutants_gear
+import mutants_llc
+import mutants_time
 from mutants_check import check
 
 TOP = Path(__file__).resolve().parent.parent
@@ -398,11 +400,11 @@ FAULTS = [
      'home->tx_open = home->tx_hint = home->n_stalled = 0;',
      'home->tx_hint = home->n_stalled = 0;'),
     ("a reset leaves a device's transactions counted", HOME,
-     '*d = (CXLCacheHomeDev) { .link = d->link };',
-     '*d = (CXLCacheHomeDev) { .link = d->link, .open = d->open };'),
+     '.link = d->link, .quota = d->quota,',
+     '.link = d->link, .open = d->open, .quota = d->quota,'),
     ("a reset leaves a device's snoops counted", HOME,
-     '*d = (CXLCacheHomeDev) { .link = d->link };',
-     '*d = (CXLCacheHomeDev) { .link = d->link, .snoops = d->snoops };'),
+     '.link = d->link, .quota = d->quota,',
+     '.link = d->link, .snoops = d->snoops, .quota = d->quota,'),
     ("a device's reset leaves its requests by line", DEV,
      'memset(dev->chain, 0xff, sizeof(dev->chain));', ''),
     ('a line that is given up stays staged', DEV_H,
@@ -594,6 +596,11 @@ def attempt(fault, tests):
     if fault in mutants_gear.FAULTS:
         # The others link it, and never call it.
         tests = [test for test in tests if 'gear' in test or test == EXPLORE]
+    if fault in mutants_llc.FAULTS:
+        tests = [mutants_llc.TEST]
+    if fault in mutants_time.FAULTS:
+        # Nor is there time in others.
+        tests = [test for test in tests if 'time' in test or 'random' in test]
     text = path.read_text()
     if text.count(old) != 1:
         return False, [f'the line is there {text.count(old)} times']
@@ -628,7 +635,8 @@ def print_rst(results):
 
 
 def all_faults():
-    return [*FAULTS, *mutants_cache.FAULTS, *mutants_gear.FAULTS]
+    return [*FAULTS, *mutants_cache.FAULTS, *mutants_gear.FAULTS,
+            *mutants_llc.FAULTS, *mutants_time.FAULTS]
 
 
 def main():

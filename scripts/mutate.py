@@ -18,6 +18,8 @@ from pathlib import Path
 
 import mutants_fault
 import mutants_iommu
+import mutants_look
+import mutants_memtime
 import mutants_region
 from mutants_check import check
 
@@ -27,6 +29,7 @@ BUILD = QEMU / 'build'
 TEST = 'cxl-type1-test'
 TESTS = (TEST, 'cxl-type1-cache-test', mutants_fault.FAULT_TEST,
          mutants_fault.REMOVAL_TEST, *mutants_iommu.TESTS,
+         *mutants_look.TESTS, *mutants_memtime.TESTS,
          *mutants_region.TESTS)
 ENV = dict(os.environ, QTEST_QEMU_BINARY='./qemu-system-x86_64')
 TIMEOUT = 300
@@ -72,8 +75,8 @@ FAULTS = [
     ('a masked secondary bus reset resets', PORT,
      '        is_sbr_masked(port)) {', '        !is_sbr_masked(port)) {'),
     ('UnmaskSBR outlives a reset', PORT,
-     '    pci_word_test_and_clear_mask(port_ext_control(PCI_DEVICE(obj)),\n'
-     '                                 PORT_EXT_CONTROL_UNMASK_SBR);', ''),
+     '        pci_word_test_and_clear_mask(port_ext_control(PCI_DEVICE(obj)),\n'
+     '                                     PORT_EXT_CONTROL_UNMASK_SBR);', ''),
     ('UnmaskSBR matters to PCI Express', PORT,
      'below && object_dynamic_cast(OBJECT(below), INTERFACE_CXL_DEVICE) &&',
      'below &&'),
@@ -89,7 +92,8 @@ FAULTS = [
     ('CDAT for any table', REGS,
      'req->table_type != CXL_DOE_TAB_TYPE_CDAT || ', ''),
     ('RAS status can be set', REGS,
-     'value = ldl_le_p(reg) & ~(value & cachemem_rw1c[i].mask);', ''),
+     'if (!cxl_type1_ras_clear(&regs->ras, cachemem, offset, value)) {',
+     'if (1) {'),
     ('RAS of version 2', REGS,
      'VERSION, CXL_RAS_CAPABILITY_VERSION);', 'VERSION, 2);'),
     ('class of a memory device', CRYPTO,
@@ -187,6 +191,8 @@ def main(words):
     words = [word for word in words if word != '--check']
     wanted = [fault for fault in [*FAULTS, *mutants_fault.FAULTS,
                                   *mutants_iommu.FAULTS,
+                                  *mutants_look.FAULTS,
+                                  *mutants_memtime.FAULTS,
                                   *mutants_region.FAULTS]
               if not words or any(word in fault[0] for word in words)]
     if check_only:

@@ -20,7 +20,7 @@
         int ret_;                                                   \
                                                                     \
         while ((ret_ = (again)) == -EAGAIN || ret_ == -EBUSY) {     \
-            if (!cxl_cache_run((cm)->region->home)) {               \
+            if (!cache_mem_advance((cm)->region)) {                 \
                 break;                                              \
             }                                                       \
         }                                                           \
@@ -148,7 +148,7 @@ static uint64_t do_lines(CacheMemDev *cm, uint64_t line, unsigned n,
     if (!action->lines || !n) {
         return 0;
     }
-    cxl_cache_run(cm->region->home);
+    cache_mem_settle(cm->region);
     return action->lines(cm, line, n, buf);
 }
 
@@ -203,7 +203,8 @@ static void for_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
         for_piece(cm, seg[i].addr, seg[i].len, at, action);
         at = at ? at + seg[i].len : NULL;
     }
-    cxl_cache_run(cm->region->home);
+    cache_mem_settle(cm->region);
+    cache_mem_llc_settle(cm->region);
 }
 
 /* Reading */
@@ -310,7 +311,7 @@ static void own_part(CacheMemDev *cm, const CacheMemLinePart *part,
     cm->room--;
     if (!holds(cm, part->line, CXL_CACHE_P_STABLE)) {
         /* Asked for already, for another part of it */
-        cxl_cache_run(cm->region->home);
+        cache_mem_settle(cm->region);
     }
     if (holds(cm, part->line, full ? CXL_CACHE_P_FILL : CXL_CACHE_P_WRITE) ||
         !(cache_mem_host_decode(cm->region, part->line) &
@@ -519,7 +520,8 @@ void cache_mem_give_up_clean(CacheMemDev *cm)
             send_evict(cm, slot.line);
         }
     }
-    cxl_cache_run(cm->region->home);
+    cache_mem_settle(cm->region);
+    cache_mem_llc_settle(cm->region);
 }
 
 /* A range may be larger than the cache by far. */
@@ -546,7 +548,8 @@ void cache_mem_dev_flush_range(CacheMemDev *cm, hwaddr addr, uint64_t len)
     cache_mem_trace_update(cm->region);
     if (last - first >= cxl_cache_dev_num_lines(cm->dev)) {
         evict_slots(cm, first, last);
-        cxl_cache_run(cm->region->home);
+        cache_mem_settle(cm->region);
+        cache_mem_llc_settle(cm->region);
         return;
     }
     for_pieces(cm, &seg, 1, NULL, &evict);
@@ -612,6 +615,15 @@ static bool wants_line(const CXLCacheReq *req)
            cxl_cache_req_rules[req->opcode].cacheable;
 }
 
+int cache_mem_agent_check(CacheMemDev *cm, const CXLCacheReq *req)
+{
+    if (!mode_allows(cm, req)) {
+        return -EPERM;
+    }
+    return allowed(cm, req->line * CXL_CACHE_LINE_SIZE,
+                   CXL_CACHE_LINE_SIZE) ? 0 : -EACCES;
+}
+
 int cache_mem_request(CacheMemDev *cm, const CXLCacheReq *req,
                       CacheMemResult *result)
 {
@@ -622,20 +634,127 @@ int cache_mem_request(CacheMemDev *cm, const CXLCacheReq *req,
 
     QEMU_LOCK_GUARD(&cm->region->lock);
     cache_mem_trace_update(cm->region);
-    if (!mode_allows(cm, req)) {
-        return -EPERM;
-    }
-    if (!allowed(cm, line.addr, line.len)) {
-        return -EACCES;
+    ret = cache_mem_agent_check(cm, req);
+    if (ret) {
+        return ret;
     }
     memset(result, 0, sizeof(*result));
     cache_mem_host_prepare(cm->region, &line, 1, wants_line(req));
     cm->done = take_result;
     cm->result = result;
     ret = send_request(cm, req);
-    cxl_cache_run(cm->region->home);
+    cache_mem_settle(cm->region);
     cm->done = NULL;
+    cache_mem_llc_settle(cm->region);
     return MIN(ret, 0);
+}
+
+/* Requests that go on by themselves */
+
+/*
+ * Not by send_request(): what is injected into requests takes those that are
+ * done before the lock is given back.
+ */
+static int post(CacheMemDev *cm, const CXLCacheReq *req, CacheMemPosted *posted,
+                uint16_t *open)
+{
+    const CacheMemSeg line = {
+        req->line * CXL_CACHE_LINE_SIZE, CXL_CACHE_LINE_SIZE,
+    };
+    CXLCacheReq tagged = *req;
+    int ret;
+
+    cache_mem_trace_update(cm->region);
+    ret = cm->number < 0 ? -EPERM : cache_mem_agent_check(cm, req);
+    if (ret) {
+        return ret;
+    }
+    cache_mem_host_prepare(cm->region, &line, 1, wants_line(req));
+    memset(&posted->result, 0, sizeof(posted->result));
+    tagged.tag = cache_mem_posted_tag(posted);
+    cxl_cache_run(cm->region->home);
+    ret = cxl_cache_dev_request(cm->dev, &tagged);
+    if (ret >= 0) {
+        QLIST_INSERT_HEAD(&cm->posted, posted, next);
+        if (open) {
+            qatomic_set(open, *open + 1);
+        }
+        cxl_cache_run(cm->region->home);
+    }
+    cache_mem_time_arm(cm->region);
+    return MIN(ret, 0);
+}
+
+int cache_mem_post(CacheMemDev *cm, const CXLCacheReq *req,
+                   CacheMemPosted *posted, uint16_t *open)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    return post(cm, req, posted, open);
+}
+
+/* Somebody else moves messages: the timer, or who is in a hurry. */
+static void sleep_in_time(CacheMemDev *cm)
+{
+    CacheMemRegion *region = cm->region;
+
+    if (region->hurry) {
+        cache_mem_settle(region);
+    }
+    cache_mem_time_arm(region);
+    qemu_cond_timedwait(&region->moved, &region->lock, region->hurry ? 1 : 20);
+}
+
+typedef struct Waiting {
+    CacheMemPosted posted;
+    CacheMemDev *cm;
+    uint64_t line;
+    CacheMemUse *use;
+    void *opaque;
+    bool over;
+} Waiting;
+
+static void waiting_done(CacheMemPosted *posted)
+{
+    Waiting *w = container_of(posted, Waiting, posted);
+
+    w->over = true;
+    if (w->use && !posted->result.failed) {
+        w->use(w->opaque, w->cm->dev, w->line);
+    }
+}
+
+static bool waits_in_time(const CacheMemDev *cm)
+{
+    return cm->config.timed && !cm->region->hooks;
+}
+
+int cache_mem_request_wait(CacheMemDev *cm, const CXLCacheReq *req,
+                           CacheMemResult *result, CacheMemUse *use,
+                           void *opaque)
+{
+    Waiting w = {
+        .posted.done = waiting_done,
+        .cm = cm,
+        .line = req->line,
+        .use = use,
+        .opaque = opaque,
+    };
+
+    WITH_QEMU_LOCK_GUARD(&cm->region->lock) {
+        if (waits_in_time(cm)) {
+            int ret = post(cm, req, &w.posted, NULL);
+
+            if (ret == -EAGAIN || ret == -EBUSY) {
+                sleep_in_time(cm);
+            }
+            while (!ret && !w.over) {
+                sleep_in_time(cm);
+            }
+            *result = w.posted.result;
+            return ret;
+        }
+    }
+    return cache_mem_request(cm, req, result);
 }
 
 bool cache_mem_line_read(CacheMemDev *cm, uint64_t line,
@@ -665,8 +784,36 @@ int cache_mem_line_evict(CacheMemDev *cm, uint64_t line)
     QEMU_LOCK_GUARD(&cm->region->lock);
     cache_mem_trace_update(cm->region);
     ret = send_evict(cm, line);
-    cxl_cache_run(cm->region->home);
+    cache_mem_settle(cm->region);
+    cache_mem_llc_settle(cm->region);
     return ret;
+}
+
+bool cache_mem_line_was_lost(CacheMemDev *cm, uint64_t line)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    return cm->config.timed && cache_mem_host_decode(cm->region, line) &
+                               CXL_CACHE_MEM_CACHEABLE;
+}
+
+int cache_mem_line_evict_wait(CacheMemDev *cm, uint64_t line)
+{
+    WITH_QEMU_LOCK_GUARD(&cm->region->lock) {
+        if (waits_in_time(cm)) {
+            int ret;
+
+            cache_mem_trace_update(cm->region);
+            ret = cxl_cache_dev_evict(cm->dev, line);
+            /* Whether it was accepted, or has to wait for what is under way */
+            do {
+                sleep_in_time(cm);
+            } while (cm->number >= 0 && !ret &&
+                     cxl_cache_dev_state(cm->dev, line) != CXL_CACHE_I &&
+                     !holds(cm, line, CXL_CACHE_P_STABLE));
+            return ret;
+        }
+    }
+    return cache_mem_line_evict(cm, line);
 }
 
 CXLCacheState cache_mem_line_state(CacheMemDev *cm, uint64_t line)

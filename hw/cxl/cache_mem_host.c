@@ -56,6 +56,9 @@ static bool home_read_line(void *opaque, uint64_t line, CXLCacheLineData *data,
     memcpy(data, cache_mem_ram_mem(s, addr), sizeof(*data));
     *poison = cache_mem_poison_is(region->poison, line,
                                   cache_mem_ram_mem(s, addr));
+    if (unlikely(region->llc)) {
+        cache_mem_llc_read(region, line);
+    }
     return true;
 }
 
@@ -106,18 +109,32 @@ static bool home_write_line(void *opaque, uint64_t line,
         }
     }
     cache_mem_ram_dirty(s, addr, CXL_CACHE_LINE_SIZE);
+    if (unlikely(region->llc)) {
+        cache_mem_llc_write(region, line, why);
+    }
     return true;
 }
 
 static bool home_host_access(void *opaque, uint64_t line,
                              CXLCacheHostAccess access)
 {
-    return cache_mem_pages_limit(opaque,
-        QEMU_ALIGN_DOWN(line << CXL_CACHE_LINE_SHIFT, CACHE_MEM_PAGE_SIZE),
-        BIT_ULL(line % CACHE_MEM_PAGE_LINES), access);
+    CacheMemRegion *region = opaque;
+
+    if (!cache_mem_pages_limit(region,
+            QEMU_ALIGN_DOWN(line << CXL_CACHE_LINE_SHIFT, CACHE_MEM_PAGE_SIZE),
+            BIT_ULL(line % CACHE_MEM_PAGE_LINES), access)) {
+        return false;
+    }
+    if (unlikely(region->llc)) {
+        cache_mem_llc_access(region, line, access);
+    }
+    return true;
 }
 
-/* Pages, for the fast gear. What is injected takes messages. */
+/*
+ * Pages, for the fast gear. What is injected takes messages, and so does what
+ * the host's cache is to see.
+ */
 
 /* Lines of a page that devices have by this address */
 static uint64_t held_lines(const CacheMemSection *s, uint64_t addr)
@@ -138,7 +155,7 @@ static bool home_page(void *opaque, CXLCachePage *page)
     CacheMemSection *s = cache_mem_ram_find(region->ram, addr);
 
     if (!s || s->end - addr < CACHE_MEM_PAGE_SIZE || region->hooks ||
-        cache_mem_poison_any(region->poison)) {
+        region->llc || cache_mem_poison_any(region->poison)) {
         return false;
     }
     page->mem = cache_mem_ram_mem(s, addr);
@@ -188,6 +205,8 @@ const CXLCacheHomeOps cache_mem_home_ops = {
     .write_line = home_write_line,
     .host_access = home_host_access,
     .error = home_error,
+    .now = cache_mem_time_now,
+    .defer = cache_mem_time_defer,
     .page = home_page,
     .page_access = home_page_access,
     .page_written = home_page_written,

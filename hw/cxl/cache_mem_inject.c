@@ -48,7 +48,7 @@ static void begin_fail(CacheMemDev *cm, uint64_t line)
 
 static void end_fail(CacheMemDev *cm)
 {
-    cxl_cache_run(cm->region->home);
+    cache_mem_settle(cm->region);
     cm->region->home_ops = cache_mem_home_ops;
 }
 

@@ -15,12 +15,15 @@
  *         cache_mem_pages.c   which pages the guest may touch
  *           cache_mem_stream.c  and which it is about to
  *           cache_mem_ram.c, cache_mem_trap.c
+ *         cache_mem_time.c    links with time: the clock, and who waits
  *         cache_mem_poison.c, cache_mem_bypass.c
+ *         cache_mem_llc.c     the host's last-level cache; calls snoop.c
  *     cache_mem_ats.c, cache_mem_allow.c
  *
- * cache_mem_query.c, cache_mem_window.c and cache_mem_trace.c look in and
- * change nothing; cache_mem_inject.c hangs on CacheMemHooks. Functions are
- * called with the region's lock held unless they say otherwise.
+ * cache_mem_query.c, cache_mem_line.c, cache_mem_window.c and
+ * cache_mem_trace.c look in and change nothing; cache_mem_inject.c hangs on
+ * CacheMemHooks. Functions are called with the region's lock held unless they
+ * say otherwise.
  */
 
 #ifndef HW_CXL_CACHE_MEM_INTERNAL_H
@@ -32,6 +35,7 @@
 #include "cache_mem_allow.h"
 #include "cache_mem_ats.h"
 #include "cache_mem_bypass.h"
+#include "cache_mem_llc.h"
 #include "cache_mem_poison.h"
 #include "cache_mem_ram.h"
 #include "cache_mem_stream.h"
@@ -60,6 +64,16 @@ typedef struct CacheMemHooks {
     bool (*snoop)(CacheMemRegion *region);
     bool (*lose)(CacheMemDev *cm);
 } CacheMemHooks;
+
+/**
+ * CacheMemRecall: a page that the host is about to touch
+ *
+ * No device gets lines of it, on a link with time, until it has been touched.
+ */
+typedef struct CacheMemRecall {
+    uint64_t addr;
+    QLIST_ENTRY(CacheMemRecall) next;
+} CacheMemRecall;
 
 /**
  * CacheMemInject: what cache_mem_inject.c has been told
@@ -108,8 +122,16 @@ typedef struct CacheMemTotals {
  * @can_share: pages can be write-protected while devices share their lines
  * @discard_disabled: nobody may discard guest RAM, for our sake
  * @stream: which pages are about to be touched
+ * @recalls: pages that are about to be touched
+ * @at_once: somebody does what he does at once, whatever is about to be touched
+ * @timer: in the main loop, for links with time; NULL if there are none
+ * @moved: something has been moved by time
+ * @hurry: who waits for that is not to wait any more
+ * @grouped: the devices are of groups, each with a filter of its own size
  * @hooks: NULL unless something is injected
  * @inject: what is
+ * @llc: the host's last-level cache, or NULL; atomic for who has no lock
+ * @snooping: the host takes lines from devices, or has them shared
  */
 struct CacheMemRegion {
     Object parent_obj;
@@ -121,6 +143,7 @@ struct CacheMemRegion {
     CXLCacheHome *home;
     CXLCacheHomeOps home_ops;
     uint64_t sf_size;
+    bool grouped;
     QTAILQ_HEAD(, CacheMemDev) devices;
 
     CacheMemRam *ram;
@@ -140,11 +163,20 @@ struct CacheMemRegion {
     CacheMemStream *stream;
     unsigned prefetch;
 
+    QLIST_HEAD(, CacheMemRecall) recalls;
+    bool at_once;
+    QEMUTimer *timer;
+    QemuCond moved;
+    unsigned hurry;
+
     CacheMemPoison *poison;
     CacheMemTotals totals;
 
     const CacheMemHooks *hooks;
     CacheMemInject inject;
+
+    CacheMemLlc *llc;
+    bool snooping;
 };
 
 /**
@@ -152,11 +184,15 @@ struct CacheMemRegion {
  * @number: at the home; negative when not attached
  * @once_lines: lines written without being kept
  * @lost_lines: modified lines that a system reset dropped
+ * @gone: modified lines of its that did not come home in order, since it is
+ *        there
+ * @told: of them, those that have been told of by an event
  * @refused: operations that @allow has refused
  * @fail: what is to happen to the next request, by injection
  * @window_page: what the window shows: CACHE_MEM_WINDOW_LINES from there on
  * @errors: to be reported by @error_bh, a bit for each CXLCacheError
  * @error_bh: NULL when not attached
+ * @posted: requests that are under way by themselves
  *
  * The rest is for the operation that holds the lock:
  * @done: takes completions
@@ -180,9 +216,12 @@ struct CacheMemDev {
     char *name;
     uint64_t once_lines;
     uint64_t lost_lines;
+    CacheMemTotals gone;
+    CacheMemTotals told;
     uint32_t window_page;
     uint32_t errors;
     QEMUBH *error_bh;
+    QLIST_HEAD(, CacheMemPosted) posted;
     QTAILQ_ENTRY(CacheMemDev) next;
 
     void (*done)(CacheMemDev *cm, const CXLCacheDone *done);
@@ -197,6 +236,9 @@ struct CacheMemDev {
 
 /* The machine's, or NULL before it has a device; may be called by anybody */
 CacheMemRegion *cache_mem_region_get(void);
+
+/* The machine's; made if there is none yet. The BQL is held. */
+CacheMemRegion *cache_mem_region_make(void);
 
 /* @cm has broken a rule, or the host has seen it do so */
 void cache_mem_dev_note_error(CacheMemDev *cm, CXLCacheError err);
@@ -260,6 +302,9 @@ void cache_mem_touch_stop(CacheMemRegion *region);
 /* Have the devices give up lines of a page */
 void cache_mem_snoop_lines(CacheMemRegion *region, const CacheMemPage *p,
                            uint64_t lines, CXLCacheHostOp op);
+/* Likewise, on links with time: it takes time, and may have to be repeated */
+void cache_mem_snoop_ask(CacheMemRegion *region, const CacheMemPage *p,
+                         uint64_t lines, CXLCacheHostOp op);
 /*
  * Likewise all of it; those of a block; of pages that devices know by these
  * addresses, in one section
@@ -363,6 +408,65 @@ void cache_mem_pages_refuse(CacheMemRegion *region, CacheMemBlock *block,
 /* Something of what @obstacle depends on has changed. */
 void cache_mem_pages_update(CacheMemRegion *region);
 
+/* cache_mem_time.c */
+
+/* For CXLCacheHomeOps */
+uint64_t cache_mem_time_now(void *opaque);
+bool cache_mem_time_defer(void *opaque, uint64_t line);
+
+/* Links with time may come from now on; a region of which all have gone */
+void cache_mem_time_start(CacheMemRegion *region);
+void cache_mem_time_stop(CacheMemRegion *region);
+
+/* Something may be under way: see to it that it goes on. */
+void cache_mem_time_arm(CacheMemRegion *region);
+
+/*
+ * As cxl_cache_advance() and cxl_cache_settle(), for what is done before the
+ * lock is given back: nobody else's turn is waited for.
+ */
+static inline unsigned cache_mem_advance(CacheMemRegion *region)
+{
+    unsigned n;
+
+    region->at_once = true;
+    n = cxl_cache_advance(region->home);
+    region->at_once = false;
+    return n;
+}
+
+static inline void cache_mem_settle(CacheMemRegion *region)
+{
+    region->at_once = true;
+    cxl_cache_settle(region->home);
+    region->at_once = false;
+}
+
+/* No device gets lines of this page any more, until it is over */
+void cache_mem_time_recall(CacheMemRegion *region, CacheMemRecall *recall,
+                           uint64_t addr);
+void cache_mem_time_recalled(CacheMemRegion *region, CacheMemRecall *recall);
+
+/**
+ * cache_mem_time_wait: until the next message has come, or a credit
+ *
+ * For a thread that waits for nothing else and which nobody else depends on,
+ * but who sleeps in an access to memory. Gives the lock back for as long as it
+ * takes by the clock. If the clock has not come so far by then, it stands still
+ * and the links' time is brought forward.
+ *
+ * Returns: false if nothing is under way
+ */
+bool cache_mem_time_wait(CacheMemRegion *region);
+
+/* A request is over; @done is NULL if it was lost with its device. */
+void cache_mem_posted_over(CacheMemPosted *posted, const CXLCacheDone *done);
+void cache_mem_posted_lost(CacheMemDev *cm);
+
+/* The tag of a request that is posted, and such a tag's request or NULL */
+uint64_t cache_mem_posted_tag(const CacheMemPosted *posted);
+CacheMemPosted *cache_mem_posted_of(uint64_t tag);
+
 /* cache_mem_trace.c */
 
 /* Follow "-trace cxl_cache_*" at run time, before messages are sent */
@@ -391,6 +495,9 @@ static inline CacheMemLinePart cache_mem_line_part(hwaddr addr, size_t len)
 
 int cache_mem_agent_request(CacheMemDev *cm, const CXLCacheReq *req);
 int cache_mem_agent_evict(CacheMemDev *cm, uint64_t line);
+
+/* Whether it may be asked for: 0, or as cache_mem_request() */
+int cache_mem_agent_check(CacheMemDev *cm, const CXLCacheReq *req);
 
 /* cache_mem_inject.c */
 

@@ -75,20 +75,38 @@ static bool has_pattern(const uint8_t *mem)
     return false;
 }
 
-bool cache_mem_poison_is(CacheMemPoison *poison, uint64_t line,
-                         const uint8_t *mem)
+/* @stale: it was lost, and nothing of that is left */
+static bool is_poisoned(const CacheMemPoison *poison, uint64_t line,
+                        const uint8_t *mem, bool *stale)
 {
     void *lost;
 
+    *stale = false;
     if (!cache_mem_poison_any(poison) ||
         !g_hash_table_lookup_extended(poison->lines, &line, NULL, &lost)) {
         return false;
     }
-    if (lost && !has_pattern(mem)) {
+    *stale = lost && !has_pattern(mem);
+    return !*stale;
+}
+
+bool cache_mem_poison_has(const CacheMemPoison *poison, uint64_t line,
+                          const uint8_t *mem)
+{
+    bool stale;
+
+    return is_poisoned(poison, line, mem, &stale);
+}
+
+bool cache_mem_poison_is(CacheMemPoison *poison, uint64_t line,
+                         const uint8_t *mem)
+{
+    bool stale, bad = is_poisoned(poison, line, mem, &stale);
+
+    if (stale) {
         g_hash_table_remove(poison->lines, &line);
-        return false;
     }
-    return true;
+    return bad;
 }
 
 void cache_mem_poison_retain(CacheMemPoison *poison,

@@ -43,6 +43,10 @@ void cache_mem_poison_write(CacheMemPoison *poison, uint64_t line, uint64_t be,
 bool cache_mem_poison_is(CacheMemPoison *poison, uint64_t line,
                          const uint8_t *mem);
 
+/* Likewise, for who only looks: a line that is good again is not forgotten. */
+bool cache_mem_poison_has(const CacheMemPoison *poison, uint64_t line,
+                          const uint8_t *mem);
+
 /* Forget lines for which @keep returns false. */
 void cache_mem_poison_retain(CacheMemPoison *poison,
                              bool (*keep)(void *opaque, uint64_t line),

@@ -69,6 +69,52 @@ static CxlCacheOpcodeStatsList *query_opcodes(CXLCacheChannelId channel,
     return list;
 }
 
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_WAIT__MAX != CXL_CACHE_NUM_STALLS);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_WAIT_CREDIT != CXL_CACHE_STALL_CREDIT);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_WAIT_WIRE != CXL_CACHE_STALL_WIRE);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_WAIT_ORDER != CXL_CACHE_STALL_ORDER);
+
+static CxlCacheChannelTime *query_channel_time(const CXLCacheLink *link,
+                                               CXLCacheChannelId channel)
+{
+    CXLCacheChannelTime time;
+    CxlCacheChannelTime *info;
+    CxlCacheWaitStatsList **tail;
+
+    if (!cxl_cache_link_channel_time(link, channel, &time)) {
+        return NULL;
+    }
+    info = g_new0(CxlCacheChannelTime, 1);
+    info->arrived = time.arrived;
+    info->high_water = time.high_water;
+    tail = &info->waits;
+    for (int i = 0; i < CXL_CACHE_NUM_STALLS; i++) {
+        CxlCacheWaitStats *wait = g_new0(CxlCacheWaitStats, 1);
+
+        wait->what = i;
+        wait->ns = time.stalled[i];
+        QAPI_LIST_APPEND(tail, wait);
+    }
+    return info;
+}
+
+static CxlCacheTiming *query_timing(const CacheMemDev *cm)
+{
+    const CXLCacheTiming *timing = cxl_cache_link_timing(cm->link);
+    CxlCacheTiming *info;
+
+    if (!timing) {
+        return NULL;
+    }
+    info = g_new0(CxlCacheTiming, 1);
+    info->latency = timing->latency;
+    info->bandwidth = timing->bandwidth;
+    info->jitter = timing->jitter;
+    info->now = cxl_cache_time(cm->region->home);
+    info->clock = cache_mem_time_now(cm->region);
+    return info;
+}
+
 static CxlCacheChannelInfoList *query_channels(const CXLCacheLink *link)
 {
     CxlCacheChannelInfoList *list = NULL, **tail = &list;
@@ -84,6 +130,7 @@ static CxlCacheChannelInfoList *query_channels(const CXLCacheLink *link)
         info->messages = cxl_cache_link_used(ch);
         info->stalled = link->stats->stalled[i];
         info->opcodes = query_opcodes(i, link->stats->sent[i]);
+        info->time = query_channel_time(link, i);
         QAPI_LIST_APPEND(tail, info);
     }
     return list;
@@ -116,6 +163,41 @@ static CxlCacheTranslations *query_translations(const CacheMemAts *ats)
     return info;
 }
 
+/* Whom it has lost lines to by limits of them */
+static CxlCacheLossesList *query_losses(const CacheMemDev *cm)
+{
+    const CXLCacheHomeStats *stats = cxl_cache_home_stats(cm->region->home);
+    CxlCacheLossesList *list = NULL, **tail = &list;
+    CacheMemDev *to;
+
+    QTAILQ_FOREACH(to, &cm->region->devices, next) {
+        uint64_t lines = stats->lost_to[cm->number][to->number];
+
+        if (lines) {
+            CxlCacheLosses *info = g_new0(CxlCacheLosses, 1);
+
+            info->to = g_strdup(to->name);
+            info->lines = lines;
+            QAPI_LIST_APPEND(tail, info);
+        }
+    }
+    return list;
+}
+
+static void query_limits(const CacheMemDev *cm, CxlCacheDeviceInfo *info)
+{
+    const CXLCacheHomeStats *stats = cxl_cache_home_stats(cm->region->home);
+
+    info->has_sf_group = cm->config.grouped;
+    info->sf_group = cm->config.sf_group;
+    info->has_sf_quota = cm->config.sf_quota;
+    info->sf_quota = cm->config.sf_quota;
+    info->sf_limited = stats->limited[cm->number];
+    info->has_sf_limited = info->sf_limited;
+    info->losses = query_losses(cm);
+    info->has_losses = info->losses;
+}
+
 static CxlCacheDeviceInfo *query_device(const CacheMemDev *cm)
 {
     CxlCacheDeviceInfo *info = g_new0(CxlCacheDeviceInfo, 1);
@@ -130,8 +212,16 @@ static CxlCacheDeviceInfo *query_device(const CacheMemDev *cm)
     info->once_lines = cm->once_lines;
     info->lost_lines = cm->lost_lines;
     info->guarded = cm->refused;
+    if (cm->config.flit_256b) {
+        info->has_cache_id = !cm->link->unrouted;
+        info->cache_id = cm->link->cache_id;
+        info->has_aborted = true;
+        info->aborted = cm->link->stats->aborted;
+    }
+    query_limits(cm, info);
     info->translations = query_translations(cm->ats);
     info->channels = query_channels(cm->link);
+    info->timing = query_timing(cm);
     return info;
 }
 
@@ -368,6 +458,30 @@ static void print_trap(Monitor *mon, const CxlCacheTrap *trap)
     }
 }
 
+static void print_channel_time(Monitor *mon, const CxlCacheChannelTime *time)
+{
+    const CxlCacheWaitStatsList *l;
+
+    monitor_printf(mon, "    arrived %" PRIu32 ", at most %" PRIu32
+                   " in the channel; waited", time->arrived,
+                   time->high_water);
+    for (l = time->waits; l; l = l->next) {
+        monitor_printf(mon, "%s %" PRIu64 " ns for %s",
+                       l == time->waits ? "" : ",", l->value->ns,
+                       CxlCacheWait_str(l->value->what));
+    }
+    monitor_printf(mon, "\n");
+}
+
+static void print_timing(Monitor *mon, const CxlCacheTiming *timing)
+{
+    print_number(mon, "latency (ns)", timing->latency);
+    print_number(mon, "bandwidth (bytes/s)", timing->bandwidth);
+    print_number(mon, "jitter seed", timing->jitter);
+    print_number(mon, "link's time (ns)", timing->now);
+    print_number(mon, "clock (ns)", timing->clock);
+}
+
 static void print_channel(Monitor *mon, const CxlCacheChannelInfo *info)
 {
     const CxlCacheOpcodeStatsList *l;
@@ -382,12 +496,16 @@ static void print_channel(Monitor *mon, const CxlCacheChannelInfo *info)
                            l->value->count);
         }
     }
+    if (info->time) {
+        print_channel_time(mon, info->time);
+    }
 }
 
 static void print_device(Monitor *mon, const CxlCacheDeviceInfo *info)
 {
     const CxlCacheLinesList *s;
-    const CxlCacheChannelInfoList *l;
+    const CxlCacheLossesList *l;
+    const CxlCacheChannelInfoList *ch;
 
     monitor_printf(mon, "device %s%s%s\n", info->id ?: "",
                    info->id ? " " : "", info->qom_path);
@@ -398,6 +516,27 @@ static void print_device(Monitor *mon, const CxlCacheDeviceInfo *info)
     print_number(mon, "lines written through", info->once_lines);
     print_number(mon, "lines lost by reset", info->lost_lines);
     print_number(mon, "refused by window", info->guarded);
+    if (info->has_cache_id) {
+        print_number(mon, "Cache ID", info->cache_id);
+    }
+    if (info->has_aborted) {
+        print_number(mon, "requests aborted", info->aborted);
+    }
+    if (info->has_sf_group) {
+        print_number(mon, "snoop filter group", info->sf_group);
+    }
+    if (info->has_sf_quota) {
+        print_number(mon, "snoop filter quota", info->sf_quota);
+    }
+    if (info->has_sf_limited) {
+        print_number(mon, "requests limited", info->sf_limited);
+    }
+    for (l = info->losses; l; l = l->next) {
+        g_autofree char *what = g_strdup_printf("lines lost to %s",
+                                                l->value->to);
+
+        print_number(mon, what, l->value->lines);
+    }
     print_number(mon, "translations held", info->translations->held);
     print_number(mon, "  hits", info->translations->hits);
     print_number(mon, "  misses", info->translations->misses);
@@ -411,10 +550,13 @@ static void print_device(Monitor *mon, const CxlCacheDeviceInfo *info)
             print_number(mon, what, s->value->lines);
         }
     }
+    if (info->timing) {
+        print_timing(mon, info->timing);
+    }
     monitor_printf(mon, "  %-21s %12s %8s %9s %8s %12s\n", "channel", "depth",
                    "credits", "returning", "messages", "stalled");
-    for (l = info->channels; l; l = l->next) {
-        print_channel(mon, l->value);
+    for (ch = info->channels; ch; ch = ch->next) {
+        print_channel(mon, ch->value);
     }
 }
 

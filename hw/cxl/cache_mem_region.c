@@ -13,6 +13,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
+#include "qapi/qapi-events-cxl.h"
 #include "hw/core/boards.h"
 #include "hw/core/resettable.h"
 #include "hw/pci/pci_device.h"
@@ -26,6 +27,11 @@
 #define SF_MAX_WAYS     64
 #define SF_MAX_SIZE     (16 * GiB)
 #define CACHE_MAX_WAYS  16
+
+/* All that groups can have together, and twice that against conflicts */
+#define GROUPS_LINES    (2ULL * CACHE_MEM_SF_GROUPS * CACHE_MEM_SF_GROUP_MAX / \
+                         CXL_CACHE_LINE_SIZE)
+#define GROUPS_WAYS     16
 
 /* Errors */
 
@@ -51,13 +57,34 @@ static void report_errors(void *opaque)
     }
 }
 
+/* Without the lock: if modified lines have gone, say so. */
+static void tell_gone(CacheMemDev *cm, CxlCacheLossCause cause)
+{
+    const CacheMemTotals *gone = &cm->gone;
+    DeviceState *dev = cm->config.dev;
+    g_autofree char *path = NULL;
+
+    if (!memcmp(gone, &cm->told, sizeof(*gone))) {
+        return;
+    }
+    cm->told = *gone;
+    path = object_get_canonical_path(OBJECT(dev));
+    qapi_event_send_cxl_cache_lines_lost(path, dev->id, cause,
+                                         gone->rescued_lines,
+                                         gone->poisoned_lines,
+                                         gone->lost_lines);
+}
+
 /* What a device's protocol tells */
 
 static void dev_complete(void *opaque, const CXLCacheDone *done)
 {
     CacheMemDev *cm = opaque;
+    CacheMemPosted *posted = cache_mem_posted_of(done->tag);
 
-    if (cm->done) {
+    if (posted) {
+        cache_mem_posted_over(posted, done);
+    } else if (cm->done) {
         cm->done(cm, done);
     }
 }
@@ -89,8 +116,9 @@ void cache_mem_dev_flush_locked(CacheMemDev *cm)
 {
     cache_mem_trace_update(cm->region);
     while (cm->number >= 0 && cxl_cache_dev_flush(cm->dev) == -EAGAIN) {
-        cxl_cache_run(cm->region->home);
+        cache_mem_advance(cm->region);
     }
+    cache_mem_llc_settle(cm->region);
 }
 
 /* The object */
@@ -103,7 +131,7 @@ CacheMemRegion *cache_mem_region_get(void)
     return obj ? CACHE_MEM_REGION(obj) : NULL;
 }
 
-static CacheMemRegion *get_or_make_region(void)
+CacheMemRegion *cache_mem_region_make(void)
 {
     CacheMemRegion *region = cache_mem_region_get();
 
@@ -122,7 +150,9 @@ static void region_init(Object *obj)
     CacheMemRegion *region = CACHE_MEM_REGION(obj);
 
     qemu_mutex_init(&region->lock);
+    qemu_cond_init(&region->moved);
     QTAILQ_INIT(&region->devices);
+    QLIST_INIT(&region->recalls);
     region->poison = cache_mem_poison_new();
 }
 
@@ -131,6 +161,7 @@ static void region_finalize(Object *obj)
     CacheMemRegion *region = CACHE_MEM_REGION(obj);
 
     cache_mem_poison_free(region->poison);
+    qemu_cond_destroy(&region->moved);
     qemu_mutex_destroy(&region->lock);
 }
 
@@ -152,12 +183,20 @@ static bool region_start(CacheMemRegion *region,
         .transactions = OPEN_REQUESTS,
     };
 
+    if (region->llc && region->llc->watch &&
+        !cache_mem_llc_watch_start(region, errp)) {
+        return false;
+    }
     if (sf_size > SF_MAX_SIZE || lines >> ctz64(lines) > SF_MAX_WAYS) {
         error_setg(errp, "'cxl-cache-sf-size' must be 1 to 63 times a power of "
                    "two, at most 16 GiB");
         return false;
     }
     config.sf_ways = sf_ways(lines);
+    if (dev->grouped) {
+        config.sf_lines = GROUPS_LINES;
+        config.sf_ways = GROUPS_WAYS;
+    }
     region->home_ops = cache_mem_home_ops;
     region->home = cxl_cache_home_new(&config, &region->home_ops, region);
     if (!region->home) {
@@ -166,6 +205,7 @@ static bool region_start(CacheMemRegion *region,
         return false;
     }
     region->sf_size = sf_size;
+    region->grouped = dev->grouped;
     region->prefetch = dev->prefetch;
     cache_mem_host_start(region);
     return true;
@@ -174,6 +214,7 @@ static bool region_start(CacheMemRegion *region,
 /* What is poisoned, and what became of lines, outlives the devices. */
 static void region_stop(CacheMemRegion *region)
 {
+    cache_mem_time_stop(region);
     cache_mem_host_stop(region);
     g_clear_pointer(&region->home, cxl_cache_home_free);
 }
@@ -205,6 +246,7 @@ static void reset_caches(CacheMemRegion *region)
         unsigned lost = cache_mem_dev_modified(cm);
 
         cm->lost_lines += lost;
+        cm->gone.lost_lines += lost;
         region->totals.lost_lines += lost;
         trace_cxl_cache_reset(cm->name, lost);
     }
@@ -215,8 +257,12 @@ static void reset_caches(CacheMemRegion *region)
         cxl_cache_dev_reset(cm->dev);
         cxl_cache_dev_set_caching(cm->dev, false);
         cm->mode = CACHE_MEM_OFF;
+        cache_mem_posted_lost(cm);
     }
     cache_mem_poison_reset(region->poison);
+    if (region->llc) {
+        cache_mem_llc_reset(region);
+    }
 }
 
 /*
@@ -228,14 +274,19 @@ static void region_reset_enter(Object *obj, ResetType type)
     CacheMemRegion *region = CACHE_MEM_REGION(obj);
     CacheMemDev *cm;
 
-    QEMU_LOCK_GUARD(&region->lock);
-    if (type != RESET_TYPE_WAKEUP) {
-        reset_caches(region);
+    if (type == RESET_TYPE_WAKEUP) {
+        /* Memory outlives suspend to RAM. */
+        QEMU_LOCK_GUARD(&region->lock);
+        QTAILQ_FOREACH(cm, &region->devices, next) {
+            cache_mem_dev_flush_locked(cm);
+        }
         return;
     }
-    /* Memory outlives suspend to RAM. */
+    WITH_QEMU_LOCK_GUARD(&region->lock) {
+        reset_caches(region);
+    }
     QTAILQ_FOREACH(cm, &region->devices, next) {
-        cache_mem_dev_flush_locked(cm);
+        tell_gone(cm, CXL_CACHE_LOSS_CAUSE_RESET);
     }
 }
 
@@ -251,6 +302,39 @@ static char *device_name(DeviceState *dev)
     return dev->id ? g_strdup(dev->id) : object_get_canonical_path(OBJECT(dev));
 }
 
+static bool check_prefetch(CacheMemRegion *region,
+                           const CacheMemDevConfig *config, Error **errp)
+{
+    if (region->users && region->prefetch != config->prefetch) {
+        error_setg(errp, "'cxl-cache-prefetch' must be the same for all root "
+                   "ports with a CXL.cache device: they share one host");
+        return false;
+    }
+    return true;
+}
+
+static bool check_group(CacheMemRegion *region, const CacheMemDevConfig *config,
+                        Error **errp)
+{
+    CacheMemDev *cm;
+
+    if (config->sf_size > CACHE_MEM_SF_GROUP_MAX) {
+        error_setg(errp, "'cxl-cache-sf-size' must be at most 64 MiB with "
+                   "'cxl-cache-sf-group'");
+        return false;
+    }
+    QTAILQ_FOREACH(cm, &region->devices, next) {
+        if (cm->config.sf_group == config->sf_group &&
+            cm->config.sf_size != config->sf_size) {
+            error_setg(errp, "'cxl-cache-sf-size' must be the same for all "
+                       "root ports of group %u: they share one snoop filter",
+                       config->sf_group);
+            return false;
+        }
+    }
+    return check_prefetch(region, config, errp);
+}
+
 static bool check_config(CacheMemRegion *region,
                          const CacheMemDevConfig *config, Error **errp)
 {
@@ -263,23 +347,55 @@ static bool check_config(CacheMemRegion *region,
                    "of lines", lines, ways, CACHE_MAX_WAYS);
         return false;
     }
+    if (region->users && region->grouped != config->grouped) {
+        error_setg(errp, "'cxl-cache-sf-group' must be given for all root "
+                   "ports with a CXL.cache device, or for none");
+        return false;
+    }
+    if (config->grouped) {
+        return check_group(region, config, errp);
+    }
     if (region->users && region->sf_size != config->sf_size) {
         error_setg(errp, "'cxl-cache-sf-size' must be the same for all root "
                    "ports with a CXL.cache device: they share one snoop "
                    "filter");
         return false;
     }
-    if (region->users && region->prefetch != config->prefetch) {
-        error_setg(errp, "'cxl-cache-prefetch' must be the same for all root "
-                   "ports with a CXL.cache device: they share one host");
-        return false;
-    }
-    return true;
+    return check_prefetch(region, config, errp);
+}
+
+/* The fast gear asks nobody for the way, and makes no room. */
+static void update_gear(CacheMemDev *cm)
+{
+    cm->link->messages = cm->config.messages || cm->config.grouped ||
+                         cm->config.sf_quota || cm->link->unrouted;
+}
+
+static void set_route(CacheMemDev *cm, int id)
+{
+    cxl_cache_link_set_route(cm->link, id);
+    update_gear(cm);
+}
+
+static void set_limits(CacheMemDev *cm)
+{
+    CXLCacheLimits limits = {
+        .quota = cm->config.sf_quota,
+        .group = cm->config.sf_group,
+        .group_size = cm->config.grouped ?
+                      cm->config.sf_size / CXL_CACHE_LINE_SIZE : 0,
+    };
+
+    cxl_cache_home_set_limits(cm->region->home, cm->number, &limits);
+    update_gear(cm);
 }
 
 static bool attach(CacheMemDev *cm, Error **errp)
 {
-    CXLCacheLinkConfig link = { .flit = CXL_CACHE_FLIT_68B };
+    CXLCacheLinkConfig link = {
+        .flit = cm->config.flit_256b ? CXL_CACHE_FLIT_256B : CXL_CACHE_FLIT_68B,
+        .timing = cm->config.timed ? &cm->config.timing : NULL,
+    };
     CXLCacheDevConfig dev = {
         .size = cm->config.cache_size,
         .ways = cm->config.cache_ways,
@@ -289,7 +405,7 @@ static bool attach(CacheMemDev *cm, Error **errp)
     };
 
     for (int i = 0; i < CXL_CACHE_NUM_CHANNELS; i++) {
-        link.depth[i] = CHANNEL_DEPTH;
+        link.depth[i] = cm->config.depth ?: CHANNEL_DEPTH;
     }
     cm->link = cxl_cache_link_new(&link);
     cm->dev = cxl_cache_dev_new(&dev, cm->link, &dev_ops, cm);
@@ -298,7 +414,11 @@ static bool attach(CacheMemDev *cm, Error **errp)
                    cm->config.cache_size);
         return false;
     }
+    set_route(cm, cm->config.flit_256b ? CACHE_MEM_UNROUTED : 0);
     cm->link->messages = cm->config.messages;
+    if (cm->config.timed) {
+        cache_mem_time_start(cm->region);
+    }
 
     QEMU_LOCK_GUARD(&cm->region->lock);
     cm->number = cxl_cache_home_attach(cm->region->home, cm->link);
@@ -307,6 +427,7 @@ static bool attach(CacheMemDev *cm, Error **errp)
                    CXL_CACHE_DEV_MAX);
         return false;
     }
+    set_limits(cm);
     cxl_cache_dev_set_caching(cm->dev, false);
     cm->region->had_device = true;
     QTAILQ_INSERT_TAIL(&cm->region->devices, cm, next);
@@ -322,7 +443,7 @@ static void give_up_range(void *opaque, hwaddr addr, uint64_t len)
 CacheMemDev *cache_mem_dev_new(const CacheMemDevConfig *config, Error **errp)
 {
     g_autoptr(CacheMemAllow) allow = NULL;
-    CacheMemRegion *region = get_or_make_region();
+    CacheMemRegion *region = cache_mem_region_make();
     CacheMemDev *cm;
 
     if (!check_config(region, config, errp)) {
@@ -368,6 +489,7 @@ void cache_mem_dev_detach(CacheMemDev *cm)
     if (cm->number >= 0) {
         cache_mem_dev_flush_locked(cm);
         cxl_cache_home_detach(cm->region->home, cm->number);
+        cache_mem_posted_lost(cm);
         QTAILQ_REMOVE(&cm->region->devices, cm, next);
     }
     cm->number = -1;
@@ -393,31 +515,45 @@ void cache_mem_dev_free(CacheMemDev *cm)
     region_unuse(region);
 }
 
-void cache_mem_dev_isolate(CacheMemDev *cm)
+static void isolate(CacheMemDev *cm)
 {
     CacheMemRegion *region = cm->region;
     const CacheMemHooks *hooks = region->hooks;
+    CacheMemTotals before = region->totals;
 
-    if (cm->ats) {
-        cache_mem_ats_forget(cm->ats);
-    }
-    QEMU_LOCK_GUARD(&region->lock);
-    if (cm->number < 0) {
-        return;
-    }
     cache_mem_trace_update(region);
-    cxl_cache_run(region->home);
+    cache_mem_settle(region);
     if (!(hooks && hooks->lose && hooks->lose(cm)) && cm->config.rescue) {
         region->totals.rescued_lines += cache_mem_dev_modified(cm);
         cache_mem_dev_flush_locked(cm);
     }
     region->totals.poisoned_lines += cxl_cache_home_isolate(region->home,
                                                             cm->number);
+    cm->gone.rescued_lines += region->totals.rescued_lines -
+                              before.rescued_lines;
+    cm->gone.poisoned_lines += region->totals.poisoned_lines -
+                               before.poisoned_lines;
+    cm->gone.lost_lines += region->totals.lost_lines - before.lost_lines;
     cxl_cache_dev_reset(cm->dev);
+    cache_mem_posted_lost(cm);
     cxl_cache_dev_set_caching(cm->dev, false);
     qatomic_set(&cm->mode, CACHE_MEM_OFF);
     trace_cxl_cache_isolate(cm->name, region->totals.rescued_lines,
                             region->totals.poisoned_lines);
+}
+
+void cache_mem_dev_isolate(CacheMemDev *cm)
+{
+    if (cm->ats) {
+        cache_mem_ats_forget(cm->ats);
+    }
+    WITH_QEMU_LOCK_GUARD(&cm->region->lock) {
+        if (cm->number < 0) {
+            return;
+        }
+        isolate(cm);
+    }
+    tell_gone(cm, CXL_CACHE_LOSS_CAUSE_LINK_LOST);
 }
 
 void cache_mem_dev_set_viral(CacheMemDev *cm, bool viral)
@@ -434,6 +570,7 @@ void cache_mem_dev_reset(CacheMemDev *cm)
         cache_mem_dev_flush_locked(cm);
     }
     cxl_cache_dev_reset(cm->dev);
+    cache_mem_posted_lost(cm);
     cxl_cache_dev_set_caching(cm->dev, false);
     cm->mode = CACHE_MEM_OFF;
     cm->window_page = 0;
@@ -454,6 +591,55 @@ void cache_mem_dev_set_mode(CacheMemDev *cm, CacheMemMode mode)
     cache_mem_pages_update(cm->region);
     cm->mode = mode;
     cxl_cache_dev_set_caching(cm->dev, mode == CACHE_MEM_ON);
+}
+
+void cache_mem_dev_set_route(CacheMemDev *cm, int id)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    if (cm->number < 0 || id == cxl_cache_link_route(cm->link)) {
+        return;
+    }
+    if (cache_mem_dev_held(cm)) {
+        cache_mem_dev_flush_locked(cm);
+    }
+    set_route(cm, id);
+    trace_cxl_cache_route(cm->name, id);
+}
+
+void cache_mem_dev_set_quota(CacheMemDev *cm, uint32_t lines)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    cm->config.sf_quota = lines;
+    if (cm->number >= 0) {
+        set_limits(cm);
+    }
+}
+
+CacheMemDev *cache_mem_dev_next(CacheMemDev *cm)
+{
+    CacheMemRegion *region = cache_mem_region_get();
+
+    return cm ? QTAILQ_NEXT(cm, next) :
+           region ? QTAILQ_FIRST(&region->devices) : NULL;
+}
+
+CacheMemDev *cache_mem_dev_of(DeviceState *dev)
+{
+    CacheMemDev *cm = NULL;
+
+    while ((cm = cache_mem_dev_next(cm)) && cm->config.dev != dev) {
+    }
+    return cm;
+}
+
+DeviceState *cache_mem_dev_device(const CacheMemDev *cm)
+{
+    return cm->config.dev;
+}
+
+bool cache_mem_dev_flit_256b(const CacheMemDev *cm)
+{
+    return cm->config.flit_256b;
 }
 
 const char *cache_mem_dev_name(const CacheMemDev *cm)

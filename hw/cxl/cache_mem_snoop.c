@@ -10,21 +10,73 @@
 #include "hw/cxl/cxl_cache_gear.h"
 #include "cache_mem_internal.h"
 
-void cache_mem_snoop_lines(CacheMemRegion *region, const CacheMemPage *p,
-                           uint64_t lines, CXLCacheHostOp op)
+/* Returns: those of the lines that are the host's to ask for later */
+static uint64_t ask_for(CacheMemRegion *region, const CacheMemPage *p,
+                        uint64_t lines, CXLCacheHostOp op)
 {
-    uint64_t first = p->addr >> CXL_CACHE_LINE_SHIFT;
+    uint64_t first = p->addr >> CXL_CACHE_LINE_SHIFT, later = 0;
 
-    cache_mem_trace_update(region);
-    lines &= ~cxl_cache_page_recall(region->home, first, lines, op);
     for (; lines; lines &= lines - 1) {
         CXLCacheHostReq req = { .line = first + ctz64(lines), .op = op };
 
-        while (cxl_cache_home_host(region->home, &req) < 0) {
-            cxl_cache_run(region->home);
+        if (cxl_cache_home_host(region->home, &req) < 0) {
+            later |= lines & -lines;
         }
     }
+    return later;
+}
+
+void cache_mem_snoop_ask(CacheMemRegion *region, const CacheMemPage *p,
+                         uint64_t lines, CXLCacheHostOp op)
+{
+    cache_mem_trace_update(region);
+    ask_for(region, p, lines, op);
     cxl_cache_run(region->home);
+}
+
+/*
+ * On links with time these are brought forward, as far as it takes. What others
+ * were about to get when this began, they get, and lose again.
+ */
+static void snoop_in_time(CacheMemRegion *region, const CacheMemPage *p,
+                          CXLCacheHostOp op)
+{
+    CacheMemRecall recall;
+    uint64_t lines;
+
+    cache_mem_time_recall(region, &recall, p->addr);
+    while ((lines = cache_mem_page_lines(p, op != CXL_CACHE_HOST_READ))) {
+        ask_for(region, p, lines, op);
+        cxl_cache_advance(region->home);
+    }
+    cache_mem_time_recalled(region, &recall);
+}
+
+static void snoop_at_once(CacheMemRegion *region, const CacheMemPage *p,
+                          uint64_t lines, CXLCacheHostOp op)
+{
+    uint64_t first = p->addr >> CXL_CACHE_LINE_SHIFT;
+
+    lines &= ~cxl_cache_page_recall(region->home, first, lines, op);
+    while ((lines = ask_for(region, p, lines, op))) {
+        cxl_cache_run(region->home);
+    }
+    cxl_cache_run(region->home);
+}
+
+void cache_mem_snoop_lines(CacheMemRegion *region, const CacheMemPage *p,
+                           uint64_t lines, CXLCacheHostOp op)
+{
+    cache_mem_trace_update(region);
+    region->snooping = true;
+    if (cxl_cache_is_timed(region->home)) {
+        snoop_in_time(region, p, op);
+    } else {
+        snoop_at_once(region, p, lines, op);
+    }
+    region->snooping = false;
+    /* What came home may have had other lines leave the host's cache. */
+    cache_mem_llc_settle(region);
 }
 
 void cache_mem_snoop_page(CacheMemRegion *region, const CacheMemPage *p)

@@ -15,6 +15,7 @@
 #include "qemu/module.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
+#include "qapi/visitor.h"
 #include "hw/core/qdev-properties.h"
 #include "hw/core/resettable.h"
 #include "hw/cxl/cxl_type1_port.h"
@@ -22,6 +23,7 @@
 #include "hw/pci/pcie.h"
 #include "migration/vmstate.h"
 #include "system/runstate.h"
+#include "cache_mem_llc.h"
 #include "cache_mem_testdev.h"
 
 #define REGS_SIZE   CXL_CACHE_TESTDEV_REGS_SIZE
@@ -82,6 +84,49 @@ static int do_request(CXLCacheTestdev *s, Operation *op)
         cct_written_line(op->line);
     }
     return 0;
+}
+
+typedef struct Post {
+    CacheMemPosted posted;
+    CXLCacheTestdev *s;
+} Post;
+
+static void post_done(CacheMemPosted *posted)
+{
+    Post *post = container_of(posted, Post, posted);
+    CXLCacheTestdev *s = post->s;
+
+    qatomic_set(&s->posts_open, s->posts_open - 1);
+    if (posted->result.failed) {
+        qatomic_set(&s->posts_failed, s->posts_failed + 1);
+    }
+    g_free(post);
+}
+
+static int do_post(CXLCacheTestdev *s, Operation *op)
+{
+    CXLCacheReq req = {
+        .line = op->line,
+        .opcode = op->opcode,
+        .be = op->be,
+        .data = &op->data,
+        .nt = op->flags & CCT_FLAG_NT,
+        .poison = op->flags & CCT_FLAG_POISON,
+    };
+    Post *post;
+    int ret;
+
+    if (op->opcode >= CXL_CACHE_D2H_REQ_CODES) {
+        return -EINVAL;
+    }
+    post = g_new0(Post, 1);
+    post->posted.done = post_done;
+    post->s = s;
+    ret = cache_mem_post(s->cm, &req, &post->posted, &s->posts_open);
+    if (ret) {
+        g_free(post);
+    }
+    return ret;
 }
 
 static int do_line_read(CXLCacheTestdev *s, Operation *op)
@@ -181,6 +226,7 @@ static int (*const operations[])(CXLCacheTestdev *s, Operation *op) = {
     [CCT_DO_FLUSH] = do_flush,
     [CCT_DO_READ] = do_read,
     [CCT_DO_WRITE] = do_write,
+    [CCT_DO_POST] = do_post,
 };
 
 static void doorbell(CXLCacheTestdev *s, uint32_t what)
@@ -260,6 +306,8 @@ static void update_file(CXLCacheTestdev *s)
     CCTAgent *agent = &s->agent;
 
     stl_le_p(s->file + CCT_MODE, cache_mem_dev_mode(s->cm));
+    stw_le_p(s->file + CCT_POSTS, qatomic_read(&s->posts_open));
+    stw_le_p(s->file + CCT_POSTS + 2, qatomic_read(&s->posts_failed));
     stl_le_p(s->file + CCT_AGENT_STATUS, qatomic_load_acquire(&agent->status));
     stl_le_p(s->file + CCT_AGENT_RESULT, qatomic_read(&agent->result));
     stq_le_p(s->file + CCT_AGENT_ITERATION, qatomic_read(&agent->iteration));
@@ -369,6 +417,9 @@ static bool attach_cache(CXLCacheTestdev *s, Error **errp)
         .cache_size = s->cache_size,
         .cache_ways = s->cache_ways,
         .allow = s->guard,
+        .flit_256b = s->flit_256b,
+        .cache_id = s->cache_id,
+        .sf_quota = s->sf_quota,
         .error = note_error,
         .opaque = s,
     };
@@ -388,6 +439,10 @@ static void init_bars(CXLCacheTestdev *s)
     cache_mem_dev_window(s->cm, &s->window, OBJECT(s));
     pci_register_bar(pdev, CXL_CACHE_TESTDEV_BAR_WINDOW,
                      PCI_BASE_ADDRESS_SPACE_MEMORY, &s->window);
+    if (cache_mem_llc_window(&s->llc, OBJECT(s))) {
+        pci_register_bar(pdev, CXL_CACHE_TESTDEV_BAR_LLC,
+                         PCI_BASE_ADDRESS_SPACE_MEMORY, &s->llc);
+    }
 }
 
 /* Read-only registers; everything else starts at 0. */
@@ -412,6 +467,7 @@ static void testdev_realize(PCIDevice *pdev, Error **errp)
         return;
     }
     s->regs.cache = s->cm;
+    s->regs.flit_256b = s->flit_256b;
     cxl_type1_regs_init(&s->regs, pdev, PCI_CONFIG_SPACE_SIZE,
                         CXL_CACHE_TESTDEV_BAR_COMPONENT, s->cache_size, 0);
     init_bars(s);
@@ -428,7 +484,7 @@ static void testdev_exit(PCIDevice *pdev)
     CXLCacheTestdev *s = CXL_CACHE_TESTDEV(pdev);
 
     qemu_del_vm_change_state_handler(s->vmstate);
-    cct_agent_stop(&s->agent);
+    cct_agent_stop(s);
     cache_mem_dev_detach(s->cm);
     cxl_type1_port_link_down(pdev);
     cxl_type1_regs_exit(&s->regs);
@@ -440,7 +496,7 @@ static void testdev_instance_finalize(Object *obj)
     CXLCacheTestdev *s = CXL_CACHE_TESTDEV(obj);
 
     if (s->cm) {
-        cct_agent_stop(&s->agent);
+        cct_agent_stop(s);
         qemu_cond_destroy(&s->agent.wake);
         qemu_mutex_destroy(&s->agent.lock);
         cache_mem_dev_free(s->cm);
@@ -450,7 +506,7 @@ static void testdev_instance_finalize(Object *obj)
 /* Before any memory is loaded anew, by whoever does that at reset */
 static void testdev_reset_enter(Object *obj, ResetType type)
 {
-    cct_agent_stop(&CXL_CACHE_TESTDEV(obj)->agent);
+    cct_agent_stop(CXL_CACHE_TESTDEV(obj));
 }
 
 static void testdev_reset_hold(Object *obj, ResetType type)
@@ -466,6 +522,7 @@ static void testdev_reset_hold(Object *obj, ResetType type)
     agent->iteration = 0;
     agent->retries = 0;
     agent->polls = 0;
+    s->posts_failed = 0;
     memset(agent->shown_reg, 0, sizeof(agent->shown_reg));
 }
 
@@ -473,6 +530,8 @@ static const Property testdev_properties[] = {
     DEFINE_PROP_SIZE("cache-size", CXLCacheTestdev, cache_size, 64 * KiB),
     DEFINE_PROP_UINT32("cache-ways", CXLCacheTestdev, cache_ways, 16),
     DEFINE_PROP_STRING("window", CXLCacheTestdev, guard),
+    DEFINE_PROP_BOOL("x-256b-flit", CXLCacheTestdev, flit_256b, false),
+    DEFINE_PROP_STRING("cache-id", CXLCacheTestdev, cache_id),
 };
 
 /* Lines in the cache are not in RAM. */
@@ -480,6 +539,22 @@ static const VMStateDescription testdev_vmstate = {
     .name = TYPE_CXL_CACHE_TESTDEV,
     .unmigratable = 1,
 };
+
+static void get_sf_quota(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    visit_type_uint32(v, name, &CXL_CACHE_TESTDEV(obj)->sf_quota, errp);
+}
+
+static void set_sf_quota(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    CXLCacheTestdev *s = CXL_CACHE_TESTDEV(obj);
+
+    if (visit_type_uint32(v, name, &s->sf_quota, errp) && s->cm) {
+        cache_mem_dev_set_quota(s->cm, s->sf_quota);
+    }
+}
 
 static void testdev_class_init(ObjectClass *klass, const void *data)
 {
@@ -491,6 +566,11 @@ static void testdev_class_init(ObjectClass *klass, const void *data)
     dc->vmsd = &testdev_vmstate;
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
     device_class_set_props(dc, testdev_properties);
+    object_class_property_add(klass, "sf-quota", "uint32", get_sf_quota,
+                              set_sf_quota, NULL, NULL);
+    object_class_property_set_description(klass, "sf-quota",
+        "Lines that the snoop filter tracks for the device at most (default: "
+        "0, no limit)");
     rc->phases.enter = testdev_reset_enter;
     rc->phases.hold = testdev_reset_hold;
     pc->realize = testdev_realize;

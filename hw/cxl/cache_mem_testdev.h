@@ -74,12 +74,19 @@ struct CXLCacheTestdev {
     CacheMemDev *cm;
     MemoryRegion bar;
     MemoryRegion window;
+    MemoryRegion llc;
     uint8_t file[CXL_CACHE_TESTDEV_REGS_SIZE];
     CCTAgent agent;
     VMChangeStateEntry *vmstate;
     uint64_t cache_size;
     uint32_t cache_ways;
     char *guard;
+    bool flit_256b;
+    char *cache_id;
+    /* Requests that are posted, under way and failed: written with the lock */
+    uint16_t posts_open;
+    uint16_t posts_failed;
+    uint32_t sf_quota;
 };
 
 /* What a step may return other than a negative errno */
@@ -130,7 +137,7 @@ int cct_step_store(CXLCacheTestdev *s, const CCTAccess *a);
 void cct_agent_control(CXLCacheTestdev *s, uint32_t value);
 
 bool cct_agent_running(CCTAgent *agent);
-void cct_agent_stop(CCTAgent *agent);
+void cct_agent_stop(CXLCacheTestdev *s);
 
 /* A VMChangeStateHandler: a machine that is stopped is stopped altogether. */
 void cct_agent_vm_state(void *opaque, bool running, RunState state);

@@ -211,17 +211,25 @@ bool cct_agent_running(CCTAgent *agent)
     return qatomic_load_acquire(&agent->status) & CCT_AGENT_RUNNING;
 }
 
-static void agent_set(CCTAgent *agent, bool *flag, bool value)
+/* The lock is had when the step that is being done is complete. */
+static void agent_set(CXLCacheTestdev *s, bool *flag, bool value)
 {
-    QEMU_LOCK_GUARD(&agent->lock);
-    *flag = value;
-    qemu_cond_broadcast(&agent->wake);
+    CCTAgent *agent = &s->agent;
+
+    cache_mem_hurry(s->cm, true);
+    WITH_QEMU_LOCK_GUARD(&agent->lock) {
+        *flag = value;
+        qemu_cond_broadcast(&agent->wake);
+    }
+    cache_mem_hurry(s->cm, false);
 }
 
-void cct_agent_stop(CCTAgent *agent)
+void cct_agent_stop(CXLCacheTestdev *s)
 {
+    CCTAgent *agent = &s->agent;
+
     if (agent->joinable) {
-        agent_set(agent, &agent->stop, true);
+        agent_set(s, &agent->stop, true);
         qemu_thread_join(&agent->thread);
         agent->joinable = false;
         agent->stop = false;
@@ -270,7 +278,7 @@ static void agent_start(CXLCacheTestdev *s)
 {
     CCTAgent *agent = &s->agent;
 
-    cct_agent_stop(agent);
+    cct_agent_stop(s);
     agent->iteration = 0;
     agent->retries = 0;
     agent->polls = 0;
@@ -291,7 +299,7 @@ static void agent_start(CXLCacheTestdev *s)
 void cct_agent_control(CXLCacheTestdev *s, uint32_t value)
 {
     if (value & CCT_AGENT_STOP) {
-        cct_agent_stop(&s->agent);
+        cct_agent_stop(s);
     }
     if (value & CCT_AGENT_START) {
         if (cct_agent_running(&s->agent)) {
@@ -307,5 +315,5 @@ void cct_agent_vm_state(void *opaque, bool running, RunState state)
 {
     CXLCacheTestdev *s = opaque;
 
-    agent_set(&s->agent, &s->agent.paused, !running);
+    agent_set(s, &s->agent.paused, !running);
 }

@@ -60,15 +60,15 @@ static bool owned(CXLCacheState state)
  * A D2H request to a line of which the cache should have nothing. A line that
  * it does have, and has again because the doorbell was rung, is evicted.
  */
-static int request(CXLCacheTestdev *s, const CXLCacheReq *req,
-                   CacheMemResult *result)
+static int request_and(CXLCacheTestdev *s, const CXLCacheReq *req,
+                       CacheMemResult *result, CacheMemUse *use, void *opaque)
 {
     int ret;
 
     if (cache_mem_line_state(s->cm, req->line) != CXL_CACHE_I) {
-        cache_mem_line_evict(s->cm, req->line);
+        cache_mem_line_evict_wait(s->cm, req->line);
     }
-    ret = cache_mem_request(s->cm, req, result);
+    ret = cache_mem_request_wait(s->cm, req, result, use, opaque);
     if (ret == -EAGAIN || ret == -EBUSY ||
         (ret == -EPERM &&
          cache_mem_line_state(s->cm, req->line) != CXL_CACHE_I)) {
@@ -78,6 +78,12 @@ static int request(CXLCacheTestdev *s, const CXLCacheReq *req,
         return ret;
     }
     return result->failed || result->poison ? -EIO : CCT_STEP_DONE;
+}
+
+static int request(CXLCacheTestdev *s, const CXLCacheReq *req,
+                   CacheMemResult *result)
+{
+    return request_and(s, req, result, NULL, NULL);
 }
 
 static int load(CXLCacheTestdev *s, const CCTAccess *a, uint64_t *value)
@@ -159,8 +165,40 @@ static int write_owned(CXLCacheTestdev *s, uint64_t line,
     return CCT_STEP_DONE;
 }
 
+/**
+ * Change: what is done to a line when it is owned
+ * @data: what is written of it, for @be
+ * @add: it is added to what is there, of which @old becomes the value
+ * @done: that has been done, by the device as it got the line. Else it has to
+ *        be done now, if it is still there.
+ */
+typedef struct Change {
+    const CCTAccess *a;
+    CXLCacheLineData data;
+    uint64_t be;
+    bool add;
+    uint64_t old;
+    bool done;
+} Change;
+
+static void change_line(void *opaque, CXLCacheDev *dev, uint64_t line)
+{
+    Change *c = opaque;
+    CXLCacheLineData data = c->data;
+    bool poison = false;
+
+    if (c->add) {
+        if (!cxl_cache_dev_read(dev, line, &data, &poison) || poison) {
+            return;
+        }
+        c->old = get_value(c->a, &data);
+        put_value(c->a, &data, c->old + c->a->operand);
+    }
+    c->done = cxl_cache_dev_write(dev, line, &data, c->be);
+}
+
 /* @kept is clear if the host grants the line for one use only. */
-static int own(CXLCacheTestdev *s, uint64_t line, bool *kept)
+static int own(CXLCacheTestdev *s, uint64_t line, Change *c, bool *kept)
 {
     CXLCacheReq req = { .line = line, .opcode = CXL_CACHE_RD_OWN };
     CacheMemResult result;
@@ -170,18 +208,24 @@ static int own(CXLCacheTestdev *s, uint64_t line, bool *kept)
     if (owned(cache_mem_line_state(s->cm, line))) {
         return CCT_STEP_DONE;
     }
-    ret = request(s, &req, &result);
+    ret = request_and(s, &req, &result, change_line, c);
     *kept = ret || owned(result.state);
+    if (c->done) {
+        cct_written_line(line);
+    } else if (!*kept && cache_mem_line_was_lost(s->cm, line)) {
+        return CCT_STEP_RETRY;
+    }
     return ret;
 }
 
 static int store_owned(CXLCacheTestdev *s, const CCTAccess *a,
                        const CXLCacheLineData *data)
 {
+    Change c = { .a = a, .data = *data, .be = access_be(a) };
     bool kept;
-    int ret = own(s, a->line, &kept);
+    int ret = own(s, a->line, &c, &kept);
 
-    if (ret) {
+    if (ret || c.done) {
         return ret;
     }
     return kept ? write_owned(s, a->line, data, access_be(a)) :
@@ -194,11 +238,16 @@ static int store_owned_full(CXLCacheTestdev *s, const CCTAccess *a,
 {
     CXLCacheReq req = { .line = a->line, .opcode = CXL_CACHE_RD_OWN_NO_DATA };
     CXLCacheState state = cache_mem_line_state(s->cm, a->line);
+    Change c = { .a = a, .data = *data, .be = CXL_CACHE_BE_ALL };
     CacheMemResult result;
     int ret = CCT_STEP_DONE;
 
     if (!owned(state) && state != CXL_CACHE_EN) {
-        ret = request(s, &req, &result);
+        ret = request_and(s, &req, &result, change_line, &c);
+    }
+    if (c.done) {
+        cct_written_line(a->line);
+        return CCT_STEP_DONE;
     }
     if (ret == -EIO) {
         return write_through(s, a->line, CXL_CACHE_I_TO_M_WR, data,
@@ -241,13 +290,18 @@ int cct_step_store(CXLCacheTestdev *s, const CCTAccess *a)
  */
 static int step_add(CXLCacheTestdev *s, const CCTAccess *a)
 {
+    Change c = { .a = a, .be = access_be(a), .add = true };
     CXLCacheLineData data;
     bool kept, poison;
     uint64_t old;
-    int ret = own(s, a->line, &kept);
+    int ret = own(s, a->line, &c, &kept);
 
     if (ret) {
         return ret;
+    }
+    if (c.done) {
+        s->agent.reg[a->reg] = c.old;
+        return CCT_STEP_DONE;
     }
     if (!kept) {
         return -EPERM;
@@ -269,7 +323,7 @@ static int step_add(CXLCacheTestdev *s, const CCTAccess *a)
 
 static int step_evict(CXLCacheTestdev *s, const CCTAccess *a)
 {
-    int ret = cache_mem_line_evict(s->cm, a->line);
+    int ret = cache_mem_line_evict_wait(s->cm, a->line);
 
     return ret == -EAGAIN || ret == -EBUSY ? CCT_STEP_RETRY : ret;
 }

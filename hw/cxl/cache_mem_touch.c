@@ -28,9 +28,46 @@ static CXLCacheHostOp touch_op(const CacheMemRegion *region, bool write)
            region->can_share ? CXL_CACHE_HOST_READ : CXL_CACHE_HOST_FLUSH;
 }
 
-/* The devices' lines that stand in the way of an access come home. */
-static void clear_way(CacheMemRegion *region, const CacheMemPage *p, bool write)
+/* The page that was touched, or NULL: it is not watched any more */
+static CacheMemPage *touched_page(CacheMemRegion *region,
+                                  const CacheMemTouch *t, CacheMemBlock **block)
 {
+    *block = cache_mem_ram_find_block(region->ram, t->host);
+    if (!*block || !(*block)->watched) {
+        return NULL;
+    }
+    return &(*block)->page[(t->host - (*block)->host) >> CACHE_MEM_PAGE_SHIFT];
+}
+
+/*
+ * Links with time: the snoops are sent, and the lines come home when they do.
+ * Meanwhile the lock is others', so the block may be gone.
+ */
+static void clear_way_in_time(CacheMemRegion *region, const CacheMemTouch *t)
+{
+    CacheMemRecall recall;
+    CacheMemBlock *block;
+    CacheMemPage *p = touched_page(region, t, &block);
+    uint64_t lines;
+
+    cache_mem_time_recall(region, &recall, p->addr);
+    while ((p = touched_page(region, t, &block)) &&
+           (lines = cache_mem_page_lines(p, t->write))) {
+        cache_mem_snoop_ask(region, p, lines, touch_op(region, t->write));
+        lines = cache_mem_page_lines(p, t->write);
+        if (lines && !cache_mem_time_wait(region)) {
+            cache_mem_snoop_lines(region, p, lines,
+                                  touch_op(region, t->write));
+        }
+    }
+    cache_mem_time_recalled(region, &recall);
+}
+
+/* The devices' lines that stand in the way of an access come home. */
+static void clear_way(CacheMemRegion *region, const CacheMemPage *p,
+                      const CacheMemTouch *t)
+{
+    bool write = t->write;
     uint64_t lines = cache_mem_page_lines(p, write);
 
     trace_cxl_cache_fault(p->addr, write ? "write" : "read", ctpop64(lines));
@@ -45,6 +82,10 @@ static void clear_way(CacheMemRegion *region, const CacheMemPage *p, bool write)
     }
     if (region->hooks && region->hooks->snoop &&
         !region->hooks->snoop(region)) {
+        return;
+    }
+    if (cxl_cache_is_timed(region->home)) {
+        clear_way_in_time(region, t);
         return;
     }
     cache_mem_snoop_lines(region, p, lines, touch_op(region, write));
@@ -84,16 +125,18 @@ static void give_next(CacheMemRegion *region, const CacheMemPage *p, bool write)
 
 static void touched(CacheMemRegion *region, const CacheMemTouch *t)
 {
-    CacheMemBlock *block = cache_mem_ram_find_block(region->ram, t->host);
-    const CacheMemPage *p;
+    CacheMemBlock *block;
+    const CacheMemPage *p = touched_page(region, t, &block);
     int ret;
 
-    if (!block || !block->watched) {
+    if (p) {
+        clear_way(region, p, t);
+        p = touched_page(region, t, &block);
+    }
+    if (!p) {
         /* Who touched it goes on since it is not watched any more. */
         return;
     }
-    p = &block->page[(t->host - block->host) >> CACHE_MEM_PAGE_SHIFT];
-    clear_way(region, p, t->write);
     if (t->protected) {
         ret = cache_mem_trap_unprotect(region->trap, t->host,
                                        CACHE_MEM_PAGE_SIZE);
@@ -102,8 +145,14 @@ static void touched(CacheMemRegion *region, const CacheMemTouch *t)
     }
     if (ret) {
         cache_mem_snoop_give_up(region, block, ret);
-    } else if (!t->protected && !region->hooks) {
+    } else if (!t->protected && !region->hooks &&
+               !cxl_cache_is_timed(region->home)) {
         give_next(region, p, t->write);
+    }
+    if (cxl_cache_is_timed(region->home)) {
+        /* What had to stay behind the touch */
+        cxl_cache_run(region->home);
+        cache_mem_time_arm(region);
     }
 }
 
@@ -162,8 +211,8 @@ static void ram_accessed(void *opaque, const AddressSpace *as,
      * it is a look at a ring or a register file in RAM, hardly ever at a page
      * of which a device has lines: not worth the lock.
      */
-    if (!qatomic_read(&region->discard_disabled) ||
-        (!as && len < CXL_CACHE_LINE_SIZE)) {
+    if ((!qatomic_read(&region->discard_disabled) ||
+         (!as && len < CXL_CACHE_LINE_SIZE)) && !qatomic_read(&region->llc)) {
         return;
     }
     QEMU_LOCK_GUARD(&region->lock);
@@ -176,6 +225,9 @@ static void ram_accessed(void *opaque, const AddressSpace *as,
         if (block->page[i].zapped) {
             access_page(region, block, &block->page[i], is_write);
         }
+    }
+    if (region->llc) {
+        cache_mem_llc_dma(region, rb->offset + offset, len, is_write);
     }
 }
 

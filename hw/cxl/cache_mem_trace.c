@@ -99,6 +99,36 @@ static void (*const trace_by_channel[CXL_CACHE_NUM_CHANNELS])(
     [CXL_CACHE_H2D_DATA] = trace_h2d_data,
 };
 
+/* What names the request or transaction that a message belongs to */
+static uint16_t id_of(CXLCacheChannelId channel, const CXLCacheMsg *msg)
+{
+    return channel == CXL_CACHE_D2H_RSP || channel == CXL_CACHE_D2H_DATA ||
+           channel == CXL_CACHE_H2D_REQ ? msg->uqid : msg->cqid;
+}
+
+static void trace_times(CacheMemDev *cm, CXLCacheChannelId channel,
+                        const CXLCacheMsg *msg)
+{
+    CXLCacheWhen when;
+
+    if (cxl_cache_link_when(cm->link, channel, msg, &when)) {
+        trace_cxl_cache_sent(cm->name, cxl_cache_channel_name(channel),
+                             cxl_cache_opcode_name(channel, msg->opcode),
+                             id_of(channel, msg), when.sent, when.due);
+    }
+}
+
+static void trace_taken(void *opaque, CXLCacheChannelId channel,
+                        const CXLCacheMsg *msg, const CXLCacheWhen *when,
+                        uint64_t now)
+{
+    CacheMemDev *cm = opaque;
+
+    trace_cxl_cache_taken(cm->name, cxl_cache_channel_name(channel),
+                          cxl_cache_opcode_name(channel, msg->opcode),
+                          id_of(channel, msg), when->sent, when->due, now);
+}
+
 static void trace_message(void *opaque, CXLCacheChannelId channel,
                           const CXLCacheMsg *msg,
                           const CXLCacheLineData *data)
@@ -106,6 +136,7 @@ static void trace_message(void *opaque, CXLCacheChannelId channel,
     trace_by_channel[channel](opaque,
                               cxl_cache_opcode_name(channel, msg->opcode),
                               msg);
+    trace_times(opaque, channel, msg);
 }
 
 void cache_mem_trace_update(CacheMemRegion *region)
@@ -116,12 +147,15 @@ void cache_mem_trace_update(CacheMemRegion *region)
               trace_event_get_state_backends(TRACE_CXL_CACHE_H2D_REQ) ||
               trace_event_get_state_backends(TRACE_CXL_CACHE_H2D_RSP) ||
               trace_event_get_state_backends(TRACE_CXL_CACHE_H2D_DATA) ||
+              trace_event_get_state_backends(TRACE_CXL_CACHE_SENT) ||
               trace_event_get_state_backends(TRACE_CXL_CACHE_ONCE);
+    bool taken = trace_event_get_state_backends(TRACE_CXL_CACHE_TAKEN);
     CacheMemDev *cm;
 
     /* Others' messages may follow from what one device sends. */
     QTAILQ_FOREACH(cm, &region->devices, next) {
         cm->link->trace_opaque = cm;
         cm->link->trace = on ? trace_message : NULL;
+        cxl_cache_link_set_taken(cm->link, taken ? trace_taken : NULL, cm);
     }
 }

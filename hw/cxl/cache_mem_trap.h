@@ -92,7 +92,7 @@ void cache_mem_trap_unwatch(CacheMemTrap *trap, uint8_t *host, uint64_t size);
 /* How many at a time */
 #define CACHE_MEM_ZAP_MAX   64
 
-/* CacheMemZap: pages to be taken out of the guest's mapping; @alias is theirs */
+/* CacheMemZap: pages to be taken from the guest's mapping, and their alias */
 typedef struct CacheMemZap {
     uint8_t *host;
     uint8_t *alias;

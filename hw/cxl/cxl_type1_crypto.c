@@ -10,6 +10,7 @@
 #include "qemu/error-report.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
+#include "qapi/visitor.h"
 #include "hw/core/qdev-properties.h"
 #include "hw/core/qdev-properties-system.h"
 #include "hw/core/resettable.h"
@@ -97,6 +98,9 @@ static bool attach_cache(CXLType1Crypto *s, Error **errp)
         .snp_data_invalidates = true,
         .rescue = s->unplug == CXL_TYPE1_UNPLUG_RESCUE,
         .allow = s->guard,
+        .flit_256b = s->flit_256b,
+        .cache_id = s->cache_id,
+        .sf_quota = s->sf_quota,
         .error = cxl_type1_crypto_cache_error,
         .opaque = s,
     };
@@ -244,13 +248,14 @@ static void cxl_type1_crypto_realize(VirtIOPCIProxy *proxy, Error **errp)
 
     s->regs.cache = s->cache;
     s->regs.cache_enable = s->cache_enable;
+    s->regs.flit_256b = s->flit_256b;
     proxy->last_pcie_cap_offset =
         cxl_type1_regs_init(&s->regs, pci_dev, proxy->last_pcie_cap_offset,
                             COMPONENT_BAR, s->cache_size, serial_number(s));
     cache_mem_dev_window(s->cache, &s->window, OBJECT(s));
     pci_register_bar(pci_dev, WINDOW_BAR, PCI_BASE_ADDRESS_SPACE_MEMORY,
                      &s->window);
-    pcie_cap_fill_link_ep_usp(pci_dev, s->width, s->speed, false);
+    pcie_cap_fill_link_ep_usp(pci_dev, s->width, s->speed, s->flit_256b);
     cxl_type1_port_link_up(pci_dev);
     s->machine_done.notify = init_ats;
     qemu_add_machine_init_done_notifier(&s->machine_done);
@@ -341,6 +346,8 @@ static const Property cxl_type1_crypto_properties[] = {
                                 PCIE_LINK_SPEED_32),
     DEFINE_PROP_PCIE_LINK_WIDTH("x-width", CXLType1Crypto, width,
                                 PCIE_LINK_WIDTH_16),
+    DEFINE_PROP_BOOL("x-256b-flit", CXLType1Crypto, flit_256b, false),
+    DEFINE_PROP_STRING("cache-id", CXLType1Crypto, cache_id),
 };
 
 static int get_writeback(Object *obj, Error **errp)
@@ -368,6 +375,22 @@ static void set_unplug(Object *obj, int value, Error **errp)
     CXL_TYPE1_CRYPTO(obj)->unplug = value;
 }
 
+static void get_sf_quota(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    visit_type_uint32(v, name, &CXL_TYPE1_CRYPTO(obj)->sf_quota, errp);
+}
+
+static void set_sf_quota(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    CXLType1Crypto *s = CXL_TYPE1_CRYPTO(obj);
+
+    if (visit_type_uint32(v, name, &s->sf_quota, errp) && s->cache) {
+        cache_mem_dev_set_quota(s->cache, s->sf_quota);
+    }
+}
+
 static void cxl_type1_crypto_class_init(ObjectClass *klass, const void *data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
@@ -390,11 +413,17 @@ static void cxl_type1_crypto_class_init(ObjectClass *klass, const void *data)
     object_class_property_set_description(klass, "unplug",
         "What becomes of modified lines when the link is lost "
         "(rescue, poison)");
+    object_class_property_add(klass, "sf-quota", "uint32", get_sf_quota,
+                              set_sf_quota, NULL, NULL);
+    object_class_property_set_description(klass, "sf-quota",
+        "Lines that the snoop filter tracks for the device at most (default: "
+        "0, no limit)");
     device_class_set_parent_realize(dc, cxl_type1_crypto_dc_realize,
                                     &c->parent_dc_realize);
     resettable_class_set_parent_phases(rc, NULL, cxl_type1_crypto_reset_hold,
                                        NULL, &c->parent_phases);
 
+    cxl_type1_inject_class_init(klass);
     vpc->realize = cxl_type1_crypto_realize;
     c->parent_exit = pc->exit;
     pc->exit = cxl_type1_crypto_exit;
@@ -431,6 +460,7 @@ static const TypeInfo cxl_type1_crypto_info = {
     .interfaces = (const InterfaceInfo[]) {
         { INTERFACE_PCIE_DEVICE },
         { INTERFACE_CXL_DEVICE },
+        { TYPE_CXL_RAS_DEVICE },
         { }
     },
 };

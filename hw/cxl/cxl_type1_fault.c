@@ -10,6 +10,7 @@
 #include "qemu/cutils.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-cxl.h"
+#include "qapi/qapi-events-cxl.h"
 #include "qobject/qdict.h"
 #include "hw/core/qdev.h"
 #include "hw/cxl/cxl_type1_fault.h"
@@ -40,12 +41,18 @@ typedef struct FaultOrder {
     uint32_t count;
 } FaultOrder;
 
+/* @point: where in a request, or NULL if at once */
 static void note_taken(CXLType1Faults *faults, CxlType1FaultKind kind,
-                       const char *point)
+                       const CxlType1FaultPoint *point)
 {
+    DeviceState *dev = faults->dev;
+    g_autofree char *path = object_get_canonical_path(OBJECT(dev));
+
     faults->taken++;
-    trace_cxl_type1_fault(faults->dev->id ?: "", CxlType1FaultKind_str(kind),
-                          point);
+    trace_cxl_type1_fault(dev->id ?: "", CxlType1FaultKind_str(kind),
+                          point ? CxlType1FaultPoint_str(*point) : "now");
+    qapi_event_send_cxl_type1_fault(path, dev->id, kind, !!point,
+                                    point ? *point : 0, faults->taken);
 }
 
 static void arm(CXLType1Faults *faults, const FaultOrder *order)
@@ -83,7 +90,7 @@ static bool take_order(CXLType1Faults *faults, const FaultOrder *order,
         faults->ops->clear(faults->opaque);
     } else if (device_wide[order->kind] && !order->has_point &&
                !order->has_after) {
-        note_taken(faults, order->kind, "now");
+        note_taken(faults, order->kind, NULL);
         faults->ops->inject(faults->opaque, order->kind);
     } else {
         arm(faults, order);
@@ -201,7 +208,7 @@ static bool take(CXLType1Faults *faults)
         faults->after--;
         return false;
     }
-    note_taken(faults, faults->kind, CxlType1FaultPoint_str(faults->point));
+    note_taken(faults, faults->kind, &faults->point);
     faults->armed = --faults->count;
     return true;
 }

@@ -7,6 +7,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qapi/error.h"
 #include "hw/cxl/cache_mem_inject.h"
 #include "cxl_type1_payload.h"
 
@@ -231,6 +232,46 @@ static const CXLType1InjectHooks inject_hooks = {
     .write = inject_write,
     .reset = inject_reset,
 };
+
+/* ---- Errors of the RAS capability ---- */
+
+/* They are registered and told of; the device works on. */
+
+static bool can_tell(CXLType1Crypto *s, Error **errp)
+{
+    if (s->link_lost) {
+        error_setg(errp, "the link of %s is down: there is nobody to be told "
+                   "of an error", cache_mem_dev_name(s->cache));
+    }
+    return !s->link_lost;
+}
+
+static void ras_uncorrectable(CXLRasDevice *dev, const CXLRasError *errors,
+                              unsigned n, Error **errp)
+{
+    CXLType1Crypto *s = CXL_TYPE1_CRYPTO(dev);
+
+    if (can_tell(s, errp)) {
+        cxl_type1_regs_uncorrectable(&s->regs, errors, n);
+    }
+}
+
+static void ras_correctable(CXLRasDevice *dev, unsigned bit, Error **errp)
+{
+    CXLType1Crypto *s = CXL_TYPE1_CRYPTO(dev);
+
+    if (can_tell(s, errp)) {
+        cxl_type1_regs_correctable(&s->regs, bit);
+    }
+}
+
+void cxl_type1_inject_class_init(ObjectClass *klass)
+{
+    CXLRasDeviceClass *rc = CXL_RAS_DEVICE_CLASS(klass);
+
+    rc->uncorrectable = ras_uncorrectable;
+    rc->correctable = ras_correctable;
+}
 
 /* ---- Orders ---- */
 

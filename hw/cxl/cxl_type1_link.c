@@ -11,10 +11,18 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qapi/qapi-events-cxl.h"
 #include "hw/core/hotplug.h"
 #include "hw/cxl/cxl_type1_crypto.h"
 #include "hw/cxl/cxl_type1_port.h"
 #include "hw/pci/pcie.h"
+
+static void tell(CXLType1Crypto *s)
+{
+    g_autofree char *path = object_get_canonical_path(OBJECT(s));
+
+    qapi_event_send_cxl_type1_link_change(path, DEVICE(s)->id, !s->link_lost);
+}
 
 /* The reset that this is for the device finds the link down. */
 void cxl_type1_link_lose(CXLType1Crypto *s)
@@ -25,6 +33,7 @@ void cxl_type1_link_lose(CXLType1Crypto *s)
         return;
     }
     s->link_lost = true;
+    tell(s);
     cxl_type1_port_link_down(pdev);
     pci_set_enabled(pdev, false);
     cache_mem_dev_isolate(s->cache);
@@ -44,6 +53,7 @@ void cxl_type1_link_regain(CXLType1Crypto *s)
     pci_set_enabled(pdev, false);
     /* If the slot has power, that is a reset of the device */
     pcie_cap_slot_set_present(cxl_type1_port_above(pdev), true);
+    tell(s);
 }
 
 void cxl_type1_link_remove(CXLType1Crypto *s)

@@ -72,15 +72,6 @@ static const DVSECReg flex_bus_dvsec[] = {
     { .offset = A_CXL_FLEX_BUS_STATUS, .value = CXL_FLEX_BUS_TYPE1 },
 };
 
-/* Component register error status: written ones clear */
-static const struct {
-    uint16_t offset;
-    uint32_t mask;
-} cachemem_rw1c[] = {
-    { A_CXL_RAS_UNC_ERR_STATUS, 0x1cfff },
-    { A_CXL_RAS_COR_ERR_STATUS, 0x7f },
-};
-
 uint16_t cxl_type1_cache_size_enc(uint64_t size, Error **errp)
 {
     static const struct {
@@ -207,14 +198,12 @@ static void cachemem_write(void *opaque, hwaddr offset, uint64_t value,
                            unsigned size)
 {
     CXLComponentState *cstate = opaque;
-    uint8_t *reg = (uint8_t *)cstate->crb.cache_mem_registers + offset;
+    CXLType1Regs *regs = container_of(cstate, CXLType1Regs, cstate);
+    uint32_t *cachemem = cstate->crb.cache_mem_registers;
 
-    for (int i = 0; i < ARRAY_SIZE(cachemem_rw1c); i++) {
-        if (cachemem_rw1c[i].offset == offset) {
-            value = ldl_le_p(reg) & ~(value & cachemem_rw1c[i].mask);
-        }
+    if (!cxl_type1_ras_clear(&regs->ras, cachemem, offset, value)) {
+        stl_le_p((uint8_t *)cachemem + offset, value);
     }
-    stl_le_p(reg, value);
 }
 
 static void component_registers_reset(CXLType1Regs *regs)
@@ -227,6 +216,7 @@ static void component_registers_reset(CXLType1Regs *regs)
     /* The common code still writes the version of CXL 2.0 */
     ARRAY_FIELD_DP32(crb->cache_mem_registers, CXL_RAS_CAPABILITY_HEADER,
                      VERSION, CXL_RAS_CAPABILITY_VERSION);
+    regs->ras = (CXLType1Ras) { };
 }
 
 static void init_component_registers(CXLType1Regs *regs, int bar)
@@ -283,9 +273,13 @@ uint16_t cxl_type1_regs_init(CXLType1Regs *regs, PCIDevice *pdev,
     /* There is nothing to save on power failure: phase 2 takes no time */
     create_dvsec(regs, GPF_DEVICE_DVSEC, GPF_DEVICE_DVSEC_REVID,
                  GPF_DEVICE_DVSEC_LENGTH, NULL, 0);
-    create_dvsec(regs, PCIE_FLEXBUS_PORT_DVSEC, CXL_FLEX_BUS_DVSEC_REVID,
-                 CXL_FLEX_BUS_DVSEC_LENGTH, flex_bus_dvsec,
-                 ARRAY_SIZE(flex_bus_dvsec));
+    offset = create_dvsec(regs, PCIE_FLEXBUS_PORT_DVSEC,
+                          CXL_FLEX_BUS_DVSEC_REVID, CXL_FLEX_BUS_DVSEC_LENGTH,
+                          flex_bus_dvsec, ARRAY_SIZE(flex_bus_dvsec));
+    if (regs->flit_256b) {
+        pci_set_word(pdev->config + offset + A_CXL_FLEX_BUS_STATUS,
+                     CXL_FLEX_BUS_TYPE1_256B);
+    }
     create_register_locator(regs, bar);
     offset = regs->cstate.dvsec_offset;
 
@@ -390,11 +384,12 @@ static const uint8_t ras_bit[CXL_CACHE_NUM_ERRS] = {
     [CXL_CACHE_ERR_RSVD_ENCODING] = CXL_RAS_UNC_ERR_RSVD_ENCODING,
 };
 
-static void signal_internal_error(CXLType1Regs *regs)
+static void signal_error(CXLType1Regs *regs, uint32_t status, uint16_t flags)
 {
     PCIEAERErr aer = {
-        .status = PCI_ERR_UNC_INTN,
+        .status = status,
         .source_id = pci_requester_id(regs->pdev),
+        .flags = flags,
     };
 
     if (regs->pdev->exp.aer_cap) {
@@ -402,23 +397,42 @@ static void signal_internal_error(CXLType1Regs *regs)
     }
 }
 
+static void signal_internal_error(CXLType1Regs *regs)
+{
+    signal_error(regs, PCI_ERR_UNC_INTN, 0);
+}
+
+void cxl_type1_regs_uncorrectable(CXLType1Regs *regs, const CXLRasError *errors,
+                                  unsigned n)
+{
+    uint32_t *cachemem = regs->cstate.crb.cache_mem_registers;
+    bool any = false;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (cxl_type1_ras_uncorrectable(&regs->ras, cachemem, &errors[i])) {
+            any = true;
+            trace_cxl_type1_regs_ras(regs->pdev->name,
+                ldl_le_p(cachemem + R_CXL_RAS_UNC_ERR_STATUS));
+        }
+    }
+    if (any) {
+        signal_internal_error(regs);
+    }
+}
+
 void cxl_type1_regs_error(CXLType1Regs *regs, unsigned bit)
 {
-    uint8_t *ras = (uint8_t *)regs->cstate.crb.cache_mem_registers;
-    uint32_t status = ldl_le_p(ras + A_CXL_RAS_UNC_ERR_STATUS);
-    uint32_t control = ldl_le_p(ras + A_CXL_RAS_ERR_CAP_CTRL);
+    CXLRasError error = { .bit = bit };
 
-    if (ldl_le_p(ras + A_CXL_RAS_UNC_ERR_MASK) & BIT(bit)) {
-        return;
+    cxl_type1_regs_uncorrectable(regs, &error, 1);
+}
+
+void cxl_type1_regs_correctable(CXLType1Regs *regs, unsigned bit)
+{
+    if (cxl_type1_ras_correctable(regs->cstate.crb.cache_mem_registers, bit)) {
+        trace_cxl_type1_regs_correctable(regs->pdev->name, bit);
+        signal_error(regs, PCI_ERR_COR_INTERNAL, PCIE_AER_ERR_IS_CORRECTABLE);
     }
-    if (!status) {
-        control = FIELD_DP32(control, CXL_RAS_ERR_CAP_CTRL,
-                             FIRST_ERROR_POINTER, bit);
-        stl_le_p(ras + A_CXL_RAS_ERR_CAP_CTRL, control);
-    }
-    stl_le_p(ras + A_CXL_RAS_UNC_ERR_STATUS, status | BIT(bit));
-    trace_cxl_type1_regs_ras(regs->pdev->name, status | BIT(bit));
-    signal_internal_error(regs);
 }
 
 void cxl_type1_regs_protocol_error(CXLType1Regs *regs, CXLCacheError err)

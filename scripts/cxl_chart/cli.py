@@ -166,7 +166,12 @@ def chosen(args):
     return ', '.join(texts) + ': ' if texts else ''
 
 
+# Beside messages that are drawn anyway
+BESIDE = ('sent', 'taken', 'llc_access')
+
+
 def chart(trace, events, args):
+    events = [event for event in events if event.kind not in BESIDE]
     steps = fold.unfolded(events) if args.all else \
         fold.fold(events, args.pages)
     if len(steps) > args.limit:

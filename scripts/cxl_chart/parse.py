@@ -47,6 +47,10 @@ FORMATS = {
                          r'RspData 0x(?P<rsp_data>[0-9a-f]+) ' + ADDR + CQID,
     'cxl_cache_h2d_data': DEV + 'H2D Data ' + ADDR + CQID + FLAGS,
 
+    # Links with time: a message's times, beside its own event
+    'cxl_cache_sent': DEV + '(?P<text>.+)',
+    'cxl_cache_taken': DEV + '(?P<text>.+)',
+
     'cxl_cache_fault': TOUCH + HELD,
     'cxl_cache_dma': TOUCH + HELD + " for a device of QEMU's",
     'cxl_cache_ahead': TOUCH + ' expected' + HELD,
@@ -54,6 +58,14 @@ FORMATS = {
     'cxl_cache_unarm': ADDR + LEN +
                        ": pages without lines are the guest's again",
     'cxl_cache_bypass': 'used past the trap by (?P<text>.+)',
+
+    # The host's last-level cache, and the way to a device
+    'cxl_cache_llc_access': ADDR + ' (?P<text>kind .+)',
+    'cxl_cache_llc_evict': ADDR + ' (?P<text>leaves .+)',
+    'cxl_cache_llc_take': ADDR + ' is (?P<text>taken .+)',
+    'cxl_cache_id_commit': DEV + '(?P<text>.+)',
+    'cxl_cache_path_assign': DEV + '(?P<text>.+)',
+    'cxl_cache_route': DEV + '(?P<text>.+)',
 
     'cxl_cache_once': DEV + ADDR + ' is not kept',
     'cxl_cache_guard': DEV + ADDR + LEN + ' is not on the allow-list',

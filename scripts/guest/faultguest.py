@@ -19,14 +19,12 @@ def new_disk(path, mib=DISK_MIB):
 
 
 def another(number):
-    """One more accelerator, in a root port and with a back end of its own"""
+    """One more accelerator, in a port and with a back end of its own"""
     properties = guest.device_properties(
         guest.TYPE1, id=f't{number + 1}', bus=f'rp{number}',
         cryptodev=f'c{number}')
-    option = ','.join([properties.pop('driver')] +
-                      [f'{key}={value}' for key, value in properties.items()])
-    return ['-device', f'cxl-rp,port={number},bus=cxl.0,id=rp{number},'
-            f'chassis=0,slot={number + 2},cxl-cache=on',
+    option = guest.device_option(properties)
+    return [*guest.port_args(number, guest.TYPE1),
             '-object', f'{BACKEND},id=c{number}', '-device', option]
 
 

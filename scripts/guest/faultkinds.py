@@ -3,6 +3,7 @@
 # What can happen to the accelerator: how each kind of fault is brought about,
 # how one knows that it struck, and how it is taken back.
 
+import os
 import time
 
 import guest
@@ -11,12 +12,16 @@ POINTS = ('source-read', 'ownership', 'half-written', 'publication')
 # Not at a point of a request, but at once
 NOW = 'now'
 
-# The first root port in the guest, and what a slot is switched off by
-PORT = '/sys/bus/pci/devices/0000:0c:{:02x}.0'
+# The first port above a device in the guest, a root port or a switch's, and what
+# a slot is switched off by
+PORT = ('/sys/bus/pci/devices/0000:0e:{:02x}.0' if os.environ.get('SWITCH')
+        else '/sys/bus/pci/devices/0000:0c:{:02x}.0')
 CAPABILITIES = 0x34
 CAP_EXPRESS = 0x10
 SLOT_CONTROL = 0x18
-SLOT_OFF = 0x07         # power controller, power indicator (upper byte)
+# Power controller, power indicator (upper byte); QEMU's switch ports do not have
+# the former
+SLOT_OFF = 0x03 if os.environ.get('SWITCH') else 0x07
 SECONDARY_BUS = 0x19
 
 DEVICES = f'/sys/kernel/debug/{guest.MODULE}/devices'

@@ -116,20 +116,42 @@ def device_properties(device, **properties):
     if device == TYPE1:
         result.update(bus='rp0', writeback=os.environ.get('WRITEBACK') or
                       'on-demand')
+        if os.environ.get('SWITCH'):
+            result['x-256b-flit'] = True
     else:
         result.update(platform_iommu.device_properties())
     return {**result, **properties}
 
 
+def device_option(properties):
+    """The same as the command line takes it"""
+    words = {True: 'on', False: 'off'}
+    return ','.join([properties['driver']] + [
+        f'{key}={words[value] if isinstance(value, bool) else value}'
+        for key, value in properties.items() if key != 'driver'])
+
+
+def port_args(number, device):
+    """
+    The port rpNUMBER that @device goes below: a root port, or with SWITCH=1 in
+    the environment one of a switch.
+    """
+    place = f'port={number},id=rp{number},chassis=0,slot={number + 2}'
+    cxl_cache = ',cxl-cache=on' if device == TYPE1 else ''
+    if not os.environ.get('SWITCH'):
+        return ['-device', f'cxl-rp,bus=cxl.0,{place}{cxl_cache}']
+    switch = ['-device', f'cxl-rp,bus=cxl.0,id=root,chassis=1,slot=1{cxl_cache}',
+              '-device', f'cxl-upstream,bus=root,id=us,x-256b-flit=on{cxl_cache}']
+    return (switch if number == 0 else []) + [
+        '-device', f'cxl-downstream,bus=us,{place}{cxl_cache}']
+
+
 def device_args(device, backend, **properties):
     """The topology: everything hangs off one CXL host bridge."""
-    cxl_cache = ',cxl-cache=on' if device == TYPE1 else ''
     properties = device_properties(device, **properties)
-    option = ','.join([properties.pop('driver')] +
-                      [f'{key}={value}' for key, value in properties.items()])
+    option = device_option(properties)
     return ['-device', 'pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.0',
-            '-device', 'cxl-rp,port=0,bus=cxl.0,id=rp0,chassis=0,slot=2' +
-                       cxl_cache,
+            *port_args(0, device),
             '-object', f'{backend},id=c0', '-device', option]
 
 

@@ -422,6 +422,19 @@ class Lines(unittest.TestCase):
                 self.assertEqual((len(trace.events), trace.unread), (1, 0),
                                  line)
 
+    def test_times(self):
+        """Of a link with time messages are drawn, not each of their times."""
+        with open(REQUEST) as file:
+            lines = file.read()
+        timed = re.sub(r'^(\S+Z )(cxl_cache_[dh]2[dh]_\w+) (\S+:) .*$',
+                       r'\g<0>\n\1cxl_cache_sent \3 D2H Req RdOwn ID 1 sent at '
+                       r'5 ns, due at 6\n\1cxl_cache_taken \3 D2H Req RdOwn '
+                       'ID 1 sent at 5 ns, due at 6, taken at 7',
+                       lines, flags=re.M)
+        self.assertGreater(len(timed.splitlines()), len(lines.splitlines()))
+        self.assertEqual(labels(svg_texts(chart('-', stdin=timed))),
+                         labels(svg_texts(chart(REQUEST))))
+
     def test_prefixes(self):
         """With no time, with the old one, behind another program's words"""
         with open(REQUEST) as file:

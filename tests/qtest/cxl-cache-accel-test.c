@@ -10,12 +10,16 @@
  * two vCPUs in protected mode without paging. They do what this test writes to
  * their mailboxes, while it drives cxl-cache-testdev; what RAM really holds is
  * seen through a mapping of the memfd behind it.
+ *
+ * Under TCG also with a link that has time: vCPUs wait for snoops, by the
+ * clock, and with icount, where it goes by what they execute.
  */
 
 #include "qemu/osdep.h"
 #include "qemu/units.h"
 #include <glib/gstdio.h>
 #include "libqtest.h"
+#include "hw/cxl/cxl_cache_llc_regs.h"
 #include "libqos/cxl.h"
 #include "cxl-cache-payload.h"
 #include "cxl-cache-testdev.h"
@@ -54,6 +58,10 @@ enum { LOAD_LINE = 1, STORE_WORD, LOCK_ADD, LOCK_COMPARE, COUNT, CALL };
 /* So often a function is called, for its translation to be found again */
 #define CALLS           100
 #define PAUSE           CCT_STEP_MAKE(CCT_OP_DELAY, 0, 0, CCT_CONST, 0, 0)
+
+/* Of a root port: 2 to 4 us in each direction */
+#define TIMED   " -global cxl-rp.cxl-cache-latency=2000 " \
+                "-global cxl-rp.x-jitter=9"
 
 #define TIMEOUT_US      (60 * G_USEC_PER_SEC)
 
@@ -163,8 +171,10 @@ static bool accel_works(const char *accel)
         known = g_hash_table_new(g_str_hash, g_str_equal);
     }
     if (!g_hash_table_lookup_extended(known, accel, NULL, &works)) {
+        g_autofree char *name = g_strndup(accel, strcspn(accel, ", "));
+
         works = NULL;
-        if (qtest_has_accel(accel) &&
+        if (qtest_has_accel(name) &&
             machine_boot(&m, accel, "", 10 * G_USEC_PER_SEC)) {
             qtest_quit(m.qts);
             works = known;
@@ -286,10 +296,17 @@ static void test_no_snoop(const void *accel)
     machine_end(&m);
 }
 
+/* Messages that take time: fewer of them do. */
+static unsigned dev_rounds(const char *accel)
+{
+    return strstr(accel, TIMED) ? DEV_ROUNDS / 10 : DEV_ROUNDS;
+}
+
 /* Two vCPUs, each by its instruction, and the device add to one word. */
 static void test_atomics(const void *accel)
 {
-    uint32_t total = DEV_ROUNDS;
+    const unsigned rounds = dev_rounds(accel);
+    uint32_t total = rounds;
     int64_t before;
     Machine m;
 
@@ -300,7 +317,7 @@ static void test_atomics(const void *accel)
     qtest_memset(m.qts, A, 0, LINE);
     set_step(&m.dev, 0, ADD(4, CCT_CONST), A, 1);
     set_step(&m.dev, 1, PAUSE, 0, DEV_PAUSE_NS);
-    agent_start(&m.dev, DEV_ROUNDS);
+    agent_start(&m.dev, rounds);
     do {
         cpu_start(&m, 0, LOCK_ADD, A, 0, CPU_ROUND);
         cpu_start(&m, 1, LOCK_COMPARE, A, 0, CPU_ROUND);
@@ -308,7 +325,7 @@ static void test_atomics(const void *accel)
         cpu_wait(&m, 1);
         total += 2 * CPU_ROUND;
     } while (agent_runs(&m.dev));
-    agent_wait(&m.dev, DEV_ROUNDS);
+    agent_wait(&m.dev, rounds);
     g_assert_cmpuint(qtest_readl(m.qts, A), ==, total);
     g_test_message("%u in all, %" PRId64 " accesses trapped", total,
                    trapped(&m) - before);
@@ -322,6 +339,7 @@ static void test_atomics(const void *accel)
  */
 static void test_neighbours(const void *accel)
 {
+    const unsigned dev = dev_rounds(accel);
     uint32_t rounds = 0;
     int64_t before;
     Machine m;
@@ -335,7 +353,7 @@ static void test_neighbours(const void *accel)
     set_step(&m.dev, 1, LOAD(CXL_CACHE_RD_SHARED, 1), A, 0);
     set_step(&m.dev, 2, LOAD(CXL_CACHE_RD_OWN, 2), A + LINE, 0);
     set_step(&m.dev, 3, PAUSE, 0, DEV_PAUSE_NS);
-    agent_start(&m.dev, DEV_ROUNDS);
+    agent_start(&m.dev, dev);
     do {
         for (int i = 0; i < NUM_CPUS; i++) {
             cpu_start(&m, i, COUNT, A + i * LINE, 0, CPU_ROUND);
@@ -345,12 +363,12 @@ static void test_neighbours(const void *accel)
         }
         rounds++;
     } while (agent_runs(&m.dev));
-    agent_wait(&m.dev, DEV_ROUNDS);
+    agent_wait(&m.dev, dev);
     for (int i = 0; i < NUM_CPUS; i++) {
         g_assert_cmpuint(qtest_readl(m.qts, A + i * LINE), ==,
                          rounds * CPU_ROUND);
     }
-    g_assert_cmpuint(qtest_readl(m.qts, A + 2 * LINE), ==, DEV_ROUNDS);
+    g_assert_cmpuint(qtest_readl(m.qts, A + 2 * LINE), ==, dev);
     g_test_message("%u rounds, %" PRId64 " accesses trapped", rounds,
                    trapped(&m) - before);
     g_assert_cmpint(trapped(&m) - before, >, CONTESTED);
@@ -420,6 +438,143 @@ static void make_bios(void)
     close(fd);
 }
 
+/*
+ * The host's last-level cache sees what vCPUs load and store in memory that is
+ * watched, and nothing of the page behind it.
+ */
+
+#define LLC         "-object cxl-host-llc,id=llc0,size=4K,ways=4,slices=2," \
+                    "hash=linear,policy=lru,inclusive=on," \
+                    "watch=0x1000000-0x1000fff,sample=1"
+#define LLC_WAYS    4
+#define LLC_STRIDE  (2 * 8 * LINE)
+#define LLC_SET     (4 * LINE)
+
+typedef struct Seen {
+    uint64_t loads;
+    uint64_t stores;
+    uint64_t samples;
+} Seen;
+
+static uint64_t llc64(Machine *m, QPCIBar bar, uint64_t reg)
+{
+    return qpci_io_readq(m->dev.pci, bar, reg);
+}
+
+/* What has come since the last time */
+static Seen seen(Machine *m, QPCIBar bar, Seen *last)
+{
+    const Seen now = {
+        llc64(m, bar, CLR_LOADS), llc64(m, bar, CLR_STORES),
+        llc64(m, bar, CLR_SAMPLES),
+    };
+    const Seen new = {
+        now.loads - last->loads, now.stores - last->stores,
+        now.samples - last->samples,
+    };
+
+    *last = now;
+    return new;
+}
+
+/* rep movsl; lock xaddl */
+static const uint8_t insn_load[] = { 0xf3, 0xa5 };
+static const uint8_t insn_add[] = { 0xf0, 0x0f, 0xc1 };
+
+/* What the record's instruction is */
+#define assert_insn(m, bar, n, insn)                                    \
+    do {                                                                \
+        uint8_t code_[sizeof(insn)];                                    \
+                                                                        \
+        qtest_memread((m)->qts,                                         \
+            llc64(m, bar, CLR_SAMPLE_IP((n) % CLR_NUM_SAMPLES)),        \
+            code_, sizeof(code_));                                      \
+        g_assert_cmpmem(code_, sizeof(code_), insn, sizeof(insn));      \
+    } while (0)
+
+static void assert_sample(Machine *m, QPCIBar bar, uint64_t n, uint64_t addr,
+                          uint64_t source)
+{
+    unsigned i = n % CLR_NUM_SAMPLES;
+
+    g_assert_cmphex(llc64(m, bar, CLR_SAMPLE_PA(i)), ==, addr);
+    /* The payload has no page tables. */
+    g_assert_cmphex(llc64(m, bar, CLR_SAMPLE_VA(i)), ==, addr);
+    g_assert_cmphex(llc64(m, bar, CLR_SAMPLE_SOURCE(i)), ==, source);
+    assert_insn(m, bar, n, insn_load);
+}
+
+static void test_llc(const void *accel)
+{
+    uint8_t line[LINE];
+    Seen last = { }, s;
+    QPCIBar bar;
+    Machine m;
+
+    if (strcmp(accel, "tcg")) {
+        g_test_skip("'watch' is for TCG");
+        return;
+    }
+    if (!machine_start(&m, accel, LLC)) {
+        return;
+    }
+    bar = qpci_iomap(m.dev.pci, CXL_CACHE_TESTDEV_BAR_LLC, NULL);
+    qpci_io_writel(m.dev.pci, bar, CLR_COMMAND, CLR_FLUSH);
+    seen(&m, bar, &last);
+
+    /* 16 words; the first one brings the line. */
+    cpu_load(&m, 0, A, line);
+    s = seen(&m, bar, &last);
+    g_assert_cmpuint(s.loads, ==, LINE / 4);
+    g_assert_cmpuint(s.stores, ==, 0);
+    g_assert_cmpuint(s.samples, ==, LINE / 4);
+    assert_sample(&m, bar, last.samples - 16, A, CLR_SOURCE_MEMORY);
+    for (int i = 1; i < LINE / 4; i++) {
+        assert_sample(&m, bar, last.samples - 16 + i, A + 4 * i,
+                      CLR_SOURCE_HIT);
+    }
+    cpu_store(&m, 1, A + 8, 1);
+    s = seen(&m, bar, &last);
+    g_assert_cmpuint(s.loads, ==, 0);
+    g_assert_cmpuint(s.stores, ==, 1);
+    cpu_start(&m, 1, LOCK_ADD, A + 8, 0, 100);
+    cpu_wait(&m, 1);
+    s = seen(&m, bar, &last);
+    g_assert_cmpuint(s.loads, ==, 100);
+    g_assert_cmpuint(s.stores, ==, 100);
+    assert_insn(&m, bar, last.samples - 1, insn_add);
+
+    /* The next page is not watched. */
+    cpu_load(&m, 0, B, line);
+    cpu_store(&m, 0, B, 2);
+    s = seen(&m, bar, &last);
+    g_assert_cmpuint(s.loads + s.stores, ==, 0);
+
+    /* A line that a device has modified, as a vCPU finds it */
+    make_m(&m.dev, A + 2 * LINE, 6);
+    assert_cpu_sees(&m, 1, A + 2 * LINE, 6);
+    s = seen(&m, bar, &last);
+    assert_sample(&m, bar, last.samples - 16, A + 2 * LINE,
+                  CLR_SOURCE_MODIFIED);
+
+    /*
+     * As many congruent lines as ways leave a device's alone, one more not. In
+     * another set than the mailboxes: what this test does there is DMA.
+     */
+    qpci_io_writel(m.dev.pci, bar, CLR_COMMAND, CLR_FLUSH);
+    make_m(&m.dev, B + LLC_SET, 7);
+    for (int i = 0; i < LLC_WAYS - 1; i++) {
+        cpu_load(&m, i % NUM_CPUS, A + LLC_SET + i * LLC_STRIDE, line);
+    }
+    g_assert_cmpuint(line_state(&m.dev, B + LLC_SET), ==, CCT_STATE_M);
+    g_assert_cmpuint(llc64(&m, bar, CLR_TAKEN(CLR_EVICT_SET)), ==, 0);
+    cpu_load(&m, 0, A + LLC_SET + (LLC_WAYS - 1) * LLC_STRIDE, line);
+    g_assert_cmpuint(line_state(&m.dev, B + LLC_SET), ==, CCT_STATE_I);
+    g_assert_cmpuint(llc64(&m, bar, CLR_TAKEN(CLR_EVICT_SET)), ==, 1);
+    assert_version(m.ram + B + LLC_SET, 7);
+    machine_end(&m);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -431,8 +586,18 @@ int main(int argc, char **argv)
         { "atomics", test_atomics },
         { "neighbours", test_neighbours },
         { "code", test_code },
+        { "llc", test_llc },
     };
-    static const char *const accels[] = { "tcg", "kvm" };
+    /* Each by name, and by what starts with -accel's argument */
+    static const struct {
+        const char *name;
+        const char *accel;
+    } accels[] = {
+        { "tcg", "tcg" },
+        { "kvm", "kvm" },
+        { "tcg-timed", "tcg" TIMED },
+        { "tcg-timed-icount", "tcg,thread=single -icount shift=3" TIMED },
+    };
     int ret;
 
     g_test_init(&argc, &argv, NULL);
@@ -440,9 +605,10 @@ int main(int argc, char **argv)
     for (int i = 0; i < ARRAY_SIZE(accels); i++) {
         for (int j = 0; j < ARRAY_SIZE(cases); j++) {
             g_autofree char *path = g_strdup_printf("/cxl-cache/accel/%s/%s",
-                                                    accels[i], cases[j].name);
+                                                    accels[i].name,
+                                                    cases[j].name);
 
-            qtest_add_data_func(path, accels[i], cases[j].run);
+            qtest_add_data_func(path, accels[i].accel, cases[j].run);
         }
     }
     ret = g_test_run();

@@ -626,7 +626,10 @@ static uint16_t find_component_cap(const uint32_t *regs, uint16_t id)
     return 0;
 }
 
-/* The snoop filter's capacity is the only component register that differs */
+/*
+ * The snoop filter's capacity is the only component register that differs, and
+ * with 256B flits, which are the default, the Cache ID Decoder.
+ */
 static void test_snoop_filter(void)
 {
     static const struct {
@@ -634,8 +637,9 @@ static void test_snoop_filter(void)
         uint32_t units;    /* of 64 KiB */
     } sizes[] = {
         { ",cxl-cache=on", 256 },
-        { ",cxl-cache=on,cxl-cache-sf-size=64K", 1 },
-        { ",cxl-cache=on,cxl-cache-sf-size=1G", 16384 },
+        { ",cxl-cache=on,x-256b-flit=off", 256 },
+        { ",cxl-cache=on,x-256b-flit=off,cxl-cache-sf-size=64K", 1 },
+        { ",cxl-cache=on,x-256b-flit=off,cxl-cache-sf-size=1G", 16384 },
     };
     uint32_t off[1024], on[1024];
     g_autofree char *sum = NULL;
@@ -655,6 +659,15 @@ static void test_snoop_filter(void)
         g_assert_cmphex(on[snoop], ==, 0);
         g_assert_cmphex(on[snoop + 1], ==, sizes[i].units);
         on[snoop + 1] = 0;
+        if (!strstr(sizes[i].opts, "x-256b-flit")) {
+            int decoder = find_component_cap(on, 0x0e) / 4;
+
+            g_assert_cmphex(on[0] >> 24, ==, 9);
+            g_assert_cmphex(on[9], ==, (uint32_t)decoder << 22 | 0x1000e);
+            on[0] = off[0];
+            on[9] = 0;
+            memset(&on[decoder], 0, 0x30);
+        }
         g_assert_cmpmem(on, sizeof(on), off, sizeof(off));
     }
 }
@@ -1095,13 +1108,14 @@ static const struct {
     }, {
         "pxb-cxl-bus",
         BACKEND "-device cxl-type1-crypto,bus=cxl.0,cryptodev=c0",
-        "must be plugged directly into a cxl-rp, not into a pxb-cxl",
+        "must be plugged into a cxl-rp or a cxl-downstream, not into a pxb-cxl",
     }, {
         "switch",
         BACKEND QCXL_RP ",cxl-cache=on -device cxl-upstream,bus=rp0,id=us "
         "-device cxl-downstream,bus=us,id=ds,slot=5 "
         "-device cxl-type1-crypto,bus=ds,cryptodev=c0",
-        "must be plugged directly into a cxl-rp, not into a cxl-downstream",
+        "'ds', a cxl-downstream on the way from cxl-type1-crypto to its host, "
+        "does not offer CXL.cache",
     }, {
         "no-cxl-cache",
         BACKEND QCXL_RP " " TYPE1,
@@ -1211,7 +1225,8 @@ static const struct {
         "field/05-switch-upstream-port",
         BACKEND QCXL_RP ",cxl-cache=on -device cxl-upstream,bus=rp0,id=us "
         "-device cxl-type1-crypto,bus=us,cryptodev=c0",
-        "must be plugged directly into a cxl-rp, not into a cxl-upstream",
+        "must be plugged into a cxl-rp or a cxl-downstream, not into a "
+        "cxl-upstream",
     }, {
         "field/05-function-after",
         BACKEND QCXL_RP ",cxl-cache=on " TYPE1 ",multifunction=on "

@@ -800,6 +800,22 @@ void world_check_page(World *w)
     w->page_line = 0;
 }
 
+/* Links with time */
+
+static uint64_t home_now(void *opaque)
+{
+    World *w = opaque;
+
+    return w->clock;
+}
+
+static bool home_defer(void *opaque, uint64_t line)
+{
+    const WorldLine *l = ram_line(opaque, line);
+
+    return l && l->deferred;
+}
+
 static const CXLCacheHomeOps home_ops = {
     .decode = home_decode,
     .read_line = home_read,
@@ -807,6 +823,8 @@ static const CXLCacheHomeOps home_ops = {
     .host_access = home_access,
     .complete = home_complete,
     .error = home_error,
+    .now = home_now,
+    .defer = home_defer,
 };
 
 static const CXLCacheHomeOps page_ops = {
@@ -982,7 +1000,7 @@ WorldDone *world_do_be(World *w, unsigned dev, unsigned opcode, unsigned n,
     unsigned i, before = w->num_done;
 
     g_assert_cmpint(world_ask(w, dev, opcode, n, v, be), >=, 0);
-    cxl_cache_run(w->home);
+    cxl_cache_settle(w->home);
     for (i = before; i < w->num_done; i++) {
         if (!w->done[i].host && w->done[i].dev == dev &&
             w->done[i].d.opcode == opcode) {
@@ -1017,7 +1035,7 @@ WorldDone *world_host(World *w, CXLCacheHostOp op, unsigned n, uint64_t v)
     unsigned before = w->num_done;
 
     g_assert_cmpint(world_host_ask(w, op, n, v, CXL_CACHE_BE_ALL), ==, 0);
-    cxl_cache_run(w->home);
+    cxl_cache_settle(w->home);
     if (w->num_done == before || !w->done[w->num_done - 1].host) {
         world_fail(w, "a host access has not completed");
     }

@@ -25,6 +25,7 @@
 
 #include "hw/cxl/cxl_cache_home.h"
 #include "hw/cxl/cxl_cache_dev.h"
+#include "hw/cxl/cxl_cache_time.h"
 
 #define WORLD_BASE      0x2a5a5a5a0000ULL
 #define WORLD_V0        0x1000
@@ -53,6 +54,7 @@ typedef struct WorldLine {
     CXLCacheLineData data;
     bool poison;
     bool pinned;                        /* the host does not give it away */
+    bool deferred;                      /* CXLCacheHomeOps.defer says so */
     uint8_t decode;
     uint8_t fails;                      /* WORLD_FAIL_* */
     uint8_t access;                     /* CXLCacheHostAccess */
@@ -97,6 +99,7 @@ struct World {
     WorldLine *ram;
     WorldMonitor *monitor;
     uint64_t rng;
+    uint64_t clock;                     /* ns, for links with time */
     /* A copy of the page that was asked for last: see world_check_page() */
     CXLCacheLineData page[CXL_CACHE_PAGE_LINES];
     uint64_t page_line;

@@ -12,7 +12,8 @@
  * A line that is kept, memory that the host may read, and all that is written
  * back must be the reference's; data for one use must have been so at some time
  * since they were asked for. Memory that fails loses a line's last write, says
- * so once, and leaves poison where it was.
+ * so once, and leaves poison where it was. On links with time, messages move
+ * when they have arrived, and what moves is up to the clock.
  *
  * Seed: CXL_CACHE_SEED in the environment, else the test program's --seed.
  * Operations in each run: CXL_CACHE_OPS, a million without.
@@ -83,6 +84,12 @@ typedef struct State {
 } State;
 
 #define HOST_TAGS 8192
+
+/* Under way for 1 to 2 latencies, of which a step of the clock is a part */
+static const CXLCacheTiming jittered = {
+    .latency = 200, .bandwidth = 4000000000, .jitter = 42,
+};
+static const CXLCacheTiming narrow = { .latency = 50, .bandwidth = 500000000 };
 
 static const Run runs[] = {
     {
@@ -160,6 +167,49 @@ static const Run runs[] = {
         },
         .lines = 400, .poison = true, .pin = true, .drop = true, .fails = true,
         .share = 4,
+    }, {
+        /* T67: one credit of everything, on a narrow wire */
+        .name = "timed-one-credit",
+        .cfg = {
+            .devs = 2, .home = {
+                .sf_lines = 4, .sf_ways = 2, .transactions = 4,
+                .forward_dirty = true, .pull_clean = true,
+            },
+            .dev = { .size = 4 * 64, .ways = 2, .requests = 4 },
+            .link = { .depth = { 1, 1, 1, 1, 1, 1 },
+                      .flit = CXL_CACHE_FLIT_256B, .timing = &narrow },
+        },
+        .lines = 6, .poison = true, .pin = true, .drop = true, .share = 4,
+    }, {
+        .name = "timed-jitter",
+        .cfg = {
+            .devs = 3, .home = {
+                .sf_lines = 16, .sf_ways = 4, .transactions = 16,
+                .forward_dirty = true,
+            },
+            .dev = {
+                .size = 16 * 64, .ways = 4, .requests = 16,
+                .clean_evict = CXL_CACHE_CLEAN_DATA,
+            },
+            .link = { .depth = { 8, 4, 4, 3, 8, 8 },
+                      .flit = CXL_CACHE_FLIT_256B, .timing = &jittered },
+        },
+        .lines = 20, .poison = true, .pin = true, .share = 4,
+    }, {
+        .name = "timed-two-lines-fought-over",
+        .cfg = {
+            .devs = 3, .home = {
+                .sf_lines = 64, .sf_ways = 8, .transactions = 64,
+                .pull_clean = true,
+            },
+            .dev = {
+                .size = 64 * 64, .ways = 4, .requests = 32,
+                .snp_data_invalidates = true,
+            },
+            .link = { .depth = { 32, 32, 32, 32, 32, 32 },
+                      .flit = CXL_CACHE_FLIT_256B, .timing = &jittered },
+        },
+        .lines = 2, .poison = true, .drop = true, .share = 4,
     },
 };
 
@@ -590,6 +640,16 @@ static void host_turn(State *s)
     s->ops += ret == 0;
 }
 
+/* The clock goes on: so may all that has arrived */
+static bool tick(State *s)
+{
+    World *w = s->w;
+
+    w->clock = cxl_cache_time(w->home) +
+               world_below(w, w->cfg.link.timing->latency / 2);
+    return cxl_cache_run(w->home);
+}
+
 /* One message of a channel that does not stand still */
 static bool step(State *s)
 {
@@ -620,7 +680,10 @@ static void settle(State *s)
 {
     unsigned i;
 
-    if (world_below(s->w, 2)) {
+    if (s->run->cfg.link.timing) {
+        cxl_cache_settle(s->w->home);
+        g_assert_cmpuint(cxl_cache_next(s->w->home), ==, UINT64_MAX);
+    } else if (world_below(s->w, 2)) {
         world_random_run(s->w);
     } else {
         cxl_cache_run(s->w->home);
@@ -653,6 +716,8 @@ static void round_of(State *s, unsigned i)
         dev_turn(s);
     } else if (what < 6) {
         host_turn(s);
+    } else if (s->run->cfg.link.timing) {
+        tick(s);
     } else {
         step(s);
     }

@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include "cxl-cache-rst.h"
 #include "cxl-cache-world.h"
+#include "hw/cxl/cache/internal.h"
 
 #define V1 0x77001
 #define V2 0x77002
@@ -3040,6 +3041,246 @@ static void test_t70(void)
 }
 
 /* Memory that refuses a write only when it is to be written */
+/* ---- Cache IDs ---- */
+
+static World *world_256b(unsigned devs)
+{
+    WorldConfig cfg = world_config(devs);
+
+    cfg.link.flit = CXL_CACHE_FLIT_256B;
+    return world_new(&cfg);
+}
+
+/*
+ * A device that no Cache ID leads to gets no line and changes nothing: memory
+ * is there, and is not asked. The others go on.
+ */
+static void test_unrouted(void)
+{
+    static const struct {
+        unsigned opcode;
+        const char *messages;
+        bool ones;
+    } cases[] = {
+        { RD_CURR, "1.RdCurr 1.down:err", true },
+        { RD_OWN, "1.RdOwn 1.GO-X 1.down:err", true },
+        { RD_SHARED, "1.RdShared 1.GO-X 1.down:err", true },
+        { RD_ANY, "1.RdAny 1.GO-X 1.down:err", true },
+        { RD_OWN_NO_DATA, "1.RdOwnNoData 1.GO-X", false },
+        { CL_FLUSH, "1.CLFlush 1.GO-X", false },
+        { I_TO_M_WR, "1.ItoMWr 1.GO_ERR_WritePull 1.up", false },
+        { WR_CUR, "1.WrCur 1.GO_ERR_WritePull 1.up", false },
+        { WR_INV, "1.WrInv 1.WritePull 1.up 1.GO-X", false },
+        { WO_WR_INV_F, "1.WOWrInvF 1.GO_ERR_WritePull 1.up 1.ExtCmp", false },
+    };
+    World *w = world_256b(2);
+    WorldDone *done;
+    unsigned i;
+
+    world_make(w, 0, 5, CXL_CACHE_M, V2);
+    cxl_cache_link_set_route(w->link[1], CXL_CACHE_UNROUTED);
+    g_assert_cmpint(cxl_cache_link_route(w->link[1]), ==, CXL_CACHE_UNROUTED);
+    for (i = 0; i < ARRAY_SIZE(cases); i++) {
+        done = world_do(w, 1, cases[i].opcode, 5, V1);
+        g_assert_true(done->d.failed);
+        g_assert_cmpint(done->d.state, ==, CXL_CACHE_I);
+        if (cases[i].ones) {
+            g_assert_cmphex(value_of(done), ==, WORLD_ONES);
+        }
+        world_expect_error(w, WORLD_HOST, CXL_CACHE_ERR_DECODE);
+        world_expect(w, cases[i].messages);
+        g_assert_cmphex(tracks(w, 5), ==, 1);
+        g_assert_cmpuint(w->link[1]->stats->aborted, ==, i + 1);
+    }
+    g_assert_cmpint(w->writes, ==, 0);
+    g_assert_cmphex(world_load(w, 0, 5), ==, V2);
+    g_assert_cmpuint(w->link[0]->stats->aborted, ==, 0);
+
+    /* What only tells the host something is taken. */
+    world_do(w, 1, CACHE_FLUSHED, 0, 0);
+    world_expect(w, "1.CacheFlushed 1.GO-I");
+    g_assert_cmpuint(w->link[1]->stats->aborted, ==, i);
+
+    /* And an evict, should there be one */
+    cxl_cache_link_set_route(w->link[1], 7);
+    world_make(w, 1, 6, CXL_CACHE_M, V1);
+    cxl_cache_link_set_route(w->link[1], CXL_CACHE_UNROUTED);
+    world_do(w, 1, DIRTY_EVICT, 6, 0);
+    world_expect(w, "1.DirtyEvict 1.GO_WritePull 1.up");
+    g_assert_cmphex(world_ram(w, 6), ==, V1);
+    g_assert_cmpuint(w->link[1]->stats->aborted, ==, i);
+
+    cxl_cache_link_set_route(w->link[1], 7);
+    done = world_do(w, 1, RD_OWN, 5, 0);
+    g_assert_cmphex(value_of(done), ==, V2);
+    g_assert_cmpuint(world_last(w, 1, CXL_CACHE_D2H_REQ)->msg.cache_id, ==, 7);
+    world_expect(w, "1.RdOwn 0.SnpInv 0.RspIFwdM 0.up 1.GO-E 1.down");
+    world_do(w, 1, CLEAN_EVICT_ND, 5, 0);
+    world_clear(w);
+    world_free(w);
+}
+
+/* Each message has its device's ID, if its header has one, and 0 if not. */
+static void test_cache_id_carried(void)
+{
+    World *w = world_256b(3);
+    unsigned seen[CXL_CACHE_NUM_CHANNELS] = { };
+    unsigned i;
+
+    for (i = 0; i < 3; i++) {
+        cxl_cache_link_set_route(w->link[i], 15 - i);
+    }
+    for (i = 0; i < 3; i++) {
+        world_do(w, i, RD_OWN, 3, 0);
+        world_store(w, i, 3, V1 + i);
+    }
+    world_do(w, 2, DIRTY_EVICT, 3, 0);
+    for (i = 0; i < w->num_sent; i++) {
+        const WorldSent *sent = &w->sent[i];
+        CXLCacheHeader header;
+        CXLCacheMsg back;
+        bool has = sent->channel != CXL_CACHE_D2H_RSP &&
+                   sent->channel != CXL_CACHE_D2H_DATA;
+
+        g_assert_cmpuint(sent->msg.cache_id, ==, has ? 15 - sent->dev : 0);
+        cxl_cache_pack(sent->channel, CXL_CACHE_FLIT_256B, &sent->msg,
+                       &header);
+        g_assert_true(cxl_cache_unpack(sent->channel, CXL_CACHE_FLIT_256B,
+                                       &header, &back));
+        g_assert_cmpuint(back.cache_id, ==, sent->msg.cache_id);
+        seen[sent->channel]++;
+    }
+    for (i = 0; i < CXL_CACHE_NUM_CHANNELS; i++) {
+        g_assert_cmpuint(seen[i], >, 0);
+    }
+    world_clear(w);
+    world_free(w);
+}
+
+/* ---- Limits ---- */
+
+static unsigned held(World *w, unsigned dev)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < w->cfg.ram_lines; i++) {
+        n += world_state(w, dev, i) != CXL_CACHE_I;
+    }
+    return n;
+}
+
+/* A device that has its quota loses a line of its own for each new one. */
+static void test_quota(void)
+{
+    CXLCacheLimits limits = { .quota = 3 };
+    const CXLCacheHomeStats *stats;
+    World *w = world(2);
+    unsigned i;
+
+    stats = cxl_cache_home_stats(w->home);
+    for (i = 0; i < 4; i++) {
+        world_make(w, 1, 8 + i, CXL_CACHE_S, 0);
+    }
+    cxl_cache_home_set_limits(w->home, 0, &limits);
+    for (i = 0; i < 3; i++) {
+        world_make(w, 0, i, CXL_CACHE_M, V1 + i);
+    }
+    g_assert_cmpuint(stats->limited[0], ==, 0);
+    for (; i < 7; i++) {
+        world_make(w, 0, i, CXL_CACHE_M, V1 + i);
+        g_assert_cmpuint(held(w, 0), ==, 3);
+        g_assert_cmpuint(stats->limited[0], ==, i - 2);
+        g_assert_cmpuint(stats->lost_to[0][0], ==, i - 2);
+    }
+    /* What was taken is in memory. */
+    for (i = 0; i < 7; i++) {
+        if (world_state(w, 0, i) == CXL_CACHE_I) {
+            g_assert_cmphex(world_ram(w, i), ==, V1 + i);
+        } else {
+            g_assert_cmphex(world_load(w, 0, i), ==, V1 + i);
+        }
+    }
+    g_assert_cmpuint(held(w, 1), ==, 4);
+    g_assert_cmpuint(stats->lost_to[1][0], ==, 0);
+
+    /* One line goes for one request, however often that is looked at. */
+    world_ask(w, 0, RD_SHARED, 14, 0, CXL_CACHE_BE_ALL);
+    for (i = 0; i < 3; i++) {
+        g_assert_false(cxl_cache_home_rx(w->home, 0, CXL_CACHE_D2H_REQ));
+        g_assert_cmpuint(stats->limited[0], ==, 5);
+    }
+    cxl_cache_run(w->home);
+    world_clear(w);
+    g_assert_cmpint(world_state(w, 0, 14), ==, CXL_CACHE_S);
+    g_assert_cmpuint(held(w, 0), ==, 3);
+
+    /* What is used once, and what it has, take no room. */
+    world_do(w, 0, RD_CURR, 12, 0);
+    world_do(w, 0, I_TO_M_WR, 12, V2);
+    world_clear(w);
+    g_assert_cmpuint(held(w, 0), ==, 3);
+    g_assert_cmpuint(stats->limited[0], ==, 5);
+
+    /* Less than it has: it comes down to that. */
+    limits.quota = 1;
+    cxl_cache_home_set_limits(w->home, 0, &limits);
+    g_assert_cmpuint(held(w, 0), ==, 3);
+    world_do(w, 0, RD_SHARED, 13, 0);
+    world_clear(w);
+    g_assert_cmpuint(held(w, 0), ==, 1);
+    g_assert_cmpint(world_state(w, 0, 13), ==, CXL_CACHE_S);
+
+    limits.quota = 0;
+    cxl_cache_home_set_limits(w->home, 0, &limits);
+    g_assert_false(w->home->limits);
+    for (i = 0; i < 6; i++) {
+        world_make(w, 0, i, CXL_CACHE_S, 0);
+    }
+    g_assert_cmpuint(held(w, 0), ==, 7);
+    world_free(w);
+}
+
+/* Devices of one group share its room; those of another have theirs. */
+static void test_groups(void)
+{
+    CXLCacheLimits one = { .group = 1, .group_size = 4 };
+    CXLCacheLimits two = { .group = 2, .group_size = 2 };
+    const CXLCacheHomeStats *stats;
+    World *w = world(3);
+    unsigned i;
+
+    stats = cxl_cache_home_stats(w->home);
+    cxl_cache_home_set_limits(w->home, 0, &one);
+    cxl_cache_home_set_limits(w->home, 1, &one);
+    cxl_cache_home_set_limits(w->home, 2, &two);
+    world_make(w, 0, 0, CXL_CACHE_S, 0);
+    world_make(w, 1, 1, CXL_CACHE_S, 0);
+    /* A line that both have is one. */
+    world_make(w, 0, 2, CXL_CACHE_S, 0);
+    world_make(w, 1, 2, CXL_CACHE_S, 0);
+    world_make(w, 1, 3, CXL_CACHE_S, 0);
+    g_assert_cmpuint(w->home->group_lines[1], ==, 4);
+    g_assert_cmpuint(stats->limited[0] + stats->limited[1], ==, 0);
+    for (i = 4; i < 12; i++) {
+        world_make(w, 1, i, CXL_CACHE_S, 0);
+        g_assert_cmpuint(w->home->group_lines[1], ==, 4);
+    }
+    g_assert_cmpuint(stats->limited[1], ==, 8);
+    /* The one that does not ask has lost what it had. */
+    g_assert_cmpuint(held(w, 0), ==, 0);
+    g_assert_cmpuint(stats->lost_to[0][1], ==, 2);
+    g_assert_cmpuint(held(w, 1), ==, 4);
+
+    for (i = 0; i < 5; i++) {
+        world_make(w, 2, i, CXL_CACHE_E, 0);
+    }
+    g_assert_cmpuint(held(w, 2), ==, 2);
+    g_assert_cmpuint(w->home->group_lines[2], ==, 2);
+    g_assert_cmpuint(held(w, 1), ==, 4);
+    g_assert_cmpuint(stats->lost_to[1][2], ==, 0);
+    world_free(w);
+}
+
 static void test_t71(void)
 {
     World *w = world(1);
@@ -3354,6 +3595,10 @@ static const struct {
     { "T70-poison", test_t70 },
     { "T71-go-err-writepull", test_t71 },
     { "T72-viral", test_t72 },
+    { "limits/quota", test_quota },
+    { "limits/groups", test_groups },
+    { "id/unrouted", test_unrouted },
+    { "id/carried", test_cache_id_carried },
     { "dev/caching-off", test_caching_off },
     { "home/isolate", test_isolate },
     { "large/resident", test_large_resident },

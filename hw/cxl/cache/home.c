@@ -80,7 +80,10 @@ void cxl_cache_home_reset(CXLCacheHome *home)
 
         if (d->link) {
             cxl_cache_link_reset(d->link);
-            *d = (CXLCacheHomeDev) { .link = d->link };
+            *d = (CXLCacheHomeDev) {
+                .link = d->link, .quota = d->quota, .group = d->group,
+                .room = CXL_CACHE_NO_ID,
+            };
         }
     }
     home_leave(home);

@@ -6,8 +6,10 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  *   gear.c            many lines in one step, of device and host
+ *   look.c            one line, looked at, in device and host
  *   home.c            life, inspection, the host's own accesses
  *   home_rx.c         what the host makes of devices' messages
+ *   limits.c          how many lines a device, or a group of them, may have
  *   home_isolate.c    devices that come, go and die
  *   home_tx.c         transactions: their course, by the tables
  *   home_tracker.c    which are open
@@ -123,12 +125,26 @@ static inline void sf_come(CXLCacheHome *home, const uint64_t *e, unsigned dev)
     }
 }
 
+/* limits.c: an entry changes; what groups have of it */
+void cxl_cache_limits_count(CXLCacheHome *home, uint64_t before,
+                            uint64_t after);
+
+/*
+ * Whether a device may have one more line by this request. If not, another one
+ * is on its way out, and the request has to stay where it is.
+ */
+bool cxl_cache_limits_room(CXLCacheHome *home, unsigned dev,
+                           const CXLCacheMsg *msg);
+
 /* Some devices, in @changed, come to an entry or leave it: keep count. */
 static inline void sf_count(CXLCacheHome *home, const uint64_t *e,
                             uint64_t changed, uint64_t word)
 {
     home->sf_used += !(*e & CXL_CACHE_SF_DEVS);
     home->sf_used -= !(word & CXL_CACHE_SF_DEVS);
+    if (G_UNLIKELY(home->limits)) {
+        cxl_cache_limits_count(home, *e, word);
+    }
     do {
         unsigned dev = __builtin_ctzll(changed);
 

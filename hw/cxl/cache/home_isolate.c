@@ -20,8 +20,11 @@ int cxl_cache_home_attach(CXLCacheHome *home, CXLCacheLink *link)
     for (unsigned i = 0; i < CXL_CACHE_DEV_MAX; i++) {
         if (!home->dev[i].link) {
             link->home = home;
-            home->dev[i] = (CXLCacheHomeDev) { .link = link };
+            home->dev[i] = (CXLCacheHomeDev) {
+                .link = link, .room = CXL_CACHE_NO_ID,
+            };
             home->num_devs = MAX(home->num_devs, i + 1);
+            home->timed += link->time != NULL;
             return i;
         }
     }
@@ -155,7 +158,9 @@ void cxl_cache_home_detach(CXLCacheHome *home, unsigned dev)
         return;
     }
     cxl_cache_home_isolate(home, dev);
+    cxl_cache_home_set_limits(home, dev, &(CXLCacheLimits) { });
     link->home = NULL;
+    home->timed -= link->time != NULL;
     home->dev[dev].link = NULL;
     while (home->num_devs && !home->dev[home->num_devs - 1].link) {
         home->num_devs--;

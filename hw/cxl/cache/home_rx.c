@@ -59,9 +59,10 @@ static bool start_request(CXLCacheHome *home, unsigned dev,
                           const CXLCacheMsg *msg)
 {
     const CXLCacheReqRule *rule = &cxl_cache_req_rules[msg->opcode];
+    CXLCacheLink *link = home->dev[dev].link;
     CXLCacheTxEvent event;
     CXLCacheTx *tx;
-    unsigned mem;
+    unsigned mem = 0;
 
     if (tx_find(home, msg->line)) {
         return false;
@@ -76,7 +77,10 @@ static bool start_request(CXLCacheHome *home, unsigned dev,
     tx->e = sf_find(home, tx->line);
     /* Before an entry is reserved for it, which grants nothing yet */
     tx->access = sf_access(tx->e ? *tx->e : 0);
-    mem = home->ops->decode(home->opaque, tx->line);
+    /* Whom the host cannot answer it gives nothing, but it takes all. */
+    if (G_LIKELY(!link->unrouted || rule->evict)) {
+        mem = home->ops->decode(home->opaque, tx->line);
+    }
     tx->failed = cxl_cache_home_reqs[msg->opcode].needs & ~mem;
     tx->keep = may_keep(tx, rule, mem);
     event = reserve_entry(home, tx);
@@ -88,6 +92,7 @@ static bool start_request(CXLCacheHome *home, unsigned dev,
     if (rule->d2h_data) {
         tx_enter(home, tx);
     }
+    link->stats->aborted += G_UNLIKELY(link->unrouted) && tx->failed;
     cxl_cache_tx_event(home, tx, event);
     return true;
 }
@@ -147,6 +152,9 @@ static bool rx_req(CXLCacheHome *home, unsigned dev, const CXLCacheMsg *msg)
     if (err) {
         report(home, dev, err, CXL_CACHE_D2H_REQ, msg);
         return true;
+    }
+    if (G_UNLIKELY(home->limits) && !cxl_cache_limits_room(home, dev, msg)) {
+        return false;
     }
     return msg->opcode == CXL_CACHE_CACHE_FLUSHED ?
            cache_flushed(home, dev, msg) : start_request(home, dev, msg);

@@ -212,7 +212,9 @@ static inline CXLCacheTxEvent tx_ask_others(CXLCacheHome *home, CXLCacheTx *tx,
     uint16_t others = e ? *e & CXL_CACHE_SF_DEVS & ~self : 0;
 
     /* A stale entry of its own is settled with the request. */
-    if (!others || rule->evict || (tx->failed && !rule->d2h_data)) {
+    if (!others || rule->evict ||
+        (tx->failed &&
+         (!rule->d2h_data || home->dev[tx->dev].link->unrouted))) {
         return CXL_CACHE_EV_SNOOPED;
     }
     if (tx->keep) {

@@ -17,6 +17,7 @@
 
 #include "hw/cxl/cxl_cache_dev.h"
 #include "hw/cxl/cxl_cache_home.h"
+#include "hw/cxl/cxl_cache_time.h"
 
 #define CXL_CACHE_NO_ID 0xffff
 
@@ -220,6 +221,11 @@ typedef struct CXLCacheHomeDev {
     CXLCacheLink *link;
     unsigned open;              /* transactions it asked for */
     unsigned snoops;            /* not yet answered, data included */
+    unsigned quota;             /* lines, 0 for no limit */
+    unsigned group;             /* of the filter, see CXLCacheHome */
+    uint16_t room;              /* transaction that makes room, or NO_ID */
+    uint64_t room_line;         /* ... by taking this */
+    size_t room_at;             /* where the next victim is looked for */
     uint64_t cqid_busy[CXL_CACHE_ID_MAX / 64];
 } CXLCacheHomeDev;
 
@@ -269,7 +275,19 @@ struct CXLCacheHome {
     bool forward_dirty;
     bool pull_clean;
     bool busy;                  /* at work: see home_enter() */
+    bool running;               /* ... and @now is the time */
     unsigned num_devs;          /* highest number + 1 */
+    unsigned timed;             /* links with time */
+    uint64_t now;               /* ... how far theirs has come */
+    /*
+     * Limits: see limits.c. Lines are counted for a group if it has a capacity:
+     * entries with any of its devices.
+     */
+    bool limits;
+    bool made_room;             /* a snoop was sent, and no message taken */
+    uint16_t group_devs[CXL_CACHE_DEV_MAX];
+    unsigned group_size[CXL_CACHE_DEV_MAX];
+    unsigned group_lines[CXL_CACHE_DEV_MAX];
     /* A test is told of each cell that is used; else NULL. */
     CXLCacheCellSeen *seen;
     uint32_t sf_lines[CXL_CACHE_DEV_MAX];       /* entries with each device */
@@ -316,6 +334,27 @@ unsigned cxl_cache_home_take(CXLCacheHome *home, unsigned dev,
                              CXLCacheChannelId channel, unsigned most);
 unsigned cxl_cache_dev_take(CXLCacheDev *dev, CXLCacheChannelId channel,
                             unsigned most);
+
+/* The time of a link: time.c. All of them but the first are of a timed link. */
+bool cxl_cache_timing_ok(const CXLCacheTiming *timing);
+CXLCacheTime *cxl_cache_time_new(const CXLCacheLink *link,
+                                 const CXLCacheTiming *timing);
+void cxl_cache_time_free(CXLCacheTime *time);
+void cxl_cache_time_reset(CXLCacheLink *link);
+/* A message is sent, its fields are filled in. */
+void cxl_cache_time_sent(CXLCacheLink *link, CXLCacheChannelId channel,
+                         const CXLCacheMsg *msg);
+void cxl_cache_time_stalled(CXLCacheLink *link, CXLCacheChannelId channel);
+/* Credits that are back by @now; returns how many */
+unsigned cxl_cache_time_credits(CXLCacheLink *link, uint64_t now);
+/* Whether the oldest message is there by @now */
+bool cxl_cache_time_arrived(const CXLCacheLink *link, CXLCacheChannelId channel,
+                            uint64_t now);
+/* The oldest message was taken: its credit goes back. */
+void cxl_cache_time_taken(CXLCacheLink *link, CXLCacheChannelId channel,
+                          const CXLCacheMsg *msg, uint64_t now);
+/* When the next message or credit arrives, after @now */
+uint64_t cxl_cache_time_next(const CXLCacheLink *link, uint64_t now);
 
 /**
  * cxl_cache_block_new: zeroes, at the start of a cache line

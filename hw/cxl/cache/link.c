@@ -22,7 +22,8 @@ static bool config_ok(const CXLCacheLinkConfig *config)
         }
     }
     return config->flit < CXL_CACHE_NUM_FLITS &&
-           config->cache_id < CXL_CACHE_DEV_MAX;
+           config->cache_id < CXL_CACHE_DEV_MAX &&
+           (!config->timing || cxl_cache_timing_ok(config->timing));
 }
 
 /* Give each channel its rings; returns the size of the block. */
@@ -66,6 +67,15 @@ CXLCacheLink *cxl_cache_link_new(const CXLCacheLinkConfig *config)
         cxl_cache_block_free(link);
         return NULL;
     }
+    if (config->timing) {
+        link->time = cxl_cache_time_new(link, config->timing);
+        if (!link->time) {
+            cxl_cache_link_free(link);
+            return NULL;
+        }
+        /* They are on their way, too. */
+        link->hold_credits = true;
+    }
     link->flit = config->flit;
     /* CacheID does not exist in 68B flits: one device per root port. */
     link->cache_id = config->flit == CXL_CACHE_FLIT_68B ? 0 : config->cache_id;
@@ -76,6 +86,7 @@ CXLCacheLink *cxl_cache_link_new(const CXLCacheLinkConfig *config)
 void cxl_cache_link_free(CXLCacheLink *link)
 {
     if (link) {
+        cxl_cache_time_free(link->time);
         g_free(link->stats);
         cxl_cache_block_free(link);
     }
@@ -90,8 +101,40 @@ void cxl_cache_link_reset(CXLCacheLink *link)
         ch->credits = ch->depth;
         ch->freed = 0;
     }
+    if (link->time) {
+        cxl_cache_time_reset(link);
+    }
     if (link->dev) {
         link->dev->strays = !cxl_cache_dev_is_empty(link->dev);
+    }
+}
+
+void cxl_cache_link_set_route(CXLCacheLink *link, int id)
+{
+    link->unrouted = id == CXL_CACHE_UNROUTED;
+    link->cache_id = link->unrouted || link->flit == CXL_CACHE_FLIT_68B ?
+                     0 : id;
+}
+
+void cxl_cache_link_note(CXLCacheLink *link, CXLCacheChannelId channel,
+                         const CXLCacheMsg *msg)
+{
+    CXLCacheChannel *ch = &link->ch[channel];
+
+    if (link->time) {
+        cxl_cache_time_sent(link, channel, msg);
+    }
+    if (link->trace) {
+        link->trace(link->trace_opaque, channel, msg,
+                    ch->data ? &ch->data[msg - ch->msg] : NULL);
+    }
+}
+
+void cxl_cache_link_stalled(CXLCacheLink *link, CXLCacheChannelId channel)
+{
+    link->stats->stalled[channel]++;
+    if (link->time) {
+        cxl_cache_time_stalled(link, channel);
     }
 }
 

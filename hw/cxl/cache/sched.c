@@ -53,17 +53,202 @@ static unsigned serve(CXLCacheHome *home, unsigned dev)
     return n + to_home(home, link, dev, CXL_CACHE_D2H_REQ, 1);
 }
 
+/* Links with time: messages that have arrived */
+
+/* Its copy is for who wants to know what was taken. */
+static bool take_one(CXLCacheHome *home, unsigned dev, CXLCacheLink *link,
+                     CXLCacheChannelId channel)
+{
+    CXLCacheMsg msg;
+
+    if (!cxl_cache_time_arrived(link, channel, home->now)) {
+        return false;
+    }
+    msg = *cxl_cache_link_peek(link, channel);
+    if (!(channel < CXL_CACHE_H2D_REQ ?
+          cxl_cache_home_rx(home, dev, channel) :
+          link->dev && cxl_cache_dev_rx(link->dev, channel))) {
+        return false;
+    }
+    cxl_cache_time_taken(link, channel, &msg, home->now);
+    return true;
+}
+
+static unsigned take_arrived(CXLCacheHome *home, unsigned dev,
+                             CXLCacheLink *link, CXLCacheChannelId channel)
+{
+    unsigned n = 0;
+
+    while (take_one(home, dev, link, channel)) {
+        n++;
+    }
+    return n;
+}
+
+/* The host's own access goes first: H2D before D2H, for its lines, too. */
+static bool deferred(const CXLCacheHome *home, const CXLCacheLink *link)
+{
+    const CXLCacheMsg *msg = cxl_cache_link_peek(link, CXL_CACHE_D2H_REQ);
+
+    return msg && home->ops->defer &&
+           msg->opcode < CXL_CACHE_D2H_REQ_CODES &&
+           cxl_cache_req_rules[msg->opcode].cacheable &&
+           home->ops->defer(home->opaque, msg->line);
+}
+
+static CXLCacheLink *timed_link(const CXLCacheHome *home, unsigned dev)
+{
+    CXLCacheLink *link = home->dev[dev].link;
+
+    return link && link->time ? link : NULL;
+}
+
+/* What the host has sent to one device, and what that sends for lack of it */
+static unsigned serve_device(CXLCacheHome *home, unsigned dev)
+{
+    CXLCacheLink *link = timed_link(home, dev);
+    unsigned n;
+
+    if (!link) {
+        return 0;
+    }
+    n = cxl_cache_time_credits(link, home->now);
+    n += take_arrived(home, dev, link, CXL_CACHE_H2D_RSP);
+    n += take_arrived(home, dev, link, CXL_CACHE_H2D_DATA);
+    n += take_arrived(home, dev, link, CXL_CACHE_H2D_REQ);
+    return n + (link->dev && link->dev->due && cxl_cache_dev_tx(link->dev));
+}
+
+/* What a device has for the home, and one request */
+static unsigned serve_home(CXLCacheHome *home, unsigned dev)
+{
+    CXLCacheLink *link = timed_link(home, dev);
+    unsigned n;
+
+    if (!link) {
+        return serve(home, dev);
+    }
+    n = take_arrived(home, dev, link, CXL_CACHE_D2H_RSP);
+    n += take_arrived(home, dev, link, CXL_CACHE_D2H_DATA);
+    return n + (!deferred(home, link) &&
+                take_one(home, dev, link, CXL_CACHE_D2H_REQ));
+}
+
+static unsigned for_devices(CXLCacheHome *home,
+                            unsigned (*serve_one)(CXLCacheHome *home,
+                                                  unsigned dev))
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < home->num_devs; i++) {
+        n += serve_one(home, i);
+    }
+    return n;
+}
+
+/* All that can be taken now; H2D before D2H */
+static unsigned run_now(CXLCacheHome *home)
+{
+    unsigned total = 0, n;
+
+    do {
+        n = for_devices(home, serve_device);
+        if (!n) {
+            n = for_devices(home, serve_home);
+            n += home->n_stalled && cxl_cache_home_tx(home);
+        }
+        total += n;
+    } while (n);
+    return total;
+}
+
+uint64_t cxl_cache_next(const CXLCacheHome *home)
+{
+    uint64_t next = UINT64_MAX;
+
+    for (unsigned i = 0; home->timed && i < home->num_devs; i++) {
+        const CXLCacheLink *link = home->dev[i].link;
+
+        if (link && link->time) {
+            next = MIN(next, cxl_cache_time_next(link, home->now));
+        }
+    }
+    return next;
+}
+
+uint64_t cxl_cache_time(const CXLCacheHome *home)
+{
+    uint64_t now = home->running || !home->ops->now ? 0 :
+                   home->ops->now(home->opaque);
+
+    return MAX(home->now, now);
+}
+
+bool cxl_cache_is_timed(const CXLCacheHome *home)
+{
+    return home->timed;
+}
+
+/* Everything up to @until, each as of when it arrives */
+static unsigned run_until(CXLCacheHome *home, uint64_t until)
+{
+    unsigned total = 0;
+    uint64_t next;
+
+    home->running = true;
+    for (;;) {
+        total += run_now(home);
+        next = cxl_cache_next(home);
+        if (next > until) {
+            break;
+        }
+        home->now = next;
+    }
+    home->now = MAX(home->now, until);
+    home->running = false;
+    return total;
+}
+
+unsigned cxl_cache_advance(CXLCacheHome *home)
+{
+    unsigned n = cxl_cache_run(home);
+    uint64_t next = n || !home->timed ? UINT64_MAX : cxl_cache_next(home);
+
+    if (next != UINT64_MAX) {
+        n = run_until(home, next);
+        /* What has arrived may have to wait: time has gone on. */
+        return n ? n : 1;
+    }
+    return n;
+}
+
+void cxl_cache_settle(CXLCacheHome *home)
+{
+    if (!home->timed) {
+        cxl_cache_run(home);
+        return;
+    }
+    while (cxl_cache_advance(home)) {
+        /* As long as something is under way */
+    }
+}
+
 unsigned cxl_cache_run(CXLCacheHome *home)
 {
     unsigned total = 0, n;
 
     g_assert(!home->busy && "no callback may call into the home, or run it");
+    if (G_UNLIKELY(home->timed)) {
+        return run_until(home, cxl_cache_time(home));
+    }
     do {
         n = 0;
         for (unsigned i = 0; i < home->num_devs; i++) {
             n += serve(home, i);
         }
         n += home->n_stalled && cxl_cache_home_tx(home);
+        n += home->made_room;
+        home->made_room = false;
         total += n;
     } while (n);
     return total;

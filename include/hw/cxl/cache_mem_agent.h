@@ -18,6 +18,7 @@
 #define HW_CXL_CACHE_MEM_AGENT_H
 
 #include "hw/cxl/cache_mem_region.h"
+#include "qemu/queue.h"
 
 /**
  * CacheMemSeg: a piece of memory, of any alignment
@@ -213,6 +214,68 @@ typedef struct CacheMemResult {
  */
 int cache_mem_request(CacheMemDev *cm, const CXLCacheReq *req,
                       CacheMemResult *result);
+
+/**
+ * CacheMemPosted: a request that goes on by itself
+ * @result: its outcome, when it is over; @result.failed if it was lost with the
+ *          device
+ * @done: called then, in any thread, with the lock held: it may not call what
+ *        is declared here
+ */
+typedef struct CacheMemPosted CacheMemPosted;
+struct CacheMemPosted {
+    CacheMemResult result;
+    void (*done)(CacheMemPosted *posted);
+    QLIST_ENTRY(CacheMemPosted) next;
+};
+
+/**
+ * cache_mem_post: send a D2H request, and wait for nothing
+ * @open: one more, before @posted->done() can be called; or NULL
+ *
+ * On a link without time it is over when this returns.
+ *
+ * Returns: 0 if it is under way, or over: @posted->done() is called, or was.
+ * Else as cache_mem_request(), and it never is: -EAGAIN and -EBUSY where
+ * something that is under way has to be over first.
+ */
+int cache_mem_post(CacheMemDev *cm, const CXLCacheReq *req,
+                   CacheMemPosted *posted, uint16_t *open);
+
+/**
+ * cache_mem_request_wait, cache_mem_line_evict_wait: wait for them in time
+ *
+ * As cache_mem_request() and cache_mem_line_evict(), for a thread that nobody
+ * waits for: it sleeps while messages are under way, and does not bring the
+ * link's time forward, until cache_mem_hurry() says so.
+ *
+ * @use, on a link with time, is called as soon as the line is there, before
+ * any snoop that is behind it: who owns a line for once has it for long enough.
+ * It may use the line by cxl_cache_dev_read() and _write(), and nothing else.
+ * NULL if there is nothing to be done.
+ */
+typedef void CacheMemUse(void *opaque, CXLCacheDev *dev, uint64_t line);
+int cache_mem_request_wait(CacheMemDev *cm, const CXLCacheReq *req,
+                           CacheMemResult *result, CacheMemUse *use,
+                           void *opaque);
+int cache_mem_line_evict_wait(CacheMemDev *cm, uint64_t line);
+
+/**
+ * cache_mem_line_was_lost: a request was granted a line, and has none
+ *
+ * On a link with time a snoop may come between a GO and its data, which are
+ * good for one use then, like those of memory that lets nobody keep lines.
+ *
+ * Returns: whether it was that, and it is worth asking again
+ */
+bool cache_mem_line_was_lost(CacheMemDev *cm, uint64_t line);
+
+/**
+ * cache_mem_hurry: somebody waits for who waits in time, or does no more
+ *
+ * Calls nest. Not to be called with the lock held.
+ */
+void cache_mem_hurry(CacheMemDev *cm, bool hurry);
 
 /* As cxl_cache_dev_read(), _write(), _drop(), _evict(), _state() */
 bool cache_mem_line_read(CacheMemDev *cm, uint64_t line,

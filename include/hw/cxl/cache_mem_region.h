@@ -23,6 +23,12 @@
  * inside the BQL and never the other way round; the BQL is not needed. While
  * it is held nobody touches guest memory through the guest's mapping.
  *
+ * Time: on links that have it (cxl-cache-latency= and others of the root port)
+ * messages travel in virtual time. Who touches a page, the test device's agent
+ * and what is posted wait for them; all other operations are done when they
+ * return, as on any link, and bring the links' time forward to do so. So does
+ * whoever waits where the clock stands still. See cache_mem_time.c.
+ *
  * QEMU interface:
  *  + a PCI device calls cache_mem_dev_new() at realize, cache_mem_dev_detach()
  *    at exit, cache_mem_dev_free() when it is finalized,
@@ -33,13 +39,15 @@
  *  + "/machine/cxl-cache" is the object, from the machine's first device on;
  *    system reset empties all caches; its properties break coherence and
  *    isolation, for tests (cache_mem_inject.h);
- *  + QMP x-query-cxl-cache, HMP "info cxl-cache", trace events cxl_cache_*.
+ *  + QMP x-query-cxl-cache and x-query-cxl-cache-line, HMP "info cxl-cache" and
+ *    "info cxl-cache-line", trace events cxl_cache_*.
  */
 
 #ifndef HW_CXL_CACHE_MEM_REGION_H
 #define HW_CXL_CACHE_MEM_REGION_H
 
 #include "hw/cxl/cxl_cache_dev.h"
+#include "hw/cxl/cxl_cache_time.h"
 #include "qapi/qapi-types-common.h"
 #include "system/memory.h"
 
@@ -57,6 +65,10 @@ typedef enum CacheMemMode {
     CACHE_MEM_ON,
 } CacheMemMode;
 
+/* Snoop filters of a machine, and how large each can be if there are several */
+#define CACHE_MEM_SF_GROUPS     16
+#define CACHE_MEM_SF_GROUP_MAX  (64 * MiB)
+
 /* Pages that the host brings home at once, at most */
 #define CACHE_MEM_PREFETCH_MAX  64
 
@@ -71,9 +83,19 @@ typedef enum CacheMemMode {
  *          (cache_mem_dev_isolate()), not poisoned
  * @sf_size: bytes that the snoop filter can track; must be the same for all
  *           devices of the machine, who share the filter
+ * @grouped: there are several filters, and @sf_size is that of @sf_group's
+ * @sf_group: 0 to CACHE_MEM_SF_GROUPS - 1
+ * @sf_quota: as of cache_mem_dev_set_quota()
  * @prefetch: pages that come home at once when the host's touches follow each
  *            other; must be the same for all devices, too
  * @messages: no fast gear: every message is sent
+ * @flit_256b: the link has 256B flits: messages carry a Cache ID, and there are
+ *         none until cache_mem_dev_set_route()
+ * @cache_id: what cxl_cache_path_admit() takes; the host does not look at it
+ * @timed: messages travel as @timing has it (cxl_cache_time.h), by the clock
+ *         of the machine, QEMU_CLOCK_VIRTUAL
+ * @timing: how, if @timed
+ * @depth: buffers, thus credits, in each channel; 0 for the default, 64
  * @cache: whether lines are kept: where they can be (auto); never (off); of all
  *         the memory that the machine has now, or there is no device (on)
  * @allow: NULL, or the only memory that CXL.cache may be used for, as
@@ -89,8 +111,16 @@ typedef struct CacheMemDevConfig {
     bool snp_data_invalidates;
     bool rescue;
     uint64_t sf_size;
+    bool grouped;
+    uint8_t sf_group;
+    uint32_t sf_quota;
     uint32_t prefetch;
     bool messages;
+    bool flit_256b;
+    const char *cache_id;
+    bool timed;
+    CXLCacheTiming timing;
+    uint16_t depth;
     OnOffAuto cache;
     const char *allow;
     void (*error)(void *opaque, CXLCacheError err);
@@ -131,6 +161,34 @@ void cache_mem_dev_reset(CacheMemDev *cm);
 
 void cache_mem_dev_set_mode(CacheMemDev *cm, CacheMemMode mode);
 CacheMemMode cache_mem_dev_mode(const CacheMemDev *cm);
+
+/* No Cache ID leads to the device: its requests are aborted. */
+#define CACHE_MEM_UNROUTED  (-1)
+
+/**
+ * cache_mem_dev_set_route: the Cache ID that leads to a device has changed
+ * @id: 0 to 15, or CACHE_MEM_UNROUTED
+ *
+ * What the device holds is written back before, by the old one: a snoop would
+ * not find it any more.
+ */
+void cache_mem_dev_set_route(CacheMemDev *cm, int id);
+
+/**
+ * cache_mem_dev_set_quota: limit the lines that the snoop filter tracks for a
+ * device, from its next request on
+ * @lines: 0 for no limit
+ */
+void cache_mem_dev_set_quota(CacheMemDev *cm, uint32_t lines);
+
+/* All that are attached, one after the other; the first for NULL. Under BQL */
+CacheMemDev *cache_mem_dev_next(CacheMemDev *cm);
+
+/* That of @dev, NULL if it has none that is attached */
+CacheMemDev *cache_mem_dev_of(DeviceState *dev);
+
+DeviceState *cache_mem_dev_device(const CacheMemDev *cm);
+bool cache_mem_dev_flit_256b(const CacheMemDev *cm);
 
 /* What it is called in messages, trace events and the monitor */
 const char *cache_mem_dev_name(const CacheMemDev *cm);

@@ -24,7 +24,7 @@
  * has it, and requests for it are -EINVAL.
  *
  * Calls are not re-entrant: do not call from a callback into the same device,
- * except for cxl_cache_dev_state().
+ * except for cxl_cache_dev_state() and, from complete(), _read() and _write().
  *
  * Metadata are 8 bytes a line. Nothing is allocated after cxl_cache_dev_new().
  */

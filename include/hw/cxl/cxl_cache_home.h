@@ -113,6 +113,11 @@ typedef struct CXLCachePage {
  *         with CXL_CACHE_ERR_MEMORY it did not, but its data, or a read of its,
  *         were lost by memory
  *
+ * The next two are for links with time (cxl_cache_time.h), and may be NULL:
+ * @now: what time it is, in nanoseconds; never less than before
+ * @defer: a device's request for @line, one that may keep it, is to stay in its
+ *         queue: the host itself is about to access it
+ *
  * The next three may be NULL, all of them. Bit i of @lines is line i of a page:
  * @page: fill in @page, of which @line is set; false where its lines are not
  *        alike, have poison, or cannot be read and written at @mem
@@ -133,6 +138,8 @@ typedef struct CXLCacheHomeOps {
     void (*complete)(void *opaque, const CXLCacheHostDone *done);
     void (*error)(void *opaque, unsigned dev, CXLCacheError err,
                   CXLCacheChannelId channel, const CXLCacheMsg *msg);
+    uint64_t (*now)(void *opaque);
+    bool (*defer)(void *opaque, uint64_t line);
     bool (*page)(void *opaque, CXLCachePage *page);
     bool (*page_access)(void *opaque, const CXLCachePage *page, uint64_t lines,
                         CXLCacheHostAccess access);
@@ -169,7 +176,24 @@ typedef struct CXLCacheHomeStats {
     uint64_t use_once;                          /* reads answered GO-I */
     uint64_t sf_walked;                         /* entries, for a device's */
     uint64_t errors[CXL_CACHE_NUM_ERRS];
+    /* Requests that had to wait for a limit, by device */
+    uint64_t limited[CXL_CACHE_DEV_MAX];
+    /* Lines that [a] had to lose so that [b] may have one, by limits alone */
+    uint64_t lost_to[CXL_CACHE_DEV_MAX][CXL_CACHE_DEV_MAX];
 } CXLCacheHomeStats;
+
+/**
+ * CXLCacheLimits: how many lines the snoop filter tracks for a device
+ * @quota: lines of this device at most, 0 for as many as there is room for
+ * @group: 0 to CXL_CACHE_DEV_MAX - 1: of devices that share a filter
+ * @group_size: lines that the group may have, of all its devices together; the
+ *              same for all of them; 0 for as many as there is room for
+ */
+typedef struct CXLCacheLimits {
+    unsigned quota;
+    unsigned group;
+    unsigned group_size;
+} CXLCacheLimits;
 
 /**
  * cxl_cache_home_new: a home without devices
@@ -193,6 +217,18 @@ void cxl_cache_home_free(CXLCacheHome *home);
  */
 int cxl_cache_home_attach(CXLCacheHome *home, CXLCacheLink *link);
 CXLCacheLink *cxl_cache_home_link(const CXLCacheHome *home, unsigned dev);
+
+/**
+ * cxl_cache_home_set_limits: limit what a device may have, from now on
+ *
+ * A request for a line beyond it stays in its channel until another line of the
+ * device, or of its group, has been taken (SnpInv): the one that has not been
+ * used for longest, nearly. A line that several devices share counts for each.
+ * Who has more than a new limit keeps it until the next request. Specific to
+ * this implementation: CXL.cache has no such thing.
+ */
+void cxl_cache_home_set_limits(CXLCacheHome *home, unsigned dev,
+                               const CXLCacheLimits *limits);
 
 /* Highest number of an attached device, plus 1 */
 unsigned cxl_cache_home_devices(const CXLCacheHome *home);
@@ -279,8 +315,41 @@ const CXLCacheHomeStats *cxl_cache_home_stats(const CXLCacheHome *home);
  * What the host sent is drained first, then responses and data to the host,
  * then one request of each device in turn, in the order they were made.
  *
- * Returns: number of messages taken.
+ * On links with time those that have arrived by now, each as of its own time:
+ * what follows from it is sent then, however late this is called.
+ *
+ * Returns: number of messages taken, and of credits that came back in time.
  */
 unsigned cxl_cache_run(CXLCacheHome *home);
+
+/**
+ * cxl_cache_advance: likewise; if there is nothing, go on to what is next
+ *
+ * For who cannot wait for links with time: their time moves ahead of what @now
+ * says, to the next message or credit that arrives. It does not go back: until
+ * @now has come as far, messages are sent at the time that was reached.
+ *
+ * Returns: as cxl_cache_run(); 0 if nothing is under way.
+ */
+unsigned cxl_cache_advance(CXLCacheHome *home);
+
+/**
+ * cxl_cache_settle: move messages until none is left, and no credit either
+ *
+ * As cxl_cache_run() where no link has time; else as cxl_cache_advance() again
+ * and again.
+ */
+void cxl_cache_settle(CXLCacheHome *home);
+
+/**
+ * cxl_cache_next: when something arrives next, on links with time
+ *
+ * Returns: UINT64_MAX if nothing is under way
+ */
+uint64_t cxl_cache_next(const CXLCacheHome *home);
+
+/* The time that links with time have come to, and any of them are there */
+uint64_t cxl_cache_time(const CXLCacheHome *home);
+bool cxl_cache_is_timed(const CXLCacheHome *home);
 
 #endif /* HW_CXL_CACHE_HOME_H */

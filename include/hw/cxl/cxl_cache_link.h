@@ -16,6 +16,9 @@
  * pass a GO for the same line that was sent before it (section 3.2.5.2,
  * "snoop pushes GO"). cxl_cache_link_snoop_blocked() tells.
  *
+ * A link can have time (cxl_cache_time.h): messages and credits are under way
+ * for a while then, and wait for each other on the wire.
+ *
  * The structures are open so that tests and the state space search can look
  * into them; everybody else uses the functions.
  */
@@ -43,18 +46,25 @@ typedef struct CXLCacheChannel {
 typedef struct CXLCacheLinkStats {
     uint64_t sent[CXL_CACHE_NUM_CHANNELS][CXL_CACHE_D2H_REQ_CODES];
     uint64_t stalled[CXL_CACHE_NUM_CHANNELS];   /* no credit when wanted */
+    uint64_t aborted;           /* requests, for want of a Cache ID */
 } CXLCacheLinkStats;
+
+/* See cxl_cache_time.h */
+typedef struct CXLCacheTime CXLCacheTime;
+typedef struct CXLCacheTiming CXLCacheTiming;
 
 /**
  * CXLCacheLinkConfig:
  * @depth: buffers, thus credits, of each channel: 1 to 4096
  * @flit: format; a 68B link carries no CacheID
  * @cache_id: the device's, 0 to CXL_CACHE_DEV_MAX - 1
+ * @timing: NULL for a link on which messages are there at once; copied
  */
 typedef struct CXLCacheLinkConfig {
     uint16_t depth[CXL_CACHE_NUM_CHANNELS];
     CXLCacheFlit flit;
     uint8_t cache_id;
+    const CXLCacheTiming *timing;
 } CXLCacheLinkConfig;
 
 typedef void CXLCacheTrace(void *opaque, CXLCacheChannelId channel,
@@ -68,8 +78,10 @@ typedef struct CXLCacheLink {
     CXLCacheTrace *trace;       /* every message as it is sent, or NULL */
     void *trace_opaque;
     CXLCacheLinkStats *stats;
+    CXLCacheTime *time;         /* NULL unless it has time */
     CXLCacheFlit flit;
-    uint8_t cache_id;
+    uint8_t cache_id;           /* what the port above the device inserts */
+    bool unrouted;              /* ... nothing: what is asked for is aborted */
     /* Credits come back by cxl_cache_link_return_credits() alone. */
     bool hold_credits;
     bool messages;              /* no fast gear: every message is sent */
@@ -80,7 +92,7 @@ typedef struct CXLCacheLink {
  * cxl_cache_link_new: a link with all credits at their senders
  *
  * Returns: NULL if @config is out of range, or without memory. One block of it,
- * but for its statistics; free with cxl_cache_link_free().
+ * but for its statistics and its time; free with cxl_cache_link_free().
  */
 CXLCacheLink *cxl_cache_link_new(const CXLCacheLinkConfig *config);
 void cxl_cache_link_free(CXLCacheLink *link);
@@ -91,6 +103,25 @@ void cxl_cache_link_free(CXLCacheLink *link);
  * All messages vanish and all credits are back at their senders.
  */
 void cxl_cache_link_reset(CXLCacheLink *link);
+
+/* No Cache ID leads to the device. */
+#define CXL_CACHE_UNROUTED  (-1)
+
+/**
+ * cxl_cache_link_set_route: the Cache ID that leads to the link's device
+ * @id: 0 to CXL_CACHE_DEV_MAX - 1, 0 with 68B flits, or CXL_CACHE_UNROUTED
+ *
+ * Nothing may be under way, and the device should hold no line. Without a route
+ * the host gives no line out: what a device asks for ends in GO-Err, what it
+ * writes is dropped; but an evict, or CacheFlushed, is taken.
+ */
+void cxl_cache_link_set_route(CXLCacheLink *link, int id);
+
+/* What cxl_cache_link_set_route() was told, first the configuration's ID */
+static inline int cxl_cache_link_route(const CXLCacheLink *link)
+{
+    return link->unrouted ? CXL_CACHE_UNROUTED : link->cache_id;
+}
 
 /**
  * cxl_cache_link_return_credits: hand freed buffers' credits to the sender
@@ -118,6 +149,17 @@ bool cxl_cache_link_inject(CXLCacheLink *link, CXLCacheChannelId channel,
  */
 bool cxl_cache_link_idle(const CXLCacheLink *link);
 
+/**
+ * cxl_cache_link_note: who looks at messages, and time, hear of what is sent
+ */
+void cxl_cache_link_note(CXLCacheLink *link, CXLCacheChannelId channel,
+                         const CXLCacheMsg *msg);
+
+/**
+ * cxl_cache_link_stalled: there was no credit of @channel when one was wanted
+ */
+void cxl_cache_link_stalled(CXLCacheLink *link, CXLCacheChannelId channel);
+
 static inline unsigned cxl_cache_link_used(const CXLCacheChannel *ch)
 {
     return ch->tail - ch->head;
@@ -135,7 +177,7 @@ static inline bool cxl_cache_link_can_send(CXLCacheLink *link,
         cxl_cache_link_return_credits(link, channel);
     }
     if (G_UNLIKELY(!ch->credits)) {
-        link->stats->stalled[channel]++;
+        cxl_cache_link_stalled(link, channel);
         return false;
     }
     return true;
@@ -159,7 +201,7 @@ static inline CXLCacheMsg *cxl_cache_link_send(CXLCacheLink *link,
     g_assert(ch->credits);
     ch->credits--;
     *msg = (CXLCacheMsg) {
-        .cache_id = link->cache_id,
+        .cache_id = cxl_cache_has_id(channel) ? link->cache_id : 0,
         .order = link->ch[CXL_CACHE_H2D_RSP].tail,
     };
     if (data) {
@@ -175,12 +217,9 @@ static inline void cxl_cache_link_sent(CXLCacheLink *link,
                                        CXLCacheChannelId channel,
                                        const CXLCacheMsg *msg)
 {
-    CXLCacheChannel *ch = &link->ch[channel];
-
     link->stats->sent[channel][msg->opcode & (CXL_CACHE_D2H_REQ_CODES - 1)]++;
-    if (G_UNLIKELY(link->trace)) {
-        link->trace(link->trace_opaque, channel, msg,
-                    ch->data ? &ch->data[msg - ch->msg] : NULL);
+    if (G_UNLIKELY(link->trace || link->time)) {
+        cxl_cache_link_note(link, channel, msg);
     }
 }
 

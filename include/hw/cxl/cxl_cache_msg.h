@@ -221,6 +221,16 @@ static inline bool cxl_cache_opcode_valid(CXLCacheChannelId channel,
     return opcode < 32 && (valid[channel] & (1u << opcode));
 }
 
+/**
+ * cxl_cache_has_id: whether @channel's headers have a CacheID, in 256B flits
+ *
+ * What the device sends because of a snoop, or a pull, goes by its UQID.
+ */
+static inline bool cxl_cache_has_id(CXLCacheChannelId channel)
+{
+    return channel != CXL_CACHE_D2H_RSP && channel != CXL_CACHE_D2H_DATA;
+}
+
 /* Names as the specification writes them; "reserved" for what it reserves. */
 const char *cxl_cache_channel_name(CXLCacheChannelId channel);
 const char *cxl_cache_opcode_name(CXLCacheChannelId channel, uint8_t opcode);

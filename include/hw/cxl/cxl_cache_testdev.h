@@ -15,6 +15,8 @@
  *
  * PCI: 1af4:10f0.
  *   BAR 0  the registers below, 16 KiB
+ *   BAR 1  registers of the host's last-level cache, where there is one: see
+ *          cxl_cache_llc_regs.h
  *   BAR 2  the slot window, 128 bytes a line: see cache_mem_dev_window()
  *   BAR 4  component registers, as every CXL device has them
  *
@@ -36,6 +38,7 @@
 #define CXL_CACHE_TESTDEV_DEVICE_ID     0x10f0
 
 #define CXL_CACHE_TESTDEV_BAR_REGS      0
+#define CXL_CACHE_TESTDEV_BAR_LLC       1
 #define CXL_CACHE_TESTDEV_BAR_WINDOW    2
 #define CXL_CACHE_TESTDEV_BAR_COMPONENT 4
 #define CXL_CACHE_TESTDEV_REGS_SIZE     0x4000
@@ -55,7 +58,11 @@
 #define CCT_MODE_ONCE           1       /* requests that leave no line behind */
 #define CCT_MODE_ON             2       /* everything */
 
-/* ---- One operation, done before the write of CCT_DOORBELL returns ---- */
+/*
+ * ---- One operation, done before the write of CCT_DOORBELL returns ----
+ *
+ * On a link with time it brings the link's time forward, all but CCT_DO_POST.
+ */
 
 #define CCT_OPCODE              0x010   /* 32 RW: D2H Req opcode, table 3-22 */
 #define CCT_FLAGS               0x014   /* 32 RW */
@@ -77,6 +84,14 @@
 #define CCT_DO_FLUSH            7       /* write back and invalidate all */
 #define CCT_DO_READ             8       /* BUF = LEN bytes at ADDR */
 #define CCT_DO_WRITE            9       /* LEN bytes at ADDR = BUF */
+/*
+ * As CCT_DO_REQUEST, but the write returns when the request has been sent. On a
+ * link with time it is under way then, as many others may be: see CCT_POSTS.
+ * What it reads is not shown. Nothing is done about what vCPUs have translated
+ * of memory that it writes. CCT_RESULT is -EAGAIN or -EBUSY, and nothing is
+ * sent, where something under way has to be over first.
+ */
+#define CCT_DO_POST             10
 
 /*
  * 0, or a negative errno of Linux: -EPERM (-1) the line's state or the mode
@@ -96,6 +111,11 @@
 #define CCT_STATUS_POISON       (1u << 9)
 /* Protocol errors seen since they were cleared, a bit for a CXLCacheError */
 #define CCT_ERRORS              0x038   /* 32 RW1C; set a little later */
+
+/* Requests by CCT_DO_POST: under way; those that have failed, since reset */
+#define CCT_POSTS               0x03c   /* 32 RO */
+#define CCT_POSTS_OPEN(v)       ((v) & 0xffff)
+#define CCT_POSTS_FAILED(v)     ((v) >> 16)
 
 #define CCT_DATA                0x040   /* 64 bytes RW */
 #define CCT_DATA_SIZE           64
@@ -222,7 +242,8 @@
  *   STEP_OP(2) = CCT_OP_END
  *   AGENT_ITERATIONS = 1000, AGENT_CTRL = CCT_AGENT_START
  *
- * Each step is complete, every GO is in, before the next one begins.
+ * Each step is complete, every GO is in, before the next one begins. On a link
+ * with time it takes as long as its messages do.
  */
 
 /* ---- The buffer of CCT_DO_READ and CCT_DO_WRITE ---- */

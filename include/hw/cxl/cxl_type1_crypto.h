@@ -45,6 +45,11 @@
  *    that CXL.cache may be used for
  *  + "iommu_platform" (bool, default on): off has the device bypass an IOMMU,
  *    by CXL.io
+ *  + "x-256b-flit" (bool, default off): the link has 256B flits, with Cache IDs
+ *  + "cache-id" (string, default auto): the one that firmware would have the
+ *    port above insert: auto, none or a number (cxl_cache_path.h)
+ *  + "sf-quota" (uint32, default 0): lines that the snoop filter tracks for the
+ *    device at most; 0: no limit
  *  + "sn" (uint64): device serial number; by default made from the chassis and
  *    slot numbers of the root port
  *  + "ats" (OnOffAuto, default auto): auto: there is an ATS capability where
@@ -92,6 +97,9 @@ struct CXLType1Crypto {
     bool cache_enable;
     OnOffAuto ats;
     char *guard;
+    bool flit_256b;
+    char *cache_id;
+    uint32_t sf_quota;
     CxlType1Writeback writeback;
     CxlType1Unplug unplug;
     uint64_t sn;

@@ -51,6 +51,12 @@ typedef struct CXLType1Inject {
 } CXLType1Inject;
 
 /**
+ * cxl_type1_inject_class_init: the methods of TYPE_CXL_RAS_DEVICE, which
+ * @klass has
+ */
+void cxl_type1_inject_class_init(ObjectClass *klass);
+
+/**
  * cxl_type1_inject_init: let @s be told to fail
  * @errp: set if the property "x-fault" makes no sense
  *

@@ -1,5 +1,5 @@
 /*
- * CXL.cache capability of a root port
+ * CXL.cache capability of a CXL port
  *
  * Copyright (c) 2026 The qemu-cxl-type1 developers
  *
@@ -11,7 +11,11 @@
  *  - Flex Bus Port DVSEC (CXL r3.1 section 8.2.1.3): the Cache capability, its
  *    enable, and the negotiated status while a cache device is below;
  *  - Snoop Filter Capability Structure (CXL r3.1 section 8.2.4.23): the group
- *    and the capacity of the filter that tracks the devices' lines.
+ *    and the capacity of the filter that tracks the devices' lines;
+ *  - with 256B flits, the registers of cxl_cache_id.h.
+ *
+ * The ports of a switch, which stand on the way from such a device to its root
+ * port, get the first and the last of them.
  *
  * And, for whatever CXL device is below a port with or without CXL.cache:
  *
@@ -19,18 +23,27 @@
  *    DVSEC for Ports is set (CXL r3.1 section 8.1.5.2).
  *
  * QEMU interface:
- *  + the class of the port calls cxl_type1_port_class_init(), last of all.  The
- *    port itself knows nothing else of this: what is kept about it is in an
- *    object of its own, the port's child "cxl-cache-port".
+ *  + the class of the port, cxl-rp, cxl-upstream or cxl-downstream, calls
+ *    cxl_type1_port_class_init(), last of all.  The port itself knows nothing
+ *    else of this: what is kept about it is in an object of its own, the port's
+ *    child "cxl-cache-port".
  *  + "cxl-cache" (bool, default off): the port offers CXL.cache.  Off leaves
- *    every register as it was.
+ *    every register as it was.  The other properties are the root port's.
  *  + "cxl-cache-sf-size" (size, default 16 MiB): how much cached memory the
  *    snoop filter can track; a multiple of 64 KiB.
+ *  + "cxl-cache-sf-group" (uint32): the port's filter is that of a group of
+ *    ports, 0 to 15; by default all ports share one.
  *  + "cxl-cache-prefetch" (uint32, default 32): pages whose lines the host
  *    takes home at once when it finds that one touch follows the other; 0 for
  *    none.
  *  + "x-gear" (enum, default auto): "messages" sends every message where the
  *    fast gear (hw/cxl/cxl_cache_gear.h) would do.
+ *  + "cxl-cache-latency" (uint64, ns), "cxl-cache-bandwidth" (size, bytes per
+ *    second; 0 is no limit), "cxl-cache-depth" (uint16, default 64: buffers in
+ *    each channel), "cxl-cache-credits" (uint16, default all: of them, those
+ *    that are granted; a buffer without a credit is never used), "x-jitter"
+ *    (uint64, a seed): with any of them set the link has time
+ *    (hw/cxl/cxl_cache_time.h).
  *  + a device with a cache calls cxl_type1_port_check() and
  *    cxl_type1_port_attach() at realize, and tells when its link comes up and
  *    goes down.
@@ -78,7 +91,8 @@ CacheMemDev *cxl_type1_port_attach(PCIDevice *pdev, CacheMemDevConfig *config,
  * cxl_type1_port_link_up: @pdev has trained
  * @pdev: a device for which cxl_type1_port_check() holds
  *
- * Shows CXL.io and CXL.cache in 68B flit mode as what the port has negotiated.
+ * Shows CXL.io and CXL.cache as what the port has negotiated, and with 256B
+ * flits does firmware's part for a Cache ID.
  */
 void cxl_type1_port_link_up(PCIDevice *pdev);
 

@@ -32,6 +32,7 @@
 #include "hw/pci/pcie_doe.h"
 #include "hw/cxl/cxl.h"
 #include "hw/cxl/cache_mem_region.h"
+#include "hw/cxl/cxl_type1_ras.h"
 #include "hw/core/registerfields.h"
 
 /* CXL r3.1 section 8.1.3; offsets are from the start of the DVSEC */
@@ -78,18 +79,23 @@ REG16(CXL_FLEX_BUS_STATUS, 0x0e)
  * capable of, and what it has negotiated with the port above it.
  */
 #define CXL_FLEX_BUS_TYPE1             0x0023
+/* ... and in 256B flits */
+#define CXL_FLEX_BUS_TYPE1_256B        0x0003
 #define CXL_FLEX_BUS_IO_ENABLE         0x0002
 
 /**
  * CXLType1Regs:
  * @cache: what the cache controls control; set before cxl_type1_regs_init()
  * @cache_enable: Cache_Enable is set after reset; likewise
+ * @flit_256b: the link has trained with 256B flits; likewise
  */
 typedef struct CXLType1Regs {
     CacheMemDev *cache;
     bool cache_enable;
+    bool flit_256b;
     CXLComponentState cstate;
     MemoryRegionOps cachemem_ops;
+    CXLType1Ras ras;
     DOECap *doe;
     PCIDevice *pdev;
     uint16_t dev_dvsec;
@@ -167,6 +173,22 @@ void cxl_type1_regs_protocol_error(CXLType1Regs *regs, CXLCacheError err);
  * @bit: CXL_RAS_UNC_ERR_* of the Uncorrectable Error Status Register
  */
 void cxl_type1_regs_error(CXLType1Regs *regs, unsigned bit);
+
+/**
+ * cxl_type1_regs_uncorrectable: note @n uncorrectable errors, with headers
+ *
+ * AER has one Uncorrectable Internal Error of all that are not masked.
+ */
+void cxl_type1_regs_uncorrectable(CXLType1Regs *regs, const CXLRasError *errors,
+                                  unsigned n);
+
+/**
+ * cxl_type1_regs_correctable: note a correctable error
+ * @bit: CXL_RAS_COR_ERR_* of the Correctable Error Status Register
+ *
+ * Unless masked there, and as a Corrected Internal Error by AER.
+ */
+void cxl_type1_regs_correctable(CXLType1Regs *regs, unsigned bit);
 
 /**
  * cxl_type1_regs_viral: the device becomes viral, or is it no more

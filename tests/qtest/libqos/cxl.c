@@ -146,6 +146,13 @@ static int endpoint_bus(const QCXL *cxl)
     return QCXL_BUS_NR + 1 + cxl->port;
 }
 
+void qcxl_bus_init(QPCIBus *bus, QTestState *qts, uint64_t mmio,
+                   uint64_t mmio_end)
+{
+    enable_ecam(qts);
+    bus_init(bus, qts, mmio, mmio_end);
+}
+
 void qcxl_init(QCXL *cxl)
 {
     uint32_t mmio = PORT_MMIO_BASE + cxl->port * PORT_SIZE;

@@ -82,6 +82,13 @@ QCXL *qcxl_new_port(QTestState *qts, int port);
 void qcxl_init(QCXL *cxl);
 
 /**
+ * qcxl_bus_init: a QPCIBus whose devices' devfn have the bus in bits 15:8
+ * @mmio, @mmio_end: where BARs may be placed
+ */
+void qcxl_bus_init(QPCIBus *bus, QTestState *qts, uint64_t mmio,
+                   uint64_t mmio_end);
+
+/**
  * qcxl_free: forget the hierarchy
  * @cxl: the hierarchy
  */
