@@ -17,7 +17,7 @@ build_list="$fetch_list gcc libc6-dev make bzip2 perl python3-venv python3-pip
 run_list="seabios ipxe-qemu qemu-system-data"
 # The standalone part: meson.build at the top.
 quick_list="git gcc libc6-dev make python3 meson ninja-build pkg-config
-    libglib2.0-dev libssl-dev mscgen"
+    libglib2.0-dev libssl-dev mscgen python3-docutils"
 # The fuzzer of CXL.cache
 fuzz_list="$quick_list clang-14 libclang-rt-14-dev"
 # What makes the guest's initramfs and module, and checks its disk afterwards.
