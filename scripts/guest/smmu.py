@@ -3,9 +3,9 @@
 #
 # The device behind an SMMUv3, in an arm64 guest; TAP on standard output.  The
 # same steps with translation switched off, and without an SMMU, show that the
-# checks can tell these apart.
+# checks can tell these apart.  And with ATS.
 #
-# usage: smmu.py [smmuv3|passthrough|none]...  (default: all)
+# usage: smmu.py [smmuv3|ats|passthrough|none]...  (default: all)
 #
 # Environment: QEMU_AARCH64, QEMU_ARGS, ACCEL.
 
@@ -104,13 +104,14 @@ def rise(before, after):
 class SmmuTests:
     """
     Known answers, and how their data got there.  @group is the type that the
-    device's IOMMU group must have; None: it is in none.
+    device's IOMMU group must have; None: it is in none.  @ats: the SMMU has it.
     """
 
-    def __init__(self, vm, trace, group):
+    def __init__(self, vm, trace, group, ats):
         self.vm = vm
         self.trace = trace
         self.group = group
+        self.ats = ats
         self.before = self.after = None
         self.pieces = []
 
@@ -178,26 +179,33 @@ class SmmuTests:
         return wrong
 
     def addresses(self):
-        """A bus address that is no address of memory has to be translated"""
+        """
+        A bus address that is no address of memory has to be translated.  What
+        the device has translated is seen where it is then.
+        """
         inside = [addr in RAM and addr + length - 1 in RAM
                   for _, length, addr, _ in self.pieces]
-        if inside and (all(inside) if self.group != 'DMA'
+        if inside and (all(inside) if self.ats or self.group != 'DMA'
                        else not any(inside)):
             return ''
         return f'{len(inside)} pieces, {sum(inside)} of them in memory, ' \
             f'the first {self.pieces[:3]}'
 
     def path(self):
-        """SMMUv3 has no ATS here, and what ATS has not translated is CXL.io"""
-        by_cache = self.group is None
+        """What ATS has not translated is CXL.io"""
+        by_cache = self.group is None or self.ats
         if not self.pieces or \
                 any(cached != by_cache for *_, cached in self.pieces):
             return f'{len(self.pieces)} pieces, the first {self.pieces[:3]}'
         if (self.after.messages > self.before.messages) != by_cache:
             return f'{self.after.messages} messages by CXL.cache, ' \
                 f'{self.before.messages} before'
-        if any(self.after.translations.values()):
-            return f'translations: {self.after.translations}'
+        count = self.after.translations
+        # The kernel has every mapping invalidated when it ends
+        if (any(count.values()) if not self.ats else
+                not count['misses'] or count['refusals'] or
+                count['held'] or count['invalidations'] < count['misses']):
+            return f'translations: {count}'
         return ''
 
     def interrupts(self):
@@ -229,17 +237,18 @@ class SmmuTests:
         return '\n'.join(bad + guest.complaints(log))
 
     def tests(self):
-        where = 'are no addresses of memory' if self.group == 'DMA' else \
+        where = 'are no addresses of memory' \
+            if self.group == 'DMA' and not self.ats else \
             'are addresses of memory'
-        how = 'CXL.cache' if self.group is None else 'CXL.io'
+        how = 'CXL.cache, translated and taken back' if self.ats else \
+            'CXL.cache' if self.group is None else 'CXL.io'
         kind = f'of type {self.group}' if self.group else 'not there'
         return (
             ('the driver is bound, and takes translated addresses',
              self.bound),
             (f'its IOMMU group is {kind}', self.in_group),
             ('known answers, and so many requests', self.known_answers),
-            (f'the addresses that the device is given {where}',
-             self.addresses),
+            (f'the addresses that the device uses {where}', self.addresses),
             (f'data go by {how}', self.path),
             ('interrupts come by the ITS', self.interrupts),
             ('random requests, the same way', self.random_requests),
@@ -247,17 +256,18 @@ class SmmuTests:
 
 
 def boot(tap, folder, name, group, machine='', cmdline='', after=None,
-         arch=guest.ARM64, ready=None):
+         arch=guest.ARM64, ready=None, ats=False):
     log = os.path.join(folder, f'smmu-{os.path.basename(name)}')
     trace = Trace(log + '.trace')
-    args = [*guest.device_args(guest.TYPE1, BACKEND), *trace.args()]
+    args = [*guest.device_args(guest.TYPE1, BACKEND), *trace.args(),
+            *(('-global', 'arm-smmuv3.ats=on') if ats else ())]
     try:
         with guest.Guest(args, log + '.log',
                          cmdline, arch, machine) as vm:
             if ready:
                 ready(vm)
             tap.guarded((f'{name}: {test}', work) for test, work in
-                        SmmuTests(vm, trace, group).tests())
+                        SmmuTests(vm, trace, group, ats).tests())
             if after:
                 after(vm)
     except guest.GuestError as err:
@@ -269,6 +279,11 @@ def smmuv3(tap, folder):
          VfioTests(vm, smmu_faults).run(tap, 'vfio'))
 
 
+def with_ats(tap, folder):
+    boot(tap, folder, 'ats', 'DMA', ',iommu=smmuv3', 'iommu.strict=1',
+         ats=True)
+
+
 def passthrough(tap, folder):
     boot(tap, folder, 'passthrough', 'identity', ',iommu=smmuv3',
          'iommu.passthrough=1')
@@ -278,7 +293,8 @@ def without(tap, folder):
     boot(tap, folder, 'none', None)
 
 
-PARTS = {'smmuv3': smmuv3, 'passthrough': passthrough, 'none': without}
+PARTS = {'smmuv3': smmuv3, 'ats': with_ats, 'passthrough': passthrough,
+         'none': without}
 
 if __name__ == '__main__':
     os.environ['IOMMU'] = 'none'        # beside the machine's own

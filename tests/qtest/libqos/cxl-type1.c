@@ -7,6 +7,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/units.h"
 #include "../libqtest.h"
 #include "qobject/qlist.h"
 #include "cxl-type1.h"
@@ -229,11 +230,18 @@ const uint8_t qct_cipher[64] = {
 
 void qct_rig_boot(QCTRig *r, const char *ram, const char *opts)
 {
+    bool arm = g_str_equal(qtest_get_arch(), "aarch64");
+
     *r = (QCTRig) { .devices = strstr(opts, QCT_SECOND) ? 2 : 1 };
-    r->qts = qtest_initf("-nodefaults " QCXL_MACHINE "%s" QCXL_PXB QCXL_RP
+    r->qts = qtest_initf("-nodefaults %s%s" QCXL_PXB QCXL_RP
                          ",cxl-cache=on " QCT_BACKEND QCT_DEVICE ",id=t0%s",
-                         ram, opts);
-    pc_alloc_init(&r->alloc, r->qts, ALLOC_NO_FLAGS);
+                         arm ? QCXL_MACHINE_VIRT : QCXL_MACHINE, ram, opts);
+    if (arm) {
+        alloc_init(&r->alloc, ALLOC_NO_FLAGS, QCXL_VIRT_RAM + MiB,
+                   QCXL_VIRT_RAM + 128 * MiB, QCT_PAGE);
+    } else {
+        pc_alloc_init(&r->alloc, r->qts, ALLOC_NO_FLAGS);
+    }
     for (unsigned i = 0; i < r->devices; i++) {
         r->t[i] = qct_probe(qcxl_new_port(r->qts, i), &r->alloc);
     }

@@ -12,10 +12,13 @@
 #include "hw/pci-host/q35.h"
 #include "cxl.h"
 
-#define ECAM_BASE       0xb0000000u
-#define PORT_MMIO_BASE  0xc0000000u
-/* What a root port forwards to the endpoint below it. */
-#define WINDOW_BASE     0xe0000000u
+/* Where firmware puts things, or finds them */
+typedef struct QCXLMap {
+    uint32_t ecam;
+    uint32_t port_mmio;
+    uint32_t window;    /* what a root port forwards to what is below it */
+} QCXLMap;
+
 /* Each of QCXL_MAX_PORTS has as much of both. */
 #define PORT_SIZE       0x04000000u
 
@@ -36,10 +39,13 @@
 #define DOE_WRITE       0x10
 #define DOE_READ        0x14
 
+/* Of the machines of this architecture */
+static const QCXLMap *map;
+
 /* In this file a devfn has the bus number in bits 15:8. */
 static uint64_t ecam_addr(int devfn, uint16_t off)
 {
-    return ECAM_BASE + ((uint64_t)devfn << 12) + off;
+    return map->ecam + ((uint64_t)devfn << 12) + off;
 }
 
 static uint8_t ecam_readb(QPCIBus *bus, int devfn, uint8_t off)
@@ -131,13 +137,31 @@ static void bus_init(QPCIBus *bus, QTestState *qts, uint64_t mmio,
     };
 }
 
-/* ECAM is off after reset, so this one goes through the I/O ports. */
+static const QCXLMap map_q35 = {
+    .ecam = 0xb0000000,
+    .port_mmio = 0xc0000000,
+    .window = 0xe0000000,
+};
+
+/* With highmem-ecam=off: all of it is below 4 GiB */
+static const QCXLMap map_virt = {
+    .ecam = 0x3f000000,
+    .port_mmio = 0x10000000,
+    .window = 0x20000000,
+};
+
+/* On q35 ECAM is off after reset, so this one goes through the I/O ports. */
 static void enable_ecam(QTestState *qts)
 {
+    if (g_str_equal(qtest_get_arch(), "aarch64")) {
+        map = &map_virt;
+        return;
+    }
+    map = &map_q35;
     qtest_outl(qts, 0xcf8, (1u << 31) | (MCH_HOST_BRIDGE_PCIEXBAR + 4));
     qtest_outl(qts, 0xcfc, 0);
     qtest_outl(qts, 0xcf8, (1u << 31) | MCH_HOST_BRIDGE_PCIEXBAR);
-    qtest_outl(qts, 0xcfc, ECAM_BASE | MCH_HOST_BRIDGE_PCIEXBAREN);
+    qtest_outl(qts, 0xcfc, map->ecam | MCH_HOST_BRIDGE_PCIEXBAREN);
 }
 
 /* The bus below the root port */
@@ -155,11 +179,12 @@ void qcxl_bus_init(QPCIBus *bus, QTestState *qts, uint64_t mmio,
 
 void qcxl_init(QCXL *cxl)
 {
-    uint32_t mmio = PORT_MMIO_BASE + cxl->port * PORT_SIZE;
-    uint32_t window = WINDOW_BASE + cxl->port * PORT_SIZE;
+    uint32_t mmio, window;
     QPCIDevice *rp;
 
     enable_ecam(cxl->qts);
+    mmio = map->port_mmio + cxl->port * PORT_SIZE;
+    window = map->window + cxl->port * PORT_SIZE;
     bus_init(&cxl->port_bus, cxl->qts, mmio, mmio + PORT_SIZE);
     bus_init(&cxl->bus, cxl->qts, window, window + PORT_SIZE);
 

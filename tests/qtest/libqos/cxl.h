@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One q35 machine with pxb-cxl -> cxl-rp -> endpoint.  Firmware does not run
+ * One q35 or virt machine with pxb-cxl -> cxl-rp -> endpoint.  Firmware does not run
  * under qtest, so this does its part: it enables the ECAM window, numbers the
  * buses, places the root port's registers and opens the root port's memory
  * window.  The endpoint is then an ordinary QPCIDevice (and may be turned into
@@ -19,6 +19,10 @@
 
 /* What qcxl_new() expects to find on the command line */
 #define QCXL_MACHINE        "-machine q35,cxl=on "
+/* The same of aarch64's virt machine, and where its RAM is */
+#define QCXL_VIRT           ",cxl=on,highmem-ecam=off"
+#define QCXL_MACHINE_VIRT   "-cpu max -machine virt,gic-version=3" QCXL_VIRT " "
+#define QCXL_VIRT_RAM       0x40000000ull
 /* RAM of which devices can keep lines, where the host has such a thing */
 #ifdef CONFIG_LINUX
 #define QCXL_SHARED_RAM     "-object memory-backend-memfd,id=ram,share=on," \
