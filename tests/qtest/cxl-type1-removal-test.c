@@ -1272,6 +1272,8 @@ static void start_driver(Bad *b)
     pdev = qcxl_endpoint(b->r.t->cxl);
     if (pdev) {
         set_power_state(pdev, 0);
+        /* libqos maps BARs below 4 GiB, and leaves the upper half alone. */
+        qcxl_writel(pdev, PCI_BASE_ADDRESS_5, 0);
         new_device(&b->r);
         b->pdev = b->r.t->c->pci->pdev;
     }
