@@ -3,12 +3,13 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One q35 or virt machine with pxb-cxl -> cxl-rp -> endpoint.  Firmware does not run
- * under qtest, so this does its part: it enables the ECAM window, numbers the
- * buses, places the root port's registers and opens the root port's memory
- * window.  The endpoint is then an ordinary QPCIDevice (and may be turned into
- * a QVirtioPCIDevice); the 4 KiB configuration space, which libqos's PCI
- * accessors cannot reach with their 8-bit offsets, has accessors here.
+ * One q35 or virt machine with pxb-cxl -> cxl-rp -> endpoint. Firmware does
+ * not run under qtest, so this does its part: it enables the ECAM window,
+ * numbers the buses, places the root port's registers and opens the root
+ * port's memory window. The endpoint is then an ordinary QPCIDevice (and may
+ * be turned into a QVirtioPCIDevice); the 4 KiB configuration space, which
+ * libqos's PCI accessors cannot reach with their 8-bit offsets, has accessors
+ * here.
  */
 
 #ifndef LIBQOS_CXL_H
