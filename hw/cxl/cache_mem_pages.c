@@ -126,6 +126,10 @@ bool cache_mem_pages_taken(CacheMemRegion *region, CacheMemTaking *taking)
     CacheMemZap zap[CACHE_MEM_ZAP_MAX];
     bool all, good = true;
 
+    if (!taking->n) {
+        /* There may be no trap at all */
+        return true;
+    }
     for (unsigned i = 0; i < taking->n; i++) {
         zap[i] = run_zap(&taking->run[i]);
     }
@@ -185,16 +189,18 @@ static bool page_held(const CacheMemPage *p)
 static bool restrict_page(CacheMemRegion *region, CacheMemBlock *block,
                           CacheMemPage *p, uint64_t addr)
 {
-    CacheMemTaking one = { .n = 0 };
+    CacheMemTaking one;
 
     if (region->obstacle || block->unfit || block->bypassed ||
         (page_held(p) && p->addr != addr)) {
         return false;
     }
     p->addr = addr;
-    if (!p->zapped) {
-        cache_mem_pages_take(region, &one, block, p - block->page, addr);
+    if (p->zapped) {
+        return true;
     }
+    one.n = 0;
+    cache_mem_pages_take(region, &one, block, p - block->page, addr);
     return cache_mem_pages_taken(region, &one);
 }
 
