@@ -194,6 +194,13 @@ static void for_piece(CacheMemDev *cm, hwaddr addr, size_t len, uint8_t *buf,
     }
 }
 
+/* All that was asked for is done, and what follows from it at the host */
+static void finish(CacheMemRegion *region)
+{
+    cache_mem_settle(region);
+    cache_mem_llc_settle(region);
+}
+
 static void for_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
                        const void *buf, const Action *action)
 {
@@ -203,8 +210,7 @@ static void for_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
         for_piece(cm, seg[i].addr, seg[i].len, at, action);
         at = at ? at + seg[i].len : NULL;
     }
-    cache_mem_settle(cm->region);
-    cache_mem_llc_settle(cm->region);
+    finish(cm->region);
 }
 
 /* Reading */
@@ -520,8 +526,7 @@ void cache_mem_give_up_clean(CacheMemDev *cm)
             send_evict(cm, slot.line);
         }
     }
-    cache_mem_settle(cm->region);
-    cache_mem_llc_settle(cm->region);
+    finish(cm->region);
 }
 
 /* A range may be larger than the cache by far. */
@@ -548,8 +553,7 @@ void cache_mem_dev_flush_range(CacheMemDev *cm, hwaddr addr, uint64_t len)
     cache_mem_trace_update(cm->region);
     if (last - first >= cxl_cache_dev_num_lines(cm->dev)) {
         evict_slots(cm, first, last);
-        cache_mem_settle(cm->region);
-        cache_mem_llc_settle(cm->region);
+        finish(cm->region);
         return;
     }
     for_pieces(cm, &seg, 1, NULL, &evict);
@@ -784,8 +788,7 @@ int cache_mem_line_evict(CacheMemDev *cm, uint64_t line)
     QEMU_LOCK_GUARD(&cm->region->lock);
     cache_mem_trace_update(cm->region);
     ret = send_evict(cm, line);
-    cache_mem_settle(cm->region);
-    cache_mem_llc_settle(cm->region);
+    finish(cm->region);
     return ret;
 }
 

@@ -54,9 +54,9 @@ typedef struct Operation {
     CXLCacheLineData data;
 } Operation;
 
-static int do_request(CXLCacheTestdev *s, Operation *op)
+static CXLCacheReq request_of(const Operation *op)
 {
-    CXLCacheReq req = {
+    return (CXLCacheReq) {
         .line = op->line,
         .opcode = op->opcode,
         .be = op->be,
@@ -64,6 +64,11 @@ static int do_request(CXLCacheTestdev *s, Operation *op)
         .nt = op->flags & CCT_FLAG_NT,
         .poison = op->flags & CCT_FLAG_POISON,
     };
+}
+
+static int do_request(CXLCacheTestdev *s, Operation *op)
+{
+    CXLCacheReq req = request_of(op);
     const CXLCacheReqRule *rule;
     CacheMemResult result;
     int ret;
@@ -105,14 +110,7 @@ static void post_done(CacheMemPosted *posted)
 
 static int do_post(CXLCacheTestdev *s, Operation *op)
 {
-    CXLCacheReq req = {
-        .line = op->line,
-        .opcode = op->opcode,
-        .be = op->be,
-        .data = &op->data,
-        .nt = op->flags & CCT_FLAG_NT,
-        .poison = op->flags & CCT_FLAG_POISON,
-    };
+    CXLCacheReq req = request_of(op);
     Post *post;
     int ret;
 

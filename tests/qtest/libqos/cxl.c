@@ -378,6 +378,17 @@ char *qcxl_refusal(const char *args)
     return err;
 }
 
+void qcxl_check_refused(const char *args, const char *message)
+{
+    g_autofree char *err = qcxl_refusal(args);
+
+    if (!strstr(err, message)) {
+        g_test_message("expected: %s", message);
+        g_test_message("got: %s", err);
+        g_test_fail();
+    }
+}
+
 #ifdef CONFIG_POSIX
 uint8_t *qcxl_map_memfd(QTestState *qts, const char *name, size_t size)
 {

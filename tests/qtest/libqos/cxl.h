@@ -62,6 +62,9 @@ typedef struct QCXL {
  */
 char *qcxl_refusal(const char *args);
 
+/* Likewise: the test fails unless @message is a part of what it says */
+void qcxl_check_refused(const char *args, const char *message);
+
 /**
  * qcxl_new: bring up the hierarchy
  * @qts: a machine started with QCXL_MACHINE, QCXL_PXB and QCXL_RP
