@@ -12,8 +12,6 @@
 #include "standard-headers/linux/virtio_pci.h"
 #include "virtio-crypto.h"
 
-/* Enough for any request, and not as slow to set up as the device's 1024 */
-#define QUEUE_SIZE  512
 #define GUARD_BYTE  0xa5
 
 static const QVirtioCryptoLayout natural_layout = {
@@ -36,6 +34,7 @@ QVirtioCrypto *qvirtio_crypto_new(QTestState *qts, QGuestAllocator *alloc,
                       (1ull << VIRTIO_F_ACCESS_PLATFORM) |
                       (1ull << VIRTIO_F_RING_RESET) |
                       (1ull << VIRTIO_RING_F_INDIRECT_DESC);
+    c->queue_size = QVIRTIO_CRYPTO_QUEUE_SIZE;
     c->arena = guest_alloc(alloc, QVIRTIO_CRYPTO_ARENA);
     qvirtio_pci_device_enable(pci);
     return c;
@@ -61,8 +60,8 @@ static void set_queue_size(QVirtioCrypto *c, uint16_t index)
     vdev->bus->queue_select(vdev, index);
     qpci_io_writew(c->pci->pdev, c->pci->bar, c->pci->common_cfg_offset +
                    offsetof(struct virtio_pci_common_cfg, queue_size),
-                   QUEUE_SIZE);
-    g_assert_cmpuint(vdev->bus->get_queue_size(vdev), ==, QUEUE_SIZE);
+                   c->queue_size);
+    g_assert_cmpuint(vdev->bus->get_queue_size(vdev), ==, c->queue_size);
 }
 
 /* The rings stay where they are; the device finds them at other addresses. */

@@ -27,6 +27,8 @@
 
 /* Guest memory that headers, and what is not given an address, are in */
 #define QVIRTIO_CRYPTO_ARENA        (16 * 1024 * 1024)
+/* Enough for any request, and not as slow to set up as the device's 1024 */
+#define QVIRTIO_CRYPTO_QUEUE_SIZE   512
 
 typedef struct QVirtioCrypto {
     QTestState *qts;
@@ -35,6 +37,11 @@ typedef struct QVirtioCrypto {
     /* Data queues first, the control queue last, as the device numbers them */
     QVirtQueue **vqs;
     unsigned num_dataq;
+    /*
+     * Of every queue, from the next start on.  Setting one up takes two
+     * accesses for each of its descriptors: who starts often has few.
+     */
+    uint16_t queue_size;
     uint64_t feature_mask;
     /* What an IOMMU takes off the device's addresses of @arena and the rings */
     uint64_t iova_offset;
