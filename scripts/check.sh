@@ -34,6 +34,22 @@ QTESTS_asan=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
              cxl-cache-line-test cxl-cache-gear-test)
 tally() { "$TOP/scripts/tally.py" run "$OUT" "$@" || true; }
 
+# beside [--in DIR] NAME COMMAND...: likewise, $AT_ONCE of them at a time. What a
+# test prints stays together. Who calls it waits for all at the end.
+AT_ONCE=$(nproc)
+beside() {
+    local dir=.
+    if [[ $1 == --in ]]; then
+        dir=$2
+        shift 2
+    fi
+    while (($(jobs -rp | wc -l) >= AT_ONCE)); do
+        wait -n || true
+    done
+    (out=$(cd "$dir" && tally "$@")
+     printf '%s\n' "$out") &
+}
+
 # A step without which nothing can be tested: its failure is a failed test.
 must() {
     local name=$1
@@ -48,17 +64,19 @@ check_quick() {
 import json, sys
 for t in json.load(sys.stdin):
     print(t["cmd"][0])'); do
-        tally "quick-${t##*/}" "$t" --tap -k
+        beside "quick-${t##*/}" "$t" --tap -k
     done
-    tally quick-cxl-chart "$TOP/tests/chart/test-cxl-chart.py"
+    beside quick-cxl-chart "$TOP/tests/chart/test-cxl-chart.py"
+    wait
 }
 
 # What broke in the field and is the scripts' own; tests/field/README.md has the rest.
 check_field() {
     local t
     for t in "$TOP"/tests/field/[0-9]*; do
-        tally "field-$(basename "${t%.*}")" "$t"
+        beside "field-$(basename "${t%.*}")" "$t"
     done
+    wait
 }
 
 # The larger configurations of the state space search, and longer histories
@@ -85,25 +103,20 @@ check_unit() {
     ((${#tests[@]})) || return 0
     must unit-build build "${tests[@]}" || return 0
     for t in "${tests[@]}"; do
-        (cd "$QEMU/build" && G_TEST_SRCDIR=$QEMU/tests/unit \
-            tally "unit-${t##*/}" "./$t" --tap -k)
+        G_TEST_SRCDIR=$QEMU/tests/unit \
+            beside --in "$QEMU/build" "unit-${t##*/}" "./$t" --tap -k
     done
+    wait
 }
 
-# run_qtests DIR ARCH LABEL TEST...: as many at a time as there are processors,
-# for each mostly waits for the other side of its socket. What a test prints
-# stays together.
+# run_qtests DIR ARCH LABEL TEST...: each mostly waits for the other side of its
+# socket, so there is room for one more.
 run_qtests() {
-    local dir=$1 arch=$2 label=$3 t out
+    local dir=$1 arch=$2 label=$3 t AT_ONCE=$((AT_ONCE + 1))
     shift 3
     for t in "$@"; do
-        while (($(jobs -rp | wc -l) >= $(nproc))); do
-            wait -n || true
-        done
-        (out=$(cd "$dir" && QTEST_REQUIRE_ALL=1 \
-             QTEST_QEMU_BINARY=./qemu-system-$arch \
-             tally "$label-$t" "./tests/qtest/$t" --tap -k)
-         printf '%s\n' "$out") &
+        QTEST_REQUIRE_ALL=1 QTEST_QEMU_BINARY=./qemu-system-$arch \
+            beside --in "$dir" "$label-$t" "./tests/qtest/$t" --tap -k
     done
     wait
 }
