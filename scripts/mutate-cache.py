@@ -22,6 +22,7 @@ from pathlib import Path
 
 import mutants_cache
 import mutants_gear
+import mutants_keep
 import mutants_llc
 import mutants_time
 from mutants_check import check
@@ -598,6 +599,8 @@ def attempt(fault, tests):
         tests = [test for test in tests if 'gear' in test or test == EXPLORE]
     if fault in mutants_llc.FAULTS:
         tests = [mutants_llc.TEST]
+    if fault in mutants_keep.FAULTS:
+        tests = [mutants_keep.TEST]
     if fault in mutants_time.FAULTS:
         # Nor is there time in others.
         tests = [test for test in tests if 'time' in test or 'random' in test]
@@ -636,7 +639,7 @@ def print_rst(results):
 
 def all_faults():
     return [*FAULTS, *mutants_cache.FAULTS, *mutants_gear.FAULTS,
-            *mutants_llc.FAULTS, *mutants_time.FAULTS]
+            *mutants_keep.FAULTS, *mutants_llc.FAULTS, *mutants_time.FAULTS]
 
 
 def main():

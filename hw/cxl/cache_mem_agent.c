@@ -570,13 +570,38 @@ static void evict_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
     }
 }
 
+/* Modified lines that snoops have taken from the device, or shared, so far */
+static uint64_t lines_taken(const CacheMemDev *cm)
+{
+    const uint64_t *sent = cm->link->stats->sent[CXL_CACHE_D2H_RSP];
+
+    return sent[CXL_CACHE_RSP_I_FWD_M] + sent[CXL_CACHE_RSP_S_FWD_M];
+}
+
+static CacheMemWriteHow adapt(CacheMemDev *cm, const CacheMemSeg *seg,
+                              unsigned n)
+{
+    uint64_t len = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        len += seg[i].len;
+    }
+    return cxl_cache_keep(&cm->keep, DIV_ROUND_UP(len, CXL_CACHE_LINE_SIZE),
+                          lines_taken(cm)) ?
+           CACHE_MEM_WRITE_KEEP : CACHE_MEM_WRITE_THROUGH;
+}
+
 bool cache_mem_write(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
                      const void *buf, CacheMemWriteHow how)
 {
     static const Action commit = { commit_lines, commit_part };
-    bool through = how == CACHE_MEM_WRITE_THROUGH;
+    bool through;
 
     QEMU_LOCK_GUARD(&cm->region->lock);
+    if (how == CACHE_MEM_WRITE_ADAPT) {
+        how = adapt(cm, seg, n);
+    }
+    through = how == CACHE_MEM_WRITE_THROUGH;
     if (!(through ? begin_write(cm, seg, n) : own_all(cm, seg, n))) {
         return false;
     }

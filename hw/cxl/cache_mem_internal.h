@@ -32,6 +32,7 @@
 #include "hw/cxl/cache_mem_agent.h"
 #include "hw/cxl/cache_mem_inject.h"
 #include "hw/cxl/cxl_cache_home.h"
+#include "hw/cxl/cxl_cache_keep.h"
 #include "cache_mem_allow.h"
 #include "cache_mem_ats.h"
 #include "cache_mem_bypass.h"
@@ -216,6 +217,7 @@ struct CacheMemDev {
     char *name;
     uint64_t once_lines;
     uint64_t lost_lines;
+    CXLCacheKeep keep;
     CacheMemTotals gone;
     CacheMemTotals told;
     uint32_t window_page;

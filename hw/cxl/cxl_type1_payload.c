@@ -165,6 +165,7 @@ static bool write_cached(const CXLType1Payload *p, const uint8_t *buf)
         [CXL_TYPE1_WRITEBACK_ON_DEMAND] = CACHE_MEM_WRITE_KEEP,
         [CXL_TYPE1_WRITEBACK_COMPLETION] = CACHE_MEM_WRITE_EVICT,
         [CXL_TYPE1_WRITEBACK_THROUGH] = CACHE_MEM_WRITE_THROUGH,
+        [CXL_TYPE1_WRITEBACK_ADAPTIVE] = CACHE_MEM_WRITE_ADAPT,
     };
     bool good = cache_mem_write(s->cache, cxl_type1_payload_host(p),
                                 p->host->len, buf, how[s->writeback]);

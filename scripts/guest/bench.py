@@ -3,8 +3,9 @@
 #
 # How fast is the device, seen from inside the guest?
 #
-# Four guests: our device and back end with results written back on demand, at
-# completion, and through, and virtio-crypto-pci with the builtin back end.
+# Five guests: our device and back end with results written back on demand, at
+# completion, through, and as it proves best, and virtio-crypto-pci with the
+# builtin back end.
 # They take turns, the others stopped, so that a noisy machine is noisy for
 # all; medians count.
 #
@@ -37,7 +38,7 @@ KEYS = {CBC: '11' * 32, XTS: '11' * 32 + '22' * 32, SOFTWARE: '11' * 32 +
         '22' * 32}
 DM_MIB = 32
 DM_SECTORS = (4096, 512)
-WRITEBACKS = ('on-demand', 'completion', 'through')
+WRITEBACKS = ('on-demand', 'completion', 'through', 'adaptive')
 IDLE_MIB = 48
 
 
@@ -209,8 +210,8 @@ class Bench:
         load = os.getloadavg()[0]
         if load > 1:
             self.say(f'the machine is busy (load {load:.1f}): expect noise')
-        self.say(f'booting four guests: {" + ".join(mine)}, three times, and '
-                 f'{" + ".join(PEER)}')
+        self.say(f'booting five guests: {" + ".join(mine)}, one for each way '
+                 f'to write results back, and {" + ".join(PEER)}')
         with contextlib.ExitStack() as stack:
             guests = {name: stack.enter_context(self.start(name, *mine, name))
                       for name in WRITEBACKS}

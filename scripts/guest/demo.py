@@ -354,6 +354,10 @@ class Demo:
             self.check('results were owned and evicted before completion',
                        evicted >= lines and not found and not once,
                        f'{owned} RdOwnNoData, {evicted} DirtyEvict')
+        elif self.writeback == 'adaptive':
+            self.check('results are kept at first, then written through',
+                       owned and once and owned + once >= lines,
+                       f'{owned} RdOwnNoData, {once} lines once')
         else:
             self.check('results came home when somebody asked for them',
                        not once and min(owned, found + evicted) >= lines // 2,

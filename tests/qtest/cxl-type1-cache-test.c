@@ -242,6 +242,65 @@ static void test_through_others(void)
     qct_rig_end(&r);
 }
 
+/* Results of @num blocks, each read by the host at once if @read */
+#define BLOCK   (64 * KiB)
+
+static void blocks(QCTRig *r, uint64_t src, uint64_t dst, const uint8_t *want,
+                   unsigned num, bool read)
+{
+    for (unsigned i = 0; i < num; i++) {
+        uint64_t to = dst + i % 4 * BLOCK;
+
+        qct_encrypt(r->t[0], src, to, BLOCK);
+        if (read) {
+            qct_check_memory(r, to, want, BLOCK);
+        }
+    }
+}
+
+/*
+ * Results that nobody touches are kept.  Those that the host takes are written
+ * through, after a window of 1 MiB that has shown it, and kept again when the
+ * rest is over and they are left alone.
+ */
+static void test_adaptive(void)
+{
+    const unsigned window = 1 * MiB / BLOCK, rest = 16 * MiB / BLOCK;
+    g_autofree uint8_t *want = NULL;
+    uint64_t src, dst, through;
+    QCTRig r;
+
+    qct_rig_start(&r, QCXL_SHARED_RAM, ",writeback=adaptive");
+    if (cannot_keep(&r)) {
+        qct_rig_end(&r);
+        return;
+    }
+    src = qct_alloc_source(&r, BLOCK);
+    dst = qct_alloc_filled(&r, 4 * BLOCK, OLD);
+    want = qct_encrypt_uncached(&r, src, BLOCK);
+
+    blocks(&r, src, dst, want, 3 * window, false);
+    g_assert_cmpint(sent_by(&r, 0, "d2h-req", "ItoMWr"), ==, 0);
+    g_assert_cmpint(lines_of(&r, 0, "M"), >=, BLOCK / QCT_LINE);
+
+    /* What is in the cache from before is taken with the first ones. */
+    blocks(&r, src, dst, want, window, true);
+    g_assert_cmpint(sent_by(&r, 0, "d2h-req", "ItoMWr"), ==, 0);
+    blocks(&r, src, dst, want, 2, true);
+    through = sent_by(&r, 0, "d2h-req", "ItoMWr");
+    g_assert_cmpint(through, ==, 2 * BLOCK / QCT_LINE);
+    g_assert_cmpint(lines_of(&r, 0, "M"), ==, 0);
+
+    /* Whoever is here first: the rest is so long whatever happens. */
+    blocks(&r, src, dst, want, rest - 2, false);
+    through = sent_by(&r, 0, "d2h-req", "ItoMWr");
+    g_assert_cmpint(through, ==, rest * BLOCK / QCT_LINE);
+    blocks(&r, src, dst, want, 3 * window, false);
+    g_assert_cmpint(sent_by(&r, 0, "d2h-req", "ItoMWr"), ==, through);
+    qct_check_memory(&r, dst, want, BLOCK);
+    qct_rig_end(&r);
+}
+
 static void flr(QCTRig *r)
 {
     QPCIDevice *pdev = r->t[0]->c->pci->pdev;
@@ -826,6 +885,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-type1-cache/completion", test_completion);
     qtest_add_func("/cxl-type1-cache/through", test_through);
     qtest_add_func("/cxl-type1-cache/through-others", test_through_others);
+    qtest_add_func("/cxl-type1-cache/adaptive", test_adaptive);
     qtest_add_func("/cxl-type1-cache/flr", test_flr);
     qtest_add_func("/cxl-type1-cache/virtio-reset", test_virtio_reset);
     qtest_add_func("/cxl-type1-cache/system-reset", test_system_reset);

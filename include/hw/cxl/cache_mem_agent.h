@@ -116,11 +116,14 @@ bool cache_mem_read(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
  * @CACHE_MEM_WRITE_KEEP: the lines, as M
  * @CACHE_MEM_WRITE_EVICT: nothing: they are evicted before it returns
  * @CACHE_MEM_WRITE_THROUGH: nothing: no line is taken for it
+ * @CACHE_MEM_WRITE_ADAPT: like the first, or the last where the host takes most
+ *  of what is kept anyway: see cxl_cache_keep()
  */
 typedef enum CacheMemWriteHow {
     CACHE_MEM_WRITE_KEEP,
     CACHE_MEM_WRITE_EVICT,
     CACHE_MEM_WRITE_THROUGH,
+    CACHE_MEM_WRITE_ADAPT,
 } CacheMemWriteHow;
 
 /**
