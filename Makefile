@@ -154,7 +154,7 @@ check-firmware: build deps-mec
 	@scripts/check.sh firmware
 
 check: deps-check prepare
-	@scripts/check.sh quick field fuzz build unit qtest mec series firmware asan guest kcrypto kernels volumes iommu smmu plug litmus fault
+	@scripts/check.sh quick field fuzz build unit qtest mec asan guests litmus fault
 
 demo: build deps-guest
 	@scripts/guest/demo.sh

@@ -4,7 +4,7 @@
 # Run test suites and end with "N passed, N failed":
 #   check.sh [quick|field|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|
 #             guest|kcrypto|volumes|iommu|smmu|plug|kernels|kernels-all|
-#             litmus|fault|cacheid]...
+#             guests|litmus|fault|cacheid]...
 # Logs and counts are left in build/check.
 
 . "$(dirname "$0")/lib.sh"
@@ -34,8 +34,8 @@ QTESTS_asan=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
              cxl-cache-line-test cxl-cache-gear-test)
 tally() { "$TOP/scripts/tally.py" run "$OUT" "$@" || true; }
 
-# beside [--in DIR] NAME COMMAND...: likewise, $AT_ONCE of them at a time. What a
-# test prints stays together. Who calls it waits for all at the end.
+# beside [--in DIR] NAME COMMAND...: likewise, $AT_ONCE of them at a time. Who
+# calls it waits for all at the end.
 AT_ONCE=$(nproc)
 beside() {
     local dir=.
@@ -46,8 +46,7 @@ beside() {
     while (($(jobs -rp | wc -l) >= AT_ONCE)); do
         wait -n || true
     done
-    (out=$(cd "$dir" && tally "$@")
-     printf '%s\n' "$out") &
+    (cd "$dir" && tally "$@") &
 }
 
 # A step without which nothing can be tested: its failure is a failed test.
@@ -151,57 +150,61 @@ check_asan() {
     unset BUILD_VARIANT ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS
 }
 
+# How the following are run: one after the other, or as check_guests does it
+run=tally
+
 check_series() {
-    tally series --status "$TOP/scripts/series.sh" "$BUILD/series" check
+    $run series --status "$TOP/scripts/series.sh" "$BUILD/series" check
 }
 
 check_guest() {
-    tally guest --show "$TOP/scripts/guest/check.sh" \
-        build stock module recovery cache shell demo
+    $run guest --show "$TOP/scripts/guest/check.sh" \
+        build stock module cache shell demo
+    $run guest-recovery --show "$TOP/scripts/guest/check.sh" recovery
 }
 
 check_iommu() {
-    tally iommu --show "$TOP/scripts/guest/check.sh" iommu
-    tally isolation --show "$TOP/scripts/guest/isolation.sh"
+    $run iommu --show "$TOP/scripts/guest/check.sh" iommu
+    $run isolation --show "$TOP/scripts/guest/isolation.sh"
 }
 
 check_smmu() {
-    tally smmu --show "$TOP/scripts/guest/smmu.sh"
-    tally smmu-kernels --show "$TOP/scripts/guest/kernels.sh" smmu-612 smmu-7
+    $run smmu --show "$TOP/scripts/guest/smmu.sh"
+    $run smmu-kernels --show "$TOP/scripts/guest/kernels.sh" smmu-612 smmu-7
 }
 
 # The demo and our driver; 6.1 is what check_guest has
 check_kernels() {
-    tally kernels --show "$TOP/scripts/guest/kernels.sh" \
+    $run kernels --show "$TOP/scripts/guest/kernels.sh" \
         demo-612 driver-612 demo-7 driver-7
 }
 
 # Not of "make check": minutes
 check_kernels-all() {
-    tally kernels --show "$TOP/scripts/guest/kernels.sh"
+    $run kernels --show "$TOP/scripts/guest/kernels.sh"
 }
 
 # PLUG=--long: caches of more sizes
 check_plug() {
-    tally plug --show "$TOP/scripts/guest/plug.sh" ${PLUG:-}
+    $run plug --show "$TOP/scripts/guest/plug.sh" ${PLUG:-}
 }
 
 # KCRYPTO=--long: all of it with software, too
 check_kcrypto() {
-    tally kcrypto --show "$TOP/scripts/guest/kcrypto.sh" ${KCRYPTO:-}
+    $run kcrypto --show "$TOP/scripts/guest/kcrypto.sh" ${KCRYPTO:-}
 }
 
 check_litmus() {
-    tally litmus --show "$TOP/scripts/guest/litmus.sh"
+    $run litmus --show "$TOP/scripts/guest/litmus.sh"
 }
 
 check_fault() {
-    tally fault --show "$TOP/scripts/guest/fault.sh"
+    $run fault --show "$TOP/scripts/guest/fault.sh"
 }
 
 # VOLUMES=--long: the driver comes and goes 100 times
 check_volumes() {
-    tally volumes --show "$TOP/scripts/guest/volumes.sh" ${VOLUMES:-}
+    $run volumes --show "$TOP/scripts/guest/volumes.sh" ${VOLUMES:-}
 }
 
 check_mec() {
@@ -210,7 +213,24 @@ check_mec() {
 }
 
 check_firmware() {
-    tally firmware --show "$TOP/scripts/mec/firmware.sh"
+    $run firmware --show "$TOP/scripts/mec/firmware.sh"
+}
+
+# Of "make check": what takes minutes, and mostly one processor. Those that have
+# to have all of them, litmus and fault, are not here.
+check_guests() {
+    local run=beside
+    must guest-image "$TOP/scripts/guest/image.sh" || return 0
+    check_guest
+    check_kcrypto
+    check_volumes
+    check_iommu
+    check_kernels
+    check_firmware
+    check_smmu
+    check_series
+    check_plug
+    wait
 }
 
 rm -rf "$OUT"

@@ -6,7 +6,8 @@
       Run COMMAND and count its TAP lines (--show prints them all); with
       --status its exit status is the one test. A command that yields no test, fewer than it planned, or ends
       badly counts as a failure. Output goes to DIR/NAME.log, counts to
-      DIR/NAME.count; what failed is shown.
+      DIR/NAME.count; what failed is shown, each line with NAME: several may
+      run at once.
   tally.py total DIR
       Print "N passed, N failed" over all counts of DIR; fails if any failed
       or if there was no test.
@@ -90,7 +91,7 @@ def run(where, name, command, option):
             out.flush()
             bad = not by_status and count.line(line)
             if bad or option:
-                print('   ', line, end='', flush=True)
+                print(f'    {name}: {line}', end='', flush=True)
         status = proc.wait()
     if by_status:
         count = Count()
@@ -100,9 +101,9 @@ def run(where, name, command, option):
         why = count.close(status)
     if count.failed and not option:
         for line in tail(log, 15):
-            print('    |', line)
+            print(f'    {name}| {line}')
     if why:
-        print(f'    {why} ({log})')
+        print(f'    {name}: {why} ({log})')
     print(f'{name}: {count} ({time.monotonic() - start:.1f} s)', flush=True)
     log.with_suffix('.count').write_text(
         f'{count.passed} {count.failed} {count.skipped}\n')

@@ -29,7 +29,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 
 def in_guest(tap, folder, log, tests, device, mib=MIB):
     """Run all of a class of tests in one guest with a disk."""
-    disk = os.path.join(folder, 'disk.img')
+    disk = os.path.join(folder, f'{log}.img')
     with open(disk, 'wb') as file:
         file.truncate(mib << 20)
     args = [*guest.device_args(*device), *guest.disk_args(disk)]

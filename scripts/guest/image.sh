@@ -54,6 +54,10 @@ kernel7-arm64)
 esac
 
 need "$cc" python3 readelf
+# One at a time: tests that run side by side share what is made here.
+mkdir -p "$GUEST"
+exec 8> "$GUEST/lock"
+flock 8
 here=$(cd "$(dirname "$0")" && pwd)
 # depmod of amd64's root serves every architecture
 "$here/unpack.sh" "$group" root

@@ -367,10 +367,13 @@ class RecoveryTests(Recovery):
             self.open('late', CIPHER)
             self.vm.sh('dmsetup remove late')
         self.kernel_log()
+        self.hangs = self.counters()['hangs']
         start = time.monotonic()
         outage()
         took = time.monotonic() - start
         wrong = '' if took < 30 else f'it took {took} s\n'
+        # Before any request: that would be overdue, and tell it, too
+        self.wait_hung()
         wait_for(self.is_back, BACK_TIMEOUT, 'back')
         return wrong + '\n'.join(guest.complaints(self.kernel_log()))
 
