@@ -86,7 +86,7 @@ struct CXLCacheTestdev {
     /* Requests that are posted, under way and failed: written with the lock */
     uint16_t posts_open;
     uint16_t posts_failed;
-    uint32_t sf_quota;
+    CacheMemLimits limits;
 };
 
 /* What a step may return other than a negative errno */

@@ -796,6 +796,7 @@ CacheMemDev *cxl_type1_port_attach(PCIDevice *pdev, CacheMemDevConfig *config,
     config->messages = state->messages;
     config->timed = state->timed;
     config->timing = state->timing;
+    config->root_port = root_port;
     config->depth = state->credits ?: state->depth;
     cm = cxl_type1_cache_size_enc(config->cache_size, errp) ?
          cache_mem_dev_new(config, errp) : NULL;
