@@ -415,6 +415,7 @@ static bool attach_cache(CXLCacheTestdev *s, Error **errp)
         .cache_size = s->cache_size,
         .cache_ways = s->cache_ways,
         .allow = s->guard,
+        .rescue = s->rescue,
         .flit_256b = s->flit_256b,
         .cache_id = s->cache_id,
         .limits = s->limits,
@@ -528,6 +529,7 @@ static const Property testdev_properties[] = {
     DEFINE_PROP_SIZE("cache-size", CXLCacheTestdev, cache_size, 64 * KiB),
     DEFINE_PROP_UINT32("cache-ways", CXLCacheTestdev, cache_ways, 16),
     DEFINE_PROP_STRING("window", CXLCacheTestdev, guard),
+    DEFINE_PROP_BOOL("rescue", CXLCacheTestdev, rescue, false),
     DEFINE_PROP_BOOL("x-256b-flit", CXLCacheTestdev, flit_256b, false),
     DEFINE_PROP_STRING("cache-id", CXLCacheTestdev, cache_id),
 };

@@ -81,6 +81,7 @@ struct CXLCacheTestdev {
     uint64_t cache_size;
     uint32_t cache_ways;
     char *guard;
+    bool rescue;
     bool flit_256b;
     char *cache_id;
     /* Requests that are posted, under way and failed: written with the lock */

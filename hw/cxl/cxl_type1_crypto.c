@@ -20,6 +20,7 @@
 #include "system/system.h"
 #include "hw/cxl/cxl_type1_crypto.h"
 #include "hw/cxl/cxl_type1_port.h"
+#include "hw/cxl/cxl_vcs_switch.h"
 #include "trace.h"
 
 #define WINDOW_BAR         0
@@ -375,6 +376,15 @@ static void set_unplug(Object *obj, int value, Error **errp)
     CXL_TYPE1_CRYPTO(obj)->unplug = value;
 }
 
+static void set_link(PCIDevice *pdev, bool up)
+{
+    if (up) {
+        cxl_type1_link_regain(CXL_TYPE1_CRYPTO(pdev));
+    } else {
+        cxl_type1_link_lose(CXL_TYPE1_CRYPTO(pdev));
+    }
+}
+
 static CacheMemLimits *limits_of(Object *obj)
 {
     return &CXL_TYPE1_CRYPTO(obj)->limits;
@@ -408,6 +418,7 @@ static void cxl_type1_crypto_class_init(ObjectClass *klass, const void *data)
     resettable_class_set_parent_phases(rc, NULL, cxl_type1_crypto_reset_hold,
                                        NULL, &c->parent_phases);
 
+    CXL_LINK_DEVICE_CLASS(klass)->set_link = set_link;
     cxl_type1_inject_class_init(klass);
     vpc->realize = cxl_type1_crypto_realize;
     c->parent_exit = pc->exit;
@@ -446,6 +457,7 @@ static const TypeInfo cxl_type1_crypto_info = {
         { INTERFACE_PCIE_DEVICE },
         { INTERFACE_CXL_DEVICE },
         { TYPE_CXL_RAS_DEVICE },
+        { TYPE_CXL_LINK_DEVICE },
         { }
     },
 };

@@ -5,8 +5,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * "rate" and "req-credits"; "sf-quota" is in cxl-cache-id-test. The clock stands
- * still but for qtest_clock_step().
+ * "rate" and "req-credits"; "sf-quota" is in cxl-cache-id-test. The clock
+ * stands still but for qtest_clock_step().
  */
 
 #include "qemu/osdep.h"

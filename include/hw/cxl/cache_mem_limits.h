@@ -31,8 +31,8 @@
  * CacheMemLimits: 0 is no limit, or the default
  * @sf_quota: lines that the snoop filter tracks for the device
  * @req_credits: of the channel D2H Req; no more than there are buffers
- * @rate: requests in a second of virtual time, at most CACHE_MEM_RATE_MAX; those
- *        that give lines up do not count
+ * @rate: requests in a second of virtual time, at most CACHE_MEM_RATE_MAX;
+ *        those that give lines up do not count
  * @rate_burst: requests that may follow each other at once after a pause
  */
 typedef struct CacheMemLimits {

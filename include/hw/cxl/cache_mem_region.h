@@ -24,7 +24,8 @@
  * it is held nobody touches guest memory through the guest's mapping.
  *
  * Time: on links that have it (cxl-cache-latency= and others of the root port)
- * messages travel in virtual time; so do requests of a device with a rate. Who touches a page, the test device's agent
+ * messages travel in virtual time; so do requests of a device with a rate. Who
+ * touches a page, the test device's agent
  * and what is posted wait for them; all other operations are done when they
  * return, as on any link, and bring the links' time forward to do so. So does
  * whoever waits where the clock stands still. See cache_mem_time.c.

@@ -140,7 +140,7 @@ static inline int cxl_cache_link_route(const CXLCacheLink *link)
 }
 
 /**
- * cxl_cache_link_keep: the receiver gets @n buffers back, and keeps what it owes
+ * cxl_cache_link_keep: the receiver has @n buffers back, keeps what it owes
  *
  * Returns: how many credits of them go to the sender
  */
