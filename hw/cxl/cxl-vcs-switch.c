@@ -12,6 +12,7 @@
 #include "qemu/uuid.h"
 #include "hw/cxl/cache_mem_region.h"
 #include "hw/cxl/cxl_events.h"
+#include "hw/cxl/cxl_port.h"
 #include "hw/cxl/cxl_type1_port.h"
 #include "hw/cxl/cxl_vcs_switch.h"
 #include "hw/pci/pci_bridge.h"
@@ -360,16 +361,15 @@ static void set_link(PCIDevice *pdev, bool up)
 {
     CacheMemDev *cm = cache_mem_dev_of(DEVICE(pdev));
 
+    /* The reset of a device would have it write back what it has. */
     if (cm && up) {
         cxl_type1_port_link_up(pdev);
     } else if (cm) {
         cxl_type1_port_link_down(pdev);
+        cache_mem_dev_isolate(cm);
     }
     /* What is enabled once more has been reset. */
     pci_set_enabled(pdev, false);
-    if (cm && !up) {
-        cache_mem_dev_isolate(cm);
-    }
     pcie_cap_slot_set_present(pci_get_bus(pdev)->parent_dev, up);
 }
 
