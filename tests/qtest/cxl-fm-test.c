@@ -301,7 +301,7 @@ static void test_perst(void)
     switch_end(&s);
 }
 
-/* ---- Virtual switches: two accelerators, on vPPBs 1 and 2, and no more ---- */
+/* ---- Virtual switches: two accelerators, on vPPBs 1 and 2 ---- */
 
 #define RAM_SIZE        (128 * 1024 * 1024)
 #define A               (16 * 1024 * 1024)
