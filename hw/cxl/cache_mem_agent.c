@@ -29,11 +29,13 @@
 
 int cache_mem_agent_request(CacheMemDev *cm, const CXLCacheReq *req)
 {
+    cm->region->urgent = cm;
     return RETRY_WHILE_BUSY(cm, cxl_cache_dev_request(cm->dev, req));
 }
 
 int cache_mem_agent_evict(CacheMemDev *cm, uint64_t line)
 {
+    cm->region->urgent = cm;
     return RETRY_WHILE_BUSY(cm, cxl_cache_dev_evict(cm->dev, line));
 }
 
@@ -727,6 +729,7 @@ static void sleep_in_time(CacheMemDev *cm)
     CacheMemRegion *region = cm->region;
 
     if (region->hurry) {
+        region->urgent = cm;
         cache_mem_settle(region);
     }
     cache_mem_time_arm(region);
@@ -752,9 +755,15 @@ static void waiting_done(CacheMemPosted *posted)
     }
 }
 
+/* Whether its requests may take time */
+static bool has_time(const CacheMemDev *cm)
+{
+    return cm->config.timed || cm->config.limits.rate;
+}
+
 static bool waits_in_time(const CacheMemDev *cm)
 {
-    return cm->config.timed && !cm->region->hooks;
+    return has_time(cm) && !cm->region->hooks;
 }
 
 int cache_mem_request_wait(CacheMemDev *cm, const CXLCacheReq *req,
@@ -820,8 +829,8 @@ int cache_mem_line_evict(CacheMemDev *cm, uint64_t line)
 bool cache_mem_line_was_lost(CacheMemDev *cm, uint64_t line)
 {
     QEMU_LOCK_GUARD(&cm->region->lock);
-    return cm->config.timed && cache_mem_host_decode(cm->region, line) &
-                               CXL_CACHE_MEM_CACHEABLE;
+    return has_time(cm) && cache_mem_host_decode(cm->region, line) &
+                           CXL_CACHE_MEM_CACHEABLE;
 }
 
 int cache_mem_line_evict_wait(CacheMemDev *cm, uint64_t line)

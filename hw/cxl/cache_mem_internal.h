@@ -125,6 +125,7 @@ typedef struct CacheMemTotals {
  * @stream: which pages are about to be touched
  * @recalls: pages that are about to be touched
  * @at_once: somebody does what he does at once, whatever is about to be touched
+ * @urgent: whose requests are done at once, whatever its rate; or NULL
  * @timer: in the main loop, for links with time; NULL if there are none
  * @moved: something has been moved by time
  * @hurry: who waits for that is not to wait any more
@@ -166,6 +167,7 @@ struct CacheMemRegion {
 
     QLIST_HEAD(, CacheMemRecall) recalls;
     bool at_once;
+    const CacheMemDev *urgent;
     QEMUTimer *timer;
     QemuCond moved;
     unsigned hurry;
@@ -425,23 +427,37 @@ void cache_mem_time_arm(CacheMemRegion *region);
 
 /*
  * As cxl_cache_advance() and cxl_cache_settle(), for what is done before the
- * lock is given back: nobody else's turn is waited for.
+ * lock is given back: nobody else's turn is waited for, and no rate.
  */
+static inline void cache_mem_hurry_begin(CacheMemRegion *region)
+{
+    region->at_once = true;
+    cxl_cache_home_hurry(region->home, region->urgent ?
+                         region->urgent->number : CXL_CACHE_DEV_MAX);
+}
+
+static inline void cache_mem_hurry_end(CacheMemRegion *region)
+{
+    cxl_cache_home_hurry(region->home, -1);
+    region->at_once = false;
+}
+
 static inline unsigned cache_mem_advance(CacheMemRegion *region)
 {
     unsigned n;
 
-    region->at_once = true;
+    cache_mem_hurry_begin(region);
     n = cxl_cache_advance(region->home);
-    region->at_once = false;
+    cache_mem_hurry_end(region);
     return n;
 }
 
 static inline void cache_mem_settle(CacheMemRegion *region)
 {
-    region->at_once = true;
+    cache_mem_hurry_begin(region);
     cxl_cache_settle(region->home);
-    region->at_once = false;
+    cache_mem_hurry_end(region);
+    region->urgent = NULL;
 }
 
 /* No device gets lines of this page any more, until it is over */

@@ -184,16 +184,52 @@ static CxlCacheLossesList *query_losses(const CacheMemDev *cm)
     return list;
 }
 
+/* What waited for a limit, where anything did */
+#define QUERY_WAITS(info, limit, what)                              \
+    do {                                                            \
+        CXLCacheWaits w_ = (what);                                  \
+                                                                    \
+        (info)->has_##limit##_limited = w_.requests;                \
+        (info)->limit##_limited = w_.requests;                      \
+        (info)->has_##limit##_limited_ns = w_.requests;             \
+        (info)->limit##_limited_ns = w_.ns;                         \
+    } while (0)
+
+/* Requests that were not sent for want of a credit */
+static CXLCacheWaits credit_waits(const CXLCacheLink *link)
+{
+    CXLCacheWaits waits = {
+        .requests = link->stats->stalled[CXL_CACHE_D2H_REQ],
+    };
+    CXLCacheChannelTime time;
+
+    if (cxl_cache_link_channel_time(link, CXL_CACHE_D2H_REQ, &time)) {
+        waits.ns = time.stalled[CXL_CACHE_STALL_CREDIT];
+    }
+    return waits;
+}
+
 static void query_limits(const CacheMemDev *cm, CxlCacheDeviceInfo *info)
 {
     const CXLCacheHomeStats *stats = cxl_cache_home_stats(cm->region->home);
+    const CXLCacheWaits *waits = stats->waits[cm->number];
+    const CacheMemLimits *limits = &cm->config.limits;
 
     info->has_sf_group = cm->config.grouped;
     info->sf_group = cm->config.sf_group;
-    info->has_sf_quota = cm->config.sf_quota;
-    info->sf_quota = cm->config.sf_quota;
-    info->sf_limited = stats->limited[cm->number];
-    info->has_sf_limited = info->sf_limited;
+    info->has_sf_quota = limits->sf_quota;
+    info->sf_quota = limits->sf_quota;
+    info->has_rate = limits->rate;
+    info->rate = limits->rate;
+    info->has_rate_burst = limits->rate;
+    info->rate_burst = limits->rate_burst ?: CACHE_MEM_RATE_BURST;
+    info->has_req_credits = limits->req_credits;
+    info->req_credits = limits->req_credits;
+    QUERY_WAITS(info, sf, waits[CXL_CACHE_LIMIT_LINES]);
+    QUERY_WAITS(info, rate, waits[CXL_CACHE_LIMIT_RATE]);
+    if (limits->req_credits) {
+        QUERY_WAITS(info, req, credit_waits(cm->link));
+    }
     info->losses = query_losses(cm);
     info->has_losses = info->losses;
 }
@@ -501,6 +537,17 @@ static void print_channel(Monitor *mon, const CxlCacheChannelInfo *info)
     }
 }
 
+static void print_limited(Monitor *mon, const char *what, uint64_t requests,
+                          uint64_t ns)
+{
+    g_autofree char *name = g_strdup_printf("waited for %s", what);
+
+    if (requests) {
+        print_number(mon, name, requests);
+        print_number(mon, "  ns", ns);
+    }
+}
+
 static void print_device(Monitor *mon, const CxlCacheDeviceInfo *info)
 {
     const CxlCacheLinesList *s;
@@ -528,9 +575,16 @@ static void print_device(Monitor *mon, const CxlCacheDeviceInfo *info)
     if (info->has_sf_quota) {
         print_number(mon, "snoop filter quota", info->sf_quota);
     }
-    if (info->has_sf_limited) {
-        print_number(mon, "requests limited", info->sf_limited);
+    if (info->has_rate) {
+        print_number(mon, "requests a second", info->rate);
+        print_number(mon, "requests at once", info->rate_burst);
     }
+    if (info->has_req_credits) {
+        print_number(mon, "request credits", info->req_credits);
+    }
+    print_limited(mon, "lines", info->sf_limited, info->sf_limited_ns);
+    print_limited(mon, "the rate", info->rate_limited, info->rate_limited_ns);
+    print_limited(mon, "credits", info->req_limited, info->req_limited_ns);
     for (l = info->losses; l; l = l->next) {
         g_autofree char *what = g_strdup_printf("lines lost to %s",
                                                 l->value->to);

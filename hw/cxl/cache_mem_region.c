@@ -115,9 +115,11 @@ unsigned cache_mem_dev_held(const CacheMemDev *cm)
 void cache_mem_dev_flush_locked(CacheMemDev *cm)
 {
     cache_mem_trace_update(cm->region);
+    cm->region->urgent = cm;
     while (cm->number >= 0 && cxl_cache_dev_flush(cm->dev) == -EAGAIN) {
         cache_mem_advance(cm->region);
     }
+    cm->region->urgent = NULL;
     cache_mem_llc_settle(cm->region);
 }
 
@@ -368,7 +370,9 @@ static bool check_config(CacheMemRegion *region,
 static void update_gear(CacheMemDev *cm)
 {
     cm->link->messages = cm->config.messages || cm->config.grouped ||
-                         cm->config.sf_quota || cm->link->unrouted;
+                         cm->config.limits.sf_quota ||
+                         cm->config.limits.req_credits ||
+                         cm->config.limits.rate || cm->link->unrouted;
 }
 
 static void set_route(CacheMemDev *cm, int id)
@@ -379,15 +383,36 @@ static void set_route(CacheMemDev *cm, int id)
 
 static void set_limits(CacheMemDev *cm)
 {
+    const CacheMemLimits *config = &cm->config.limits;
     CXLCacheLimits limits = {
-        .quota = cm->config.sf_quota,
+        .quota = config->sf_quota,
         .group = cm->config.sf_group,
         .group_size = cm->config.grouped ?
                       cm->config.sf_size / CXL_CACHE_LINE_SIZE : 0,
+        .rate = config->rate,
+        .burst = config->rate_burst ?: CACHE_MEM_RATE_BURST,
     };
 
+    if (config->rate) {
+        cache_mem_time_start(cm->region);
+    }
     cxl_cache_home_set_limits(cm->region->home, cm->number, &limits);
+    cxl_cache_link_grant(cm->link, CXL_CACHE_D2H_REQ, config->req_credits);
     update_gear(cm);
+}
+
+/* The link of another device below the same root port, if links have time */
+static const CXLCacheLink *find_beside(const CacheMemDev *cm)
+{
+    CacheMemDev *other;
+
+    QTAILQ_FOREACH(other, &cm->region->devices, next) {
+        if (cm->config.timed &&
+            other->config.root_port == cm->config.root_port) {
+            return other->link;
+        }
+    }
+    return NULL;
 }
 
 static bool attach(CacheMemDev *cm, Error **errp)
@@ -395,6 +420,7 @@ static bool attach(CacheMemDev *cm, Error **errp)
     CXLCacheLinkConfig link = {
         .flit = cm->config.flit_256b ? CXL_CACHE_FLIT_256B : CXL_CACHE_FLIT_68B,
         .timing = cm->config.timed ? &cm->config.timing : NULL,
+        .beside = find_beside(cm),
     };
     CXLCacheDevConfig dev = {
         .size = cm->config.cache_size,
@@ -428,6 +454,8 @@ static bool attach(CacheMemDev *cm, Error **errp)
         return false;
     }
     set_limits(cm);
+    /* The link comes up with the credits that are granted. */
+    cxl_cache_link_reset(cm->link);
     cxl_cache_dev_set_caching(cm->dev, false);
     cm->region->had_device = true;
     QTAILQ_INSERT_TAIL(&cm->region->devices, cm, next);
@@ -606,13 +634,22 @@ void cache_mem_dev_set_route(CacheMemDev *cm, int id)
     trace_cxl_cache_route(cm->name, id);
 }
 
-void cache_mem_dev_set_quota(CacheMemDev *cm, uint32_t lines)
+void cache_mem_dev_set_limits(CacheMemDev *cm, const CacheMemLimits *limits)
 {
-    QEMU_LOCK_GUARD(&cm->region->lock);
-    cm->config.sf_quota = lines;
-    if (cm->number >= 0) {
-        set_limits(cm);
+    CacheMemRegion *region = cm->region;
+
+    QEMU_LOCK_GUARD(&region->lock);
+    cm->config.limits = *limits;
+    if (cm->number < 0) {
+        return;
     }
+    /* What has happened by now was by the old ones, and what waits is not. */
+    cache_mem_trace_update(region);
+    cxl_cache_run(region->home);
+    set_limits(cm);
+    cxl_cache_run(region->home);
+    cache_mem_time_arm(region);
+    qemu_cond_broadcast(&region->moved);
 }
 
 CacheMemDev *cache_mem_dev_next(CacheMemDev *cm)

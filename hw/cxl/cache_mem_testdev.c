@@ -415,9 +415,10 @@ static bool attach_cache(CXLCacheTestdev *s, Error **errp)
         .cache_size = s->cache_size,
         .cache_ways = s->cache_ways,
         .allow = s->guard,
+        .rescue = s->rescue,
         .flit_256b = s->flit_256b,
         .cache_id = s->cache_id,
-        .sf_quota = s->sf_quota,
+        .limits = s->limits,
         .error = note_error,
         .opaque = s,
     };
@@ -528,6 +529,7 @@ static const Property testdev_properties[] = {
     DEFINE_PROP_SIZE("cache-size", CXLCacheTestdev, cache_size, 64 * KiB),
     DEFINE_PROP_UINT32("cache-ways", CXLCacheTestdev, cache_ways, 16),
     DEFINE_PROP_STRING("window", CXLCacheTestdev, guard),
+    DEFINE_PROP_BOOL("rescue", CXLCacheTestdev, rescue, false),
     DEFINE_PROP_BOOL("x-256b-flit", CXLCacheTestdev, flit_256b, false),
     DEFINE_PROP_STRING("cache-id", CXLCacheTestdev, cache_id),
 };
@@ -538,20 +540,9 @@ static const VMStateDescription testdev_vmstate = {
     .unmigratable = 1,
 };
 
-static void get_sf_quota(Object *obj, Visitor *v, const char *name,
-                         void *opaque, Error **errp)
+static CacheMemLimits *limits_of(Object *obj)
 {
-    visit_type_uint32(v, name, &CXL_CACHE_TESTDEV(obj)->sf_quota, errp);
-}
-
-static void set_sf_quota(Object *obj, Visitor *v, const char *name,
-                         void *opaque, Error **errp)
-{
-    CXLCacheTestdev *s = CXL_CACHE_TESTDEV(obj);
-
-    if (visit_type_uint32(v, name, &s->sf_quota, errp) && s->cm) {
-        cache_mem_dev_set_quota(s->cm, s->sf_quota);
-    }
+    return &CXL_CACHE_TESTDEV(obj)->limits;
 }
 
 static void testdev_class_init(ObjectClass *klass, const void *data)
@@ -564,11 +555,7 @@ static void testdev_class_init(ObjectClass *klass, const void *data)
     dc->vmsd = &testdev_vmstate;
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
     device_class_set_props(dc, testdev_properties);
-    object_class_property_add(klass, "sf-quota", "uint32", get_sf_quota,
-                              set_sf_quota, NULL, NULL);
-    object_class_property_set_description(klass, "sf-quota",
-        "Lines that the snoop filter tracks for the device at most (default: "
-        "0, no limit)");
+    cache_mem_limits_class_init(klass, limits_of);
     rc->phases.enter = testdev_reset_enter;
     rc->phases.hold = testdev_reset_hold;
     pc->realize = testdev_realize;

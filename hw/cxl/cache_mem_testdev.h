@@ -81,12 +81,13 @@ struct CXLCacheTestdev {
     uint64_t cache_size;
     uint32_t cache_ways;
     char *guard;
+    bool rescue;
     bool flit_256b;
     char *cache_id;
     /* Requests that are posted, under way and failed: written with the lock */
     uint16_t posts_open;
     uint16_t posts_failed;
-    uint32_t sf_quota;
+    CacheMemLimits limits;
 };
 
 /* What a step may return other than a negative errno */

@@ -20,6 +20,7 @@
 #include "system/system.h"
 #include "hw/cxl/cxl_type1_crypto.h"
 #include "hw/cxl/cxl_type1_port.h"
+#include "hw/cxl/cxl_vcs_switch.h"
 #include "trace.h"
 
 #define WINDOW_BAR         0
@@ -100,7 +101,7 @@ static bool attach_cache(CXLType1Crypto *s, Error **errp)
         .allow = s->guard,
         .flit_256b = s->flit_256b,
         .cache_id = s->cache_id,
-        .sf_quota = s->sf_quota,
+        .limits = s->limits,
         .error = cxl_type1_crypto_cache_error,
         .opaque = s,
     };
@@ -375,20 +376,18 @@ static void set_unplug(Object *obj, int value, Error **errp)
     CXL_TYPE1_CRYPTO(obj)->unplug = value;
 }
 
-static void get_sf_quota(Object *obj, Visitor *v, const char *name,
-                         void *opaque, Error **errp)
+static void set_link(PCIDevice *pdev, bool up)
 {
-    visit_type_uint32(v, name, &CXL_TYPE1_CRYPTO(obj)->sf_quota, errp);
+    if (up) {
+        cxl_type1_link_regain(CXL_TYPE1_CRYPTO(pdev));
+    } else {
+        cxl_type1_link_lose(CXL_TYPE1_CRYPTO(pdev));
+    }
 }
 
-static void set_sf_quota(Object *obj, Visitor *v, const char *name,
-                         void *opaque, Error **errp)
+static CacheMemLimits *limits_of(Object *obj)
 {
-    CXLType1Crypto *s = CXL_TYPE1_CRYPTO(obj);
-
-    if (visit_type_uint32(v, name, &s->sf_quota, errp) && s->cache) {
-        cache_mem_dev_set_quota(s->cache, s->sf_quota);
-    }
+    return &CXL_TYPE1_CRYPTO(obj)->limits;
 }
 
 static void cxl_type1_crypto_class_init(ObjectClass *klass, const void *data)
@@ -413,16 +412,13 @@ static void cxl_type1_crypto_class_init(ObjectClass *klass, const void *data)
     object_class_property_set_description(klass, "unplug",
         "What becomes of modified lines when the link is lost "
         "(rescue, poison)");
-    object_class_property_add(klass, "sf-quota", "uint32", get_sf_quota,
-                              set_sf_quota, NULL, NULL);
-    object_class_property_set_description(klass, "sf-quota",
-        "Lines that the snoop filter tracks for the device at most (default: "
-        "0, no limit)");
+    cache_mem_limits_class_init(klass, limits_of);
     device_class_set_parent_realize(dc, cxl_type1_crypto_dc_realize,
                                     &c->parent_dc_realize);
     resettable_class_set_parent_phases(rc, NULL, cxl_type1_crypto_reset_hold,
                                        NULL, &c->parent_phases);
 
+    CXL_LINK_DEVICE_CLASS(klass)->set_link = set_link;
     cxl_type1_inject_class_init(klass);
     vpc->realize = cxl_type1_crypto_realize;
     c->parent_exit = pc->exit;
@@ -461,6 +457,7 @@ static const TypeInfo cxl_type1_crypto_info = {
         { INTERFACE_PCIE_DEVICE },
         { INTERFACE_CXL_DEVICE },
         { TYPE_CXL_RAS_DEVICE },
+        { TYPE_CXL_LINK_DEVICE },
         { }
     },
 };

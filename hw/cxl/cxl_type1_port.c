@@ -16,6 +16,7 @@
 #include "hw/cxl/cxl_cache_path.h"
 #include "hw/cxl/cxl_type1_port.h"
 #include "hw/cxl/cxl_type1_regs.h"
+#include "hw/cxl/cxl_vcs_switch.h"
 #include "hw/pci/pci_bridge.h"
 #include "hw/pci/pci_bus.h"
 #include "hw/pci/pcie.h"
@@ -380,6 +381,9 @@ static void port_reset_hold(Object *obj, ResetType type)
     }
     if (state && state->cache) {
         cxl_cache_path_reset_port(PCI_DEVICE(obj));
+    }
+    if (object_dynamic_cast(obj, "cxl-downstream")) {
+        cxl_vcs_reset_port(PCI_DEVICE(obj));
     }
     if (state && state->cache && is_root_port(obj)) {
         uint8_t *registers = (uint8_t *)component_registers(PCI_DEVICE(obj))->
@@ -796,6 +800,7 @@ CacheMemDev *cxl_type1_port_attach(PCIDevice *pdev, CacheMemDevConfig *config,
     config->messages = state->messages;
     config->timed = state->timed;
     config->timing = state->timing;
+    config->root_port = root_port;
     config->depth = state->credits ?: state->depth;
     cm = cxl_type1_cache_size_enc(config->cache_size, errp) ?
          cache_mem_dev_new(config, errp) : NULL;

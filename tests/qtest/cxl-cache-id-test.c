@@ -1150,6 +1150,84 @@ static void test_groups(void)
     end(&m);
 }
 
+/* ---- The conformance text ---- */
+
+/*
+ * CXL r3.1 sections 14.13.21 and 14.13.22, steps 1 to 5: read all elements of
+ * the array, decode the one with the capability, verify it; keep the pointer,
+ * which has to lead to the structure.
+ */
+static void check_header(Machine *m, QCXLNode *node, uint16_t id,
+                         uint32_t first_word)
+{
+    Cap c = { .m = m, .node = node, .host = node ? 0 : find_host(m) };
+    uint32_t array = read_cachemem(&c, 0);
+    unsigned size = array >> 24, found = 0, pointer = 0;
+
+    g_assert_cmphex(array & 0xffff, ==, 0x0001);
+    for (unsigned i = 1; i <= size; i++) {
+        uint32_t header = read_cachemem(&c, 4 * i);
+
+        if ((header & 0xffff) == id) {
+            g_assert_cmpuint(header >> 16 & 0xf, ==, 1);
+            pointer = header >> 20;
+            found++;
+        }
+    }
+    g_assert_cmpuint(found, ==, 1);
+    g_assert_cmpuint(pointer, >=, 4 * (size + 1));
+    /* Nobody else's structure begins within it */
+    for (unsigned i = 1; i <= size; i++) {
+        unsigned other = read_cachemem(&c, 4 * i) >> 20;
+
+        g_assert_true(other <= pointer || other >= pointer + 0xc);
+    }
+    g_assert_cmphex(read_cachemem(&c, pointer), ==, first_word);
+}
+
+/* What the sections ask for before: 256B flits, enabled */
+static void check_flit_mode(QCXLNode *node)
+{
+    uint8_t exp = qpci_find_capability(node->dev, PCI_CAP_ID_EXP, 0);
+
+    g_assert_cmphex(qpci_config_readw(node->dev, exp + PCI_EXP_LNKSTA2) &
+                    PCI_EXP_LNKSTA2_FLIT, ==, PCI_EXP_LNKSTA2_FLIT);
+}
+
+/* 14.13.21: Cache ID Route Table, of a switch and of the host bridge */
+static void test_14_13_21(void)
+{
+    g_autofree char *args = hierarchy(2, 1, "");
+    QCXLNode *usp;
+    Machine m;
+
+    start(&m, 2, args);
+    usp = qcxl_tree_find(m.tree, QCXL_BUS_NR + 1, 0);
+    check_flit_mode(usp);
+    /* 16 targets, no HDM-D devices, explicit commit */
+    check_header(&m, usp, CAP_TABLE, 0x00010010);
+    check_header(&m, NULL, CAP_TABLE, 0x00010010);
+    end(&m);
+}
+
+/* 14.13.22: Cache ID Decoder, of root ports and downstream ports */
+static void test_14_13_22(void)
+{
+    g_autofree char *args = hierarchy(2, 1, "");
+    QCXLNode *port[3];
+    Machine m;
+
+    start(&m, 2, args);
+    port[0] = qcxl_tree_find(m.tree, QCXL_BUS_NR, 0);
+    port[1] = qcxl_tree_find(m.tree, QCXL_BUS_NR + 2, 0);
+    port[2] = qcxl_tree_find(m.tree, QCXL_BUS_NR + 2, 1);
+    for (int i = 0; i < ARRAY_SIZE(port); i++) {
+        check_flit_mode(port[i]);
+        check_header(&m, port[i], CAP_DECODER, 1);
+    }
+    end(&m);
+}
+
 /* ---- What is refused ---- */
 
 static const struct {
@@ -1292,6 +1370,8 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl/cache-id/hotplug", test_hotplug);
     qtest_add_func("/cxl/cache-id/switch-gone", test_switch_gone);
     qtest_add_func("/cxl/cache-id/with-memory", test_with_memory);
+    qtest_add_func("/cxl/cache-id/conformance/14.13.21", test_14_13_21);
+    qtest_add_func("/cxl/cache-id/conformance/14.13.22", test_14_13_22);
     qtest_add_func("/cxl/cache-id/limits/neighbour", test_neighbour);
     qtest_add_func("/cxl/cache-id/limits/groups", test_groups);
     for (int i = 0; i < ARRAY_SIZE(refused); i++) {

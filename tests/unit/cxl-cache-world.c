@@ -874,6 +874,7 @@ static void world_add(World *w, unsigned i)
 
     w->end[i] = (struct WorldEnd) { .world = w, .dev = i };
     cfg.cache_id = i;
+    cfg.beside = i && w->cfg.one_wire ? w->link[0] : NULL;
     w->link[i] = cxl_cache_link_new(&cfg);
     g_assert(w->link[i]);
     if (!w->cfg.no_log || !w->cfg.no_monitor) {

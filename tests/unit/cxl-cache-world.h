@@ -40,6 +40,7 @@ typedef struct WorldConfig {
     CXLCacheLinkConfig link;            /* cache_id is the device's number */
     bool no_log;                        /* neither text nor records */
     bool no_monitor;                    /* the test is an illegal peer */
+    bool one_wire;                      /* links share the first one's */
     bool pages;                         /* memory has CXLCacheHomeOps.page */
 } WorldConfig;
 

@@ -82,8 +82,9 @@ void cxl_cache_home_reset(CXLCacheHome *home)
             cxl_cache_link_reset(d->link);
             *d = (CXLCacheHomeDev) {
                 .link = d->link, .quota = d->quota, .group = d->group,
-                .room = CXL_CACHE_NO_ID,
+                .room = CXL_CACHE_NO_ID, .bucket = d->bucket,
             };
+            cxl_cache_rate_reset(&d->bucket);
         }
     }
     home_leave(home);

@@ -10,6 +10,7 @@
  *   home.c            life, inspection, the host's own accesses
  *   home_rx.c         what the host makes of devices' messages
  *   limits.c          how many lines a device, or a group of them, may have
+ *   rate.c            how many requests it may make in a second
  *   home_isolate.c    devices that come, go and die
  *   home_tx.c         transactions: their course, by the tables
  *   home_tracker.c    which are open
@@ -130,11 +131,14 @@ void cxl_cache_limits_count(CXLCacheHome *home, uint64_t before,
                             uint64_t after);
 
 /*
- * Whether a device may have one more line by this request. If not, another one
- * is on its way out, and the request has to stay where it is.
+ * Whether no limit of the device's stands in the way of its oldest request. If
+ * one does, the request has to stay where it is: for a token, or for another
+ * line that is on its way out.
  */
-bool cxl_cache_limits_room(CXLCacheHome *home, unsigned dev,
-                           const CXLCacheMsg *msg);
+bool cxl_cache_limits_allow(CXLCacheHome *home, unsigned dev,
+                            const CXLCacheMsg *msg);
+/* That request has been taken. */
+void cxl_cache_limits_taken(CXLCacheHome *home, unsigned dev, unsigned opcode);
 
 /* Some devices, in @changed, come to an entry or leave it: keep count. */
 static inline void sf_count(CXLCacheHome *home, const uint64_t *e,

@@ -9,6 +9,19 @@
 #include "qemu/osdep.h"
 #include "home.h"
 
+/* What limits did to a device that had this number before */
+static void forget_limits(CXLCacheHome *home, unsigned dev)
+{
+    CXLCacheHomeStats *stats = home->stats;
+
+    stats->limited[dev] = 0;
+    memset(stats->waits[dev], 0, sizeof(stats->waits[dev]));
+    memset(stats->lost_to[dev], 0, sizeof(stats->lost_to[dev]));
+    for (unsigned i = 0; i < CXL_CACHE_DEV_MAX; i++) {
+        stats->lost_to[i][dev] = 0;
+    }
+}
+
 int cxl_cache_home_attach(CXLCacheHome *home, CXLCacheLink *link)
 {
     if (!link) {
@@ -25,6 +38,7 @@ int cxl_cache_home_attach(CXLCacheHome *home, CXLCacheLink *link)
             };
             home->num_devs = MAX(home->num_devs, i + 1);
             home->timed += link->time != NULL;
+            forget_limits(home, i);
             return i;
         }
     }
@@ -141,6 +155,8 @@ unsigned cxl_cache_home_isolate(CXLCacheHome *home, unsigned dev)
     cxl_cache_link_reset(d->link);
     memset(d->cqid_busy, 0, sizeof(d->cqid_busy));
     d->open = d->snoops = 0;
+    d->room_waits = false;
+    cxl_cache_rate_reset(&d->bucket);
     for (unsigned i = 0; i < home->num_tx; i++) {
         if (home->tx[i].phase == CXL_CACHE_TX_SNOOP) {
             tx_snoop(home, &home->tx[i]);

@@ -145,6 +145,25 @@ static CXLCacheError req_error(const CXLCacheHomeDev *d, const CXLCacheMsg *msg)
                                    : CXL_CACHE_ERR_NONE;
 }
 
+/* Returns false if the request has to stay where it is. */
+static bool take_request(CXLCacheHome *home, unsigned dev,
+                         const CXLCacheMsg *msg)
+{
+    return msg->opcode == CXL_CACHE_CACHE_FLUSHED ?
+           cache_flushed(home, dev, msg) : start_request(home, dev, msg);
+}
+
+static bool take_limited(CXLCacheHome *home, unsigned dev,
+                         const CXLCacheMsg *msg)
+{
+    if (!cxl_cache_limits_allow(home, dev, msg) ||
+        !take_request(home, dev, msg)) {
+        return false;
+    }
+    cxl_cache_limits_taken(home, dev, msg->opcode);
+    return true;
+}
+
 static bool rx_req(CXLCacheHome *home, unsigned dev, const CXLCacheMsg *msg)
 {
     CXLCacheError err = req_error(&home->dev[dev], msg);
@@ -153,11 +172,8 @@ static bool rx_req(CXLCacheHome *home, unsigned dev, const CXLCacheMsg *msg)
         report(home, dev, err, CXL_CACHE_D2H_REQ, msg);
         return true;
     }
-    if (G_UNLIKELY(home->limits) && !cxl_cache_limits_room(home, dev, msg)) {
-        return false;
-    }
-    return msg->opcode == CXL_CACHE_CACHE_FLUSHED ?
-           cache_flushed(home, dev, msg) : start_request(home, dev, msg);
+    return G_UNLIKELY(home->limits) ? take_limited(home, dev, msg) :
+                                      take_request(home, dev, msg);
 }
 
 /* Only an owner has data that nobody else has. */

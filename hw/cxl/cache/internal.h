@@ -217,6 +217,23 @@ typedef struct CXLCacheTx {
     CXLCacheLineData host_data; /* of a host's write */
 } CXLCacheTx;
 
+/**
+ * CXLCacheBucket: of tokens, see rate.c
+ * @rate: tokens in a second; 0 for no limit
+ * @burst: tokens when it is full
+ * @full_ns: when it is full again, and @full_part / @rate ns later
+ * @waits: the device's oldest request has come, and there is no token for it
+ * @since: since when
+ */
+typedef struct CXLCacheBucket {
+    uint64_t rate;
+    uint64_t full_ns;
+    uint64_t full_part;
+    uint64_t since;
+    unsigned burst;
+    bool waits;
+} CXLCacheBucket;
+
 typedef struct CXLCacheHomeDev {
     CXLCacheLink *link;
     unsigned open;              /* transactions it asked for */
@@ -226,6 +243,9 @@ typedef struct CXLCacheHomeDev {
     uint16_t room;              /* transaction that makes room, or NO_ID */
     uint64_t room_line;         /* ... by taking this */
     size_t room_at;             /* where the next victim is looked for */
+    bool room_waits;            /* its oldest request, for room */
+    uint64_t room_since;        /* ... since when */
+    CXLCacheBucket bucket;
     uint64_t cqid_busy[CXL_CACHE_ID_MAX / 64];
 } CXLCacheHomeDev;
 
@@ -278,6 +298,8 @@ struct CXLCacheHome {
     bool running;               /* ... and @now is the time */
     unsigned num_devs;          /* highest number + 1 */
     unsigned timed;             /* links with time */
+    unsigned rated;             /* devices with a rate: there is time as well */
+    unsigned hurry;             /* 1 + cxl_cache_home_hurry()'s @who */
     uint64_t now;               /* ... how far theirs has come */
     /*
      * Limits: see limits.c. Lines are counted for a group if it has a capacity:
@@ -337,8 +359,12 @@ unsigned cxl_cache_dev_take(CXLCacheDev *dev, CXLCacheChannelId channel,
 
 /* The time of a link: time.c. All of them but the first are of a timed link. */
 bool cxl_cache_timing_ok(const CXLCacheTiming *timing);
+/* Whether a link can have the wires of @beside */
+bool cxl_cache_time_can_share(const CXLCacheTiming *timing, CXLCacheFlit flit,
+                              const CXLCacheLink *beside);
 CXLCacheTime *cxl_cache_time_new(const CXLCacheLink *link,
-                                 const CXLCacheTiming *timing);
+                                 const CXLCacheTiming *timing,
+                                 const CXLCacheLink *beside);
 void cxl_cache_time_free(CXLCacheTime *time);
 void cxl_cache_time_reset(CXLCacheLink *link);
 /* A message is sent, its fields are filled in. */
@@ -355,6 +381,29 @@ void cxl_cache_time_taken(CXLCacheLink *link, CXLCacheChannelId channel,
                           const CXLCacheMsg *msg, uint64_t now);
 /* When the next message or credit arrives, after @now */
 uint64_t cxl_cache_time_next(const CXLCacheLink *link, uint64_t now);
+/* @n new credits, counted as freed, are on their way to the sender. */
+void cxl_cache_time_granted(CXLCacheLink *link, CXLCacheChannelId channel,
+                            unsigned n);
+
+/* Devices' rates: rate.c */
+void cxl_cache_rate_set(CXLCacheHome *home, unsigned dev, uint64_t rate,
+                        unsigned burst);
+/* No request waits, and the bucket is full. */
+void cxl_cache_rate_reset(CXLCacheBucket *bucket);
+/* Whether there is a token for the device's oldest request, @msg */
+bool cxl_cache_rate_ready(CXLCacheHome *home, unsigned dev,
+                          const CXLCacheMsg *msg);
+/* ... it is taken, and the request with it. The device has a rate. */
+void cxl_cache_rate_take(CXLCacheHome *home, unsigned dev);
+/* When there is a token for a request that waits for one, after now */
+uint64_t cxl_cache_rate_next(const CXLCacheHome *home);
+
+/* What is given back, and what says that all is, costs no token. */
+static inline bool cxl_cache_rate_counts(unsigned opcode)
+{
+    return opcode != CXL_CACHE_CACHE_FLUSHED &&
+           !cxl_cache_req_rules[opcode].evict;
+}
 
 /**
  * cxl_cache_block_new: zeroes, at the start of a cache line

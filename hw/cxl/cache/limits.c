@@ -1,12 +1,12 @@
 /*
- * CXL.cache, the host's side: how many lines a device may have
+ * CXL.cache, the host's side: how many lines a device may have, and who waits
  *
  * Copyright (c) 2026 The qemu-cxl-type1 developers
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A device's quota, and the capacity of a group of devices. Nothing of this is
- * used while there are no limits.
+ * A device's quota, and the capacity of a group of devices; its rate is rate.c.
+ * Nothing of this is used while there are no limits.
  */
 
 #include "qemu/osdep.h"
@@ -45,13 +45,14 @@ void cxl_cache_home_set_limits(CXLCacheHome *home, unsigned dev,
     home->group_devs[d->group] &= ~(1 << dev);
     count_group(home, d->group);
     d->quota = limits->quota;
+    cxl_cache_rate_set(home, dev, limits->rate, limits->burst);
     d->group = limits->group;
     if (limits->group_size) {
         home->group_devs[d->group] |= 1 << dev;
         home->group_size[d->group] = limits->group_size;
         count_group(home, d->group);
     }
-    home->limits = false;
+    home->limits = home->rated;
     for (unsigned i = 0; i < CXL_CACHE_DEV_MAX; i++) {
         home->limits |= home->group_devs[i] || home->dev[i].quota;
     }
@@ -139,8 +140,11 @@ static bool making_room(const CXLCacheHome *home, const CXLCacheHomeDev *d)
            tx->row == CXL_CACHE_ROW_BACK_INVALIDATION;
 }
 
-bool cxl_cache_limits_room(CXLCacheHome *home, unsigned dev,
-                           const CXLCacheMsg *msg)
+/*
+ * Whether the device may have one more line by this request. If not, another
+ * one is on its way out.
+ */
+static bool has_room(CXLCacheHome *home, unsigned dev, const CXLCacheMsg *msg)
 {
     CXLCacheHomeDev *d = &home->dev[dev];
     uint16_t group = home->group_devs[d->group];
@@ -165,4 +169,32 @@ bool cxl_cache_limits_room(CXLCacheHome *home, unsigned dev,
         return true;
     }
     return false;
+}
+
+bool cxl_cache_limits_allow(CXLCacheHome *home, unsigned dev,
+                            const CXLCacheMsg *msg)
+{
+    CXLCacheHomeDev *d = &home->dev[dev];
+    CXLCacheWaits *w = &home->stats->waits[dev][CXL_CACHE_LIMIT_LINES];
+    bool room;
+
+    if (!cxl_cache_rate_ready(home, dev, msg)) {
+        return false;
+    }
+    room = has_room(home, dev, msg);
+    if (!room && !d->room_waits) {
+        d->room_since = home->now;
+        w->requests++;
+    } else if (room && d->room_waits) {
+        w->ns += home->now - d->room_since;
+    }
+    d->room_waits = !room;
+    return room;
+}
+
+void cxl_cache_limits_taken(CXLCacheHome *home, unsigned dev, unsigned opcode)
+{
+    if (home->dev[dev].bucket.rate && cxl_cache_rate_counts(opcode)) {
+        cxl_cache_rate_take(home, dev);
+    }
 }

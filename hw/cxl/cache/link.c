@@ -23,7 +23,10 @@ static bool config_ok(const CXLCacheLinkConfig *config)
     }
     return config->flit < CXL_CACHE_NUM_FLITS &&
            config->cache_id < CXL_CACHE_DEV_MAX &&
-           (!config->timing || cxl_cache_timing_ok(config->timing));
+           (!config->timing || cxl_cache_timing_ok(config->timing)) &&
+           (!config->beside ||
+            cxl_cache_time_can_share(config->timing, config->flit,
+                                     config->beside));
 }
 
 /* Give each channel its rings; returns the size of the block. */
@@ -42,7 +45,7 @@ static size_t lay_out(CXLCacheLink *link, void *base,
                                        n * sizeof(CXLCacheLineData));
         }
         ch->mask = n - 1;
-        ch->depth = config->depth[i];
+        ch->buffers = ch->depth = config->depth[i];
     }
     return at;
 }
@@ -68,7 +71,8 @@ CXLCacheLink *cxl_cache_link_new(const CXLCacheLinkConfig *config)
         return NULL;
     }
     if (config->timing) {
-        link->time = cxl_cache_time_new(link, config->timing);
+        link->time = cxl_cache_time_new(link, config->timing,
+                                        config->beside);
         if (!link->time) {
             cxl_cache_link_free(link);
             return NULL;
@@ -98,6 +102,8 @@ void cxl_cache_link_reset(CXLCacheLink *link)
         CXLCacheChannel *ch = &link->ch[i];
 
         ch->head = ch->tail = 0;
+        ch->depth -= ch->owed;
+        ch->owed = 0;
         ch->credits = ch->depth;
         ch->freed = 0;
     }
@@ -142,11 +148,30 @@ unsigned cxl_cache_link_return_credits(CXLCacheLink *link,
                                        CXLCacheChannelId channel)
 {
     CXLCacheChannel *ch = &link->ch[channel];
-    unsigned n = ch->freed;
+    unsigned n = cxl_cache_link_keep(ch, ch->freed);
 
     ch->credits += n;
     ch->freed = 0;
     return n;
+}
+
+void cxl_cache_link_grant(CXLCacheLink *link, CXLCacheChannelId channel,
+                          unsigned n)
+{
+    CXLCacheChannel *ch = &link->ch[channel];
+    unsigned want = n ? MIN(n, ch->buffers) : ch->buffers;
+    unsigned has = ch->depth - ch->owed;
+    unsigned more = want > has ? want - has : 0;
+    unsigned forgiven = MIN(more, ch->owed);
+
+    ch->owed += want < has ? has - want : 0;
+    ch->owed -= forgiven;
+    more -= forgiven;
+    ch->depth += more;
+    ch->freed += more;
+    if (more && link->time) {
+        cxl_cache_time_granted(link, channel, more);
+    }
 }
 
 bool cxl_cache_link_inject(CXLCacheLink *link, CXLCacheChannelId channel,

@@ -156,6 +156,9 @@ static unsigned run_now(CXLCacheHome *home)
         if (!n) {
             n = for_devices(home, serve_home);
             n += home->n_stalled && cxl_cache_home_tx(home);
+            /* A snoop to make room is there at once on a link without time. */
+            n += home->made_room;
+            home->made_room = false;
         }
         total += n;
     } while (n);
@@ -164,7 +167,7 @@ static unsigned run_now(CXLCacheHome *home)
 
 uint64_t cxl_cache_next(const CXLCacheHome *home)
 {
-    uint64_t next = UINT64_MAX;
+    uint64_t next = home->rated ? cxl_cache_rate_next(home) : UINT64_MAX;
 
     for (unsigned i = 0; home->timed && i < home->num_devs; i++) {
         const CXLCacheLink *link = home->dev[i].link;
@@ -186,7 +189,7 @@ uint64_t cxl_cache_time(const CXLCacheHome *home)
 
 bool cxl_cache_is_timed(const CXLCacheHome *home)
 {
-    return home->timed;
+    return home->timed || home->rated;
 }
 
 /* Everything up to @until, each as of when it arrives */
@@ -212,7 +215,8 @@ static unsigned run_until(CXLCacheHome *home, uint64_t until)
 unsigned cxl_cache_advance(CXLCacheHome *home)
 {
     unsigned n = cxl_cache_run(home);
-    uint64_t next = n || !home->timed ? UINT64_MAX : cxl_cache_next(home);
+    uint64_t next = n || !cxl_cache_is_timed(home) ? UINT64_MAX :
+                                                  cxl_cache_next(home);
 
     if (next != UINT64_MAX) {
         n = run_until(home, next);
@@ -224,7 +228,7 @@ unsigned cxl_cache_advance(CXLCacheHome *home)
 
 void cxl_cache_settle(CXLCacheHome *home)
 {
-    if (!home->timed) {
+    if (!cxl_cache_is_timed(home)) {
         cxl_cache_run(home);
         return;
     }
@@ -238,7 +242,7 @@ unsigned cxl_cache_run(CXLCacheHome *home)
     unsigned total = 0, n;
 
     g_assert(!home->busy && "no callback may call into the home, or run it");
-    if (G_UNLIKELY(home->timed)) {
+    if (G_UNLIKELY(cxl_cache_is_timed(home))) {
         return run_until(home, cxl_cache_time(home));
     }
     do {

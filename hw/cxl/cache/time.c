@@ -40,12 +40,18 @@ typedef struct Wire {
     uint64_t part;
 } Wire;
 
+/* To the host, to the device; links behind one port share them */
+typedef struct Wires {
+    unsigned users;
+    Wire wire[2];
+} Wires;
+
 struct CXLCacheTime {
     CXLCacheTiming timing;
     uint64_t random;
     CXLCacheTaken *taken;
     void *opaque;
-    Wire wire[2];               /* to the host, to the device */
+    Wires *wires;
     TimeChannel ch[CXL_CACHE_NUM_CHANNELS];
 };
 
@@ -85,14 +91,28 @@ bool cxl_cache_timing_ok(const CXLCacheTiming *timing)
            timing->bandwidth <= CXL_CACHE_BANDWIDTH_MAX;
 }
 
+bool cxl_cache_time_can_share(const CXLCacheTiming *timing, CXLCacheFlit flit,
+                              const CXLCacheLink *beside)
+{
+    return timing && beside->time && flit == beside->flit &&
+           timing->bandwidth == beside->time->timing.bandwidth;
+}
+
 CXLCacheTime *cxl_cache_time_new(const CXLCacheLink *link,
-                                 const CXLCacheTiming *timing)
+                                 const CXLCacheTiming *timing,
+                                 const CXLCacheLink *beside)
 {
     CXLCacheTime *time = g_try_new0(CXLCacheTime, 1);
 
     if (!time) {
         return NULL;
     }
+    time->wires = beside ? beside->time->wires : g_try_new0(Wires, 1);
+    if (!time->wires) {
+        g_free(time);
+        return NULL;
+    }
+    time->wires->users++;
     time->timing = *timing;
     time->random = timing->jitter;
     for (int i = 0; i < CXL_CACHE_NUM_CHANNELS; i++) {
@@ -115,6 +135,9 @@ void cxl_cache_time_free(CXLCacheTime *time)
             g_free(time->ch[i].when);
             g_free(time->ch[i].back);
         }
+        if (!--time->wires->users) {
+            g_free(time->wires);
+        }
         g_free(time);
     }
 }
@@ -130,7 +153,10 @@ void cxl_cache_time_reset(CXLCacheLink *link)
         t->last = 0;
         t->since = NEVER;
     }
-    memset(time->wire, 0, sizeof(time->wire));
+    /* What others have on it goes on. */
+    if (time->wires->users == 1) {
+        memset(time->wires->wire, 0, sizeof(time->wires->wire));
+    }
 }
 
 /* Now, as far as the link is concerned */
@@ -192,7 +218,7 @@ void cxl_cache_time_sent(CXLCacheLink *link, CXLCacheChannelId channel,
     uint64_t due;
 
     if (time->timing.bandwidth) {
-        Wire *wire = &time->wire[to_device(channel)];
+        Wire *wire = &time->wires->wire[to_device(channel)];
 
         if (wire->ns > now) {
             t->stalled[CXL_CACHE_STALL_WIRE] += wire->ns - now;
@@ -237,6 +263,17 @@ unsigned cxl_cache_time_credits(CXLCacheLink *link, uint64_t now)
     return total;
 }
 
+void cxl_cache_time_granted(CXLCacheLink *link, CXLCacheChannelId channel,
+                            unsigned n)
+{
+    TimeChannel *t = &link->time->ch[channel];
+
+    while (n--) {
+        t->back[t->back_tail++ & link->ch[channel].mask] =
+            link_now(link) + link->time->timing.latency;
+    }
+}
+
 bool cxl_cache_time_arrived(const CXLCacheLink *link, CXLCacheChannelId channel,
                             uint64_t now)
 {
@@ -250,12 +287,14 @@ void cxl_cache_time_taken(CXLCacheLink *link, CXLCacheChannelId channel,
                           const CXLCacheMsg *msg, uint64_t now)
 {
     CXLCacheTime *time = link->time;
-    const CXLCacheChannel *ch = &link->ch[channel];
+    CXLCacheChannel *ch = &link->ch[channel];
     TimeChannel *t = &time->ch[channel];
     const CXLCacheWhen *when = &t->when[(ch->head - 1) & ch->mask];
 
     t->stalled[CXL_CACHE_STALL_ORDER] += now - when->due;
-    t->back[t->back_tail++ & ch->mask] = now + time->timing.latency;
+    if (cxl_cache_link_keep(ch, 1)) {
+        t->back[t->back_tail++ & ch->mask] = now + time->timing.latency;
+    }
     if (time->taken) {
         time->taken(time->opaque, channel, msg, when, now);
     }

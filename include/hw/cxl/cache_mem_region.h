@@ -24,7 +24,8 @@
  * it is held nobody touches guest memory through the guest's mapping.
  *
  * Time: on links that have it (cxl-cache-latency= and others of the root port)
- * messages travel in virtual time. Who touches a page, the test device's agent
+ * messages travel in virtual time; so do requests of a device with a rate. Who
+ * touches a page, the test device's agent
  * and what is posted wait for them; all other operations are done when they
  * return, as on any link, and bring the links' time forward to do so. So does
  * whoever waits where the clock stands still. See cache_mem_time.c.
@@ -46,6 +47,7 @@
 #ifndef HW_CXL_CACHE_MEM_REGION_H
 #define HW_CXL_CACHE_MEM_REGION_H
 
+#include "hw/cxl/cache_mem_limits.h"
 #include "hw/cxl/cxl_cache_dev.h"
 #include "hw/cxl/cxl_cache_time.h"
 #include "qapi/qapi-types-common.h"
@@ -85,7 +87,7 @@ typedef enum CacheMemMode {
  *           devices of the machine, who share the filter
  * @grouped: there are several filters, and @sf_size is that of @sf_group's
  * @sf_group: 0 to CACHE_MEM_SF_GROUPS - 1
- * @sf_quota: as of cache_mem_dev_set_quota()
+ * @limits: as of cache_mem_dev_set_limits()
  * @prefetch: pages that come home at once when the host's touches follow each
  *            other; must be the same for all devices, too
  * @messages: no fast gear: every message is sent
@@ -95,6 +97,8 @@ typedef enum CacheMemMode {
  * @timed: messages travel as @timing has it (cxl_cache_time.h), by the clock
  *         of the machine, QEMU_CLOCK_VIRTUAL
  * @timing: how, if @timed
+ * @root_port: whose wires its messages share with those of all other devices
+ *             below it; only compared
  * @depth: buffers, thus credits, in each channel; 0 for the default, 64
  * @cache: whether lines are kept: where they can be (auto); never (off); of all
  *         the memory that the machine has now, or there is no device (on)
@@ -113,13 +117,14 @@ typedef struct CacheMemDevConfig {
     uint64_t sf_size;
     bool grouped;
     uint8_t sf_group;
-    uint32_t sf_quota;
+    CacheMemLimits limits;
     uint32_t prefetch;
     bool messages;
     bool flit_256b;
     const char *cache_id;
     bool timed;
     CXLCacheTiming timing;
+    const void *root_port;
     uint16_t depth;
     OnOffAuto cache;
     const char *allow;
@@ -175,11 +180,15 @@ CacheMemMode cache_mem_dev_mode(const CacheMemDev *cm);
 void cache_mem_dev_set_route(CacheMemDev *cm, int id);
 
 /**
- * cache_mem_dev_set_quota: limit the lines that the snoop filter tracks for a
- * device, from its next request on
- * @lines: 0 for no limit
+ * cache_mem_dev_set_limits: limit what a device may have, from its next request
+ * on; one that waits already goes by the new limits
+ *
+ * A rate is by the machine's clock, with any link: where messages take no time,
+ * requests wait for it all the same. An operation that is done when it returns
+ * does not: it takes its tokens before these are there, and what the device
+ * asks for later waits for that.
  */
-void cache_mem_dev_set_quota(CacheMemDev *cm, uint32_t lines);
+void cache_mem_dev_set_limits(CacheMemDev *cm, const CacheMemLimits *limits);
 
 /* All that are attached, one after the other; the first for NULL. Under BQL */
 CacheMemDev *cache_mem_dev_next(CacheMemDev *cm);

@@ -167,6 +167,27 @@ typedef struct CXLCacheHomeConfig {
     bool pull_clean;
 } CXLCacheHomeConfig;
 
+/**
+ * CXLCacheLimit: what can keep a device's request in its channel
+ * @CXL_CACHE_LIMIT_LINES: a quota, or the capacity of a group
+ * @CXL_CACHE_LIMIT_RATE: the rate of its requests
+ */
+typedef enum CXLCacheLimit {
+    CXL_CACHE_LIMIT_LINES,
+    CXL_CACHE_LIMIT_RATE,
+    CXL_CACHE_NUM_LIMITS
+} CXLCacheLimit;
+
+/**
+ * CXLCacheWaits: requests that had to wait
+ * @requests: how many, each once
+ * @ns: how long, of those that are over; 0 where nothing has time
+ */
+typedef struct CXLCacheWaits {
+    uint64_t requests;
+    uint64_t ns;
+} CXLCacheWaits;
+
 typedef struct CXLCacheHomeStats {
     uint64_t host[CXL_CACHE_NUM_HOST_OPS];      /* accesses */
     uint64_t host_snoops[CXL_CACHE_NUM_HOST_OPS];       /* snoops for them */
@@ -176,23 +197,30 @@ typedef struct CXLCacheHomeStats {
     uint64_t use_once;                          /* reads answered GO-I */
     uint64_t sf_walked;                         /* entries, for a device's */
     uint64_t errors[CXL_CACHE_NUM_ERRS];
-    /* Requests that had to wait for a limit, by device */
+    /* Lines that had to go because of a limit, by who asked for one more */
     uint64_t limited[CXL_CACHE_DEV_MAX];
+    /* Requests that a limit kept waiting, by device; see CXLCacheLimit */
+    CXLCacheWaits waits[CXL_CACHE_DEV_MAX][CXL_CACHE_NUM_LIMITS];
     /* Lines that [a] had to lose so that [b] may have one, by limits alone */
     uint64_t lost_to[CXL_CACHE_DEV_MAX][CXL_CACHE_DEV_MAX];
 } CXLCacheHomeStats;
 
 /**
- * CXLCacheLimits: how many lines the snoop filter tracks for a device
+ * CXLCacheLimits: what a device may have of the host
  * @quota: lines of this device at most, 0 for as many as there is room for
  * @group: 0 to CXL_CACHE_DEV_MAX - 1: of devices that share a filter
  * @group_size: lines that the group may have, of all its devices together; the
  *              same for all of them; 0 for as many as there is room for
+ * @rate: requests in a second, 0 for as many as it makes: a token bucket
+ * @burst: tokens that the bucket has, thus requests that may follow each other
+ *         at once; at least 1
  */
 typedef struct CXLCacheLimits {
     unsigned quota;
     unsigned group;
     unsigned group_size;
+    uint64_t rate;
+    unsigned burst;
 } CXLCacheLimits;
 
 /**
@@ -224,11 +252,30 @@ CXLCacheLink *cxl_cache_home_link(const CXLCacheHome *home, unsigned dev);
  * A request for a line beyond it stays in its channel until another line of the
  * device, or of its group, has been taken (SnpInv): the one that has not been
  * used for longest, nearly. A line that several devices share counts for each.
- * Who has more than a new limit keeps it until the next request. Specific to
- * this implementation: CXL.cache has no such thing.
+ * Who has more than a new limit keeps it until the next request.
+ *
+ * With a rate, a request stays in its channel until there is a token. Requests
+ * that give a line up, and CacheFlushed, need none. It counts by the time of
+ * CXLCacheHomeOps.now(), whether links have time or not: where none has,
+ * messages are there at once, and requests wait all the same. So there is time
+ * (cxl_cache_is_timed()) as long as any device has a rate. A new rate begins
+ * with a full bucket; call cxl_cache_run() for what waits.
+ *
+ * All of this is specific to the implementation: CXL.cache has no such thing.
  */
 void cxl_cache_home_set_limits(CXLCacheHome *home, unsigned dev,
                                const CXLCacheLimits *limits);
+
+/**
+ * cxl_cache_home_hurry: somebody waits for a device, and cannot wait for tokens
+ * @who: the device's number: its requests take their tokens before these are
+ *       there, and others that come later have to wait for that; or
+ *       CXL_CACHE_DEV_MAX: no device's; or -1: it is over
+ *
+ * Meanwhile nothing goes on for the sake of those who wait for a token: time
+ * does not move ahead to that, and cxl_cache_settle() leaves them.
+ */
+void cxl_cache_home_hurry(CXLCacheHome *home, int who);
 
 /* Highest number of an attached device, plus 1 */
 unsigned cxl_cache_home_devices(const CXLCacheHome *home);
@@ -348,7 +395,10 @@ void cxl_cache_settle(CXLCacheHome *home);
  */
 uint64_t cxl_cache_next(const CXLCacheHome *home);
 
-/* The time that links with time have come to, and any of them are there */
+/*
+ * The time that links with time have come to; whether there are any, or devices
+ * with a rate
+ */
 uint64_t cxl_cache_time(const CXLCacheHome *home);
 bool cxl_cache_is_timed(const CXLCacheHome *home);
 

@@ -37,7 +37,9 @@ typedef struct CXLCacheChannel {
     uint32_t mask;
     uint32_t head;              /* oldest message, free running */
     uint32_t tail;
-    uint16_t depth;             /* credits the receiver granted in all */
+    uint16_t buffers;           /* of the receiver */
+    uint16_t depth;             /* credits it granted in all */
+    uint16_t owed;              /* ... of which it keeps the next it gets */
     uint16_t credits;           /* at the sender */
     uint16_t freed;             /* on their way back to the sender */
 } CXLCacheChannel;
@@ -59,12 +61,15 @@ typedef struct CXLCacheTiming CXLCacheTiming;
  * @flit: format; a 68B link carries no CacheID
  * @cache_id: the device's, 0 to CXL_CACHE_DEV_MAX - 1
  * @timing: NULL for a link on which messages are there at once; copied
+ * @beside: NULL, or a link whose wires it shares, as those behind a switch do;
+ *          of the same flits and bandwidth. That need not stay.
  */
 typedef struct CXLCacheLinkConfig {
     uint16_t depth[CXL_CACHE_NUM_CHANNELS];
     CXLCacheFlit flit;
     uint8_t cache_id;
     const CXLCacheTiming *timing;
+    const struct CXLCacheLink *beside;
 } CXLCacheLinkConfig;
 
 typedef void CXLCacheTrace(void *opaque, CXLCacheChannelId channel,
@@ -104,6 +109,17 @@ void cxl_cache_link_free(CXLCacheLink *link);
  */
 void cxl_cache_link_reset(CXLCacheLink *link);
 
+/**
+ * cxl_cache_link_grant: how many credits of a channel the receiver grants
+ * @n: 0 for one for each buffer, which is the most there are
+ *
+ * Credits cannot be taken back: those that are too many are kept when they come
+ * back, or at the next reset of the link. More are given at once, and take as
+ * long as any.
+ */
+void cxl_cache_link_grant(CXLCacheLink *link, CXLCacheChannelId channel,
+                          unsigned n);
+
 /* No Cache ID leads to the device. */
 #define CXL_CACHE_UNROUTED  (-1)
 
@@ -121,6 +137,21 @@ void cxl_cache_link_set_route(CXLCacheLink *link, int id);
 static inline int cxl_cache_link_route(const CXLCacheLink *link)
 {
     return link->unrouted ? CXL_CACHE_UNROUTED : link->cache_id;
+}
+
+/**
+ * cxl_cache_link_keep: the receiver has @n buffers back, keeps what it owes
+ *
+ * Returns: how many credits of them go to the sender
+ */
+static inline unsigned cxl_cache_link_keep(CXLCacheChannel *ch, unsigned n)
+{
+    unsigned kept = MIN(n, ch->owed);
+
+    ch->owed -= kept;
+    ch->depth -= kept;
+    ch->freed -= kept;
+    return n - kept;
 }
 
 /**

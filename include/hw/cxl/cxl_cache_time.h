@@ -19,6 +19,9 @@
  * (CXL r3.1 section 4.2.2, 4.3); CRC and flit headers are in a slot's share of
  * the flit. Credits go back with other flits and take no room.
  *
+ * Links of one port, whose devices are behind a switch, can share its wires:
+ * each message then waits for those of all of them.
+ *
  * Messages of a channel arrive in the order they are sent. Channels are apart,
  * but for what the protocol itself orders. With a jitter each message is under
  * way for up to twice the latency, by a random generator of the link's own: the

@@ -48,8 +48,8 @@
  *  + "x-256b-flit" (bool, default off): the link has 256B flits, with Cache IDs
  *  + "cache-id" (string, default auto): the one that firmware would have the
  *    port above insert: auto, none or a number (cxl_cache_path.h)
- *  + "sf-quota" (uint32, default 0): lines that the snoop filter tracks for the
- *    device at most; 0: no limit
+ *  + "sf-quota", "req-credits", "rate", "rate-burst": what it may have of the
+ *    host (cache_mem_limits.h)
  *  + "sn" (uint64): device serial number; by default made from the chassis and
  *    slot numbers of the root port
  *  + "ats" (OnOffAuto, default auto): auto: there is an ATS capability where
@@ -99,7 +99,7 @@ struct CXLType1Crypto {
     char *guard;
     bool flit_256b;
     char *cache_id;
-    uint32_t sf_quota;
+    CacheMemLimits limits;
     CxlType1Writeback writeback;
     CxlType1Unplug unplug;
     uint64_t sn;
