@@ -16,6 +16,7 @@
  *           cache_mem_stream.c  and which it is about to
  *           cache_mem_ram.c, cache_mem_trap.c
  *         cache_mem_time.c    links with time: the clock, and who waits
+ *         cache_mem_wait.c    devices that do not answer
  *         cache_mem_poison.c, cache_mem_bypass.c
  *         cache_mem_llc.c     the host's last-level cache; calls snoop.c
  *     cache_mem_ats.c, cache_mem_allow.c
@@ -45,6 +46,7 @@
 #include "qemu/queue.h"
 #include "qemu/thread.h"
 #include "system/ramlist.h"
+#include "qapi/qapi-types-cxl.h"
 #include "qom/object.h"
 
 #define TYPE_CACHE_MEM_REGION "cache-mem-region"
@@ -127,6 +129,8 @@ typedef struct CacheMemTotals {
  * @timer: in the main loop, for links with time; NULL if there are none
  * @moved: something has been moved by time
  * @hurry: who waits for that is not to wait any more
+ * @beat: in the main loop: it goes round
+ * @beating: @beat is scheduled; atomic
  * @grouped: the devices are of groups, each with a filter of its own size
  * @hooks: NULL unless something is injected
  * @inject: what is
@@ -168,6 +172,8 @@ struct CacheMemRegion {
     QEMUTimer *timer;
     QemuCond moved;
     unsigned hurry;
+    QEMUBH *beat;
+    bool beating;
 
     CacheMemPoison *poison;
     CacheMemTotals totals;
@@ -191,6 +197,11 @@ struct CacheMemRegion {
  * @fail: what is to happen to the next request, by injection
  * @window_page: what the window shows: CACHE_MEM_WINDOW_LINES from there on
  * @errors: to be reported by @error_bh, a bit for each CXLCacheError
+ * @port_events: to be told by @error_bh, a bit for each CacheMemPortEvent
+ * @isolation_cause: of the isolation to be told of, a CxlCacheIsolationCause
+ * @isolate: a time-out isolates it
+ * @isolated: CXL.cache of its root port is isolated
+ * @wanted: the mode that it is to have when that is over
  * @error_bh: NULL when not attached
  * @posted: requests that are under way by themselves
  *
@@ -220,6 +231,11 @@ struct CacheMemDev {
     CacheMemTotals told;
     uint32_t window_page;
     uint32_t errors;
+    uint32_t port_events;
+    uint32_t isolation_cause;
+    bool isolate;
+    bool isolated;
+    CacheMemMode wanted;
     QEMUBH *error_bh;
     QLIST_HEAD(, CacheMemPosted) posted;
     QTAILQ_ENTRY(CacheMemDev) next;
@@ -245,6 +261,12 @@ void cache_mem_dev_note_error(CacheMemDev *cm, CXLCacheError err);
 
 unsigned cache_mem_dev_modified(const CacheMemDev *cm);
 unsigned cache_mem_dev_held(const CacheMemDev *cm);
+
+/* The set mode, whether isolated or not */
+void cache_mem_dev_set_mode_locked(CacheMemDev *cm, CacheMemMode mode);
+
+/* Without the lock: if modified lines have gone, say so. */
+void cache_mem_dev_tell_gone(CacheMemDev *cm, CxlCacheLossCause cause);
 
 /* Write everything back and say so by CacheFlushed, with the lock held */
 void cache_mem_dev_flush_locked(CacheMemDev *cm);
@@ -421,9 +443,36 @@ void cache_mem_time_stop(CacheMemRegion *region);
 /* Something may be under way: see to it that it goes on. */
 void cache_mem_time_arm(CacheMemRegion *region);
 
+/* cache_mem_wait.c */
+
+/* For CXLCacheHomeOps */
+void cache_mem_wait_timeout(void *opaque, unsigned number);
+
+/* Whether the host waits for a device that does not answer at all */
+bool cache_mem_wait_hangs(CacheMemRegion *region);
+
+/**
+ * cache_mem_wait_give_up: who waits cannot wait
+ *
+ * Isolates the devices that do not answer, and for which the host waits.
+ *
+ * Returns: how many
+ */
+unsigned cache_mem_wait_give_up(CacheMemRegion *region);
+
+/* The lines of a device that does not answer are given up. */
+void cache_mem_wait_isolate(CacheMemDev *cm);
+
+/* What @cm has asked for at once is done, whatever is in its way. */
+void cache_mem_wait_finish(CacheMemDev *cm);
+
+/* Without the lock, under the BQL: tell of what has not been told */
+void cache_mem_wait_report(CacheMemDev *cm);
+
 /*
  * As cxl_cache_advance() and cxl_cache_settle(), for what is done before the
- * lock is given back: nobody else's turn is waited for.
+ * lock is given back: nobody else's turn is waited for. If all that is waited
+ * for is a device that does not answer, that is given up.
  */
 static inline unsigned cache_mem_advance(CacheMemRegion *region)
 {
@@ -432,7 +481,7 @@ static inline unsigned cache_mem_advance(CacheMemRegion *region)
     region->at_once = true;
     n = cxl_cache_advance(region->home);
     region->at_once = false;
-    return n;
+    return n ? n : cache_mem_wait_give_up(region);
 }
 
 static inline void cache_mem_settle(CacheMemRegion *region)
@@ -455,7 +504,8 @@ void cache_mem_time_recalled(CacheMemRegion *region, CacheMemRecall *recall);
  * takes by the clock. If the clock has not come so far by then, it stands still
  * and the links' time is brought forward.
  *
- * Returns: false if nothing is under way
+ * Returns: false if nothing is under way: then who is waited for does not
+ *          answer, until a time-out by the clock, or for ever
  */
 bool cache_mem_time_wait(CacheMemRegion *region);
 

@@ -86,7 +86,8 @@ void cache_mem_time_arm(CacheMemRegion *region)
     if (!region->timer) {
         return;
     }
-    next = cxl_cache_next(region->home);
+    next = MIN(cxl_cache_next(region->home),
+               cxl_cache_deadline(region->home));
     if (next == UINT64_MAX) {
         timer_del(region->timer);
     } else {
@@ -98,11 +99,13 @@ static void time_has_come(void *opaque)
 {
     CacheMemRegion *region = opaque;
 
-    QEMU_LOCK_GUARD(&region->lock);
-    cache_mem_trace_update(region);
-    cxl_cache_run(region->home);
-    cache_mem_time_arm(region);
-    qemu_cond_broadcast(&region->moved);
+    WITH_QEMU_LOCK_GUARD(&region->lock) {
+        cache_mem_trace_update(region);
+        cxl_cache_run(region->home);
+        cache_mem_time_arm(region);
+        qemu_cond_broadcast(&region->moved);
+    }
+    cache_mem_port_report();
 }
 
 void cache_mem_time_start(CacheMemRegion *region)
@@ -149,7 +152,12 @@ bool cache_mem_time_wait(CacheMemRegion *region)
     uint64_t next = cxl_cache_next(region->home);
     uint64_t now = cxl_cache_time(region->home);
 
+    /* A time-out is the timer's, unless the clock stands still for us. */
+    if (next == UINT64_MAX && !clock_runs()) {
+        next = cxl_cache_deadline(region->home);
+    }
     if (next == UINT64_MAX) {
+        cache_mem_time_arm(region);
         return false;
     }
     if (next > now && clock_runs()) {

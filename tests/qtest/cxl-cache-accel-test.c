@@ -21,9 +21,11 @@
 #include "libqtest.h"
 #include "hw/cxl/cxl_cache_llc_regs.h"
 #include "libqos/cxl.h"
+#include "libqos/cxl-tree.h"
 #include "cxl-cache-payload.h"
 #include "cxl-cache-testdev.h"
 #include "qobject/qdict.h"
+#include "qobject/qlist.h"
 
 #define RAM_SIZE        (128 * MiB)
 #define NUM_CPUS        2
@@ -37,7 +39,8 @@
 #define BIOS_PAYLOAD    0xf000
 #define BIOS_RESET      0xfff0
 
-/* A CPU's mailbox, see cxl-cache-payload.S */
+/* How many CPUs there are, and a CPU's mailbox, see cxl-cache-payload.S */
+#define CPUS            0x7f000
 #define BOX(cpu)        (0x80000 + (cpu) * PAGE)
 #define BOX_COMMAND     0x00
 #define BOX_ADDRESS     0x04
@@ -139,7 +142,8 @@ static bool machine_boot(Machine *m, const char *accel, const char *opts,
     *m = (Machine) { };
     m->qts = qtest_initf("-accel %s -nodefaults -smp %d " QCXL_MACHINE
                          QCXL_SHARED_RAM "-bios %s " QCXL_PXB QCXL_RP
-                         ",cxl-cache=on -device cxl-cache-testdev,bus=rp0 %s",
+                         ",cxl-cache=on -device cxl-cache-testdev,bus=rp0,"
+                         "id=t0 %s",
                          accel, NUM_CPUS, bios_file, opts);
     for (int i = 0; i < NUM_CPUS; i++) {
         if (!wait_for(m->qts, BOX(i) + BOX_ALIVE, 1, timeout_us)) {
@@ -575,6 +579,131 @@ static void test_llc(const void *accel)
     machine_end(&m);
 }
 
+/* ---- A device that does not answer ---- */
+
+#define POISON          0xbaadf00d
+#define CACHEMEM        0x1000
+/* Timeout and Isolation: Control; a time-out of 10 ms isolates */
+#define T_CTRL          0x8
+#define T_CTRL_10MS     (2 << 8 | 1 << 12 | 1 << 18)
+
+static void order(Machine *m, const char *fault)
+{
+    qtest_qmp_assert_success(m->qts, "{'execute': 'x-cxl-type1-fault', "
+                             "'arguments': {'id': 't0', 'fault': %s}}", fault);
+}
+
+static uint32_t read_cachemem(void *opaque, uint16_t offset)
+{
+    QCXL *cxl = ((Machine *)opaque)->dev.cxl;
+
+    return qpci_io_readl(cxl->rp, cxl->rp_bar, CACHEMEM + offset);
+}
+
+/* The host waits for the device, or not, on its own behalf. */
+static void check_awaits(Machine *m, bool awaits)
+{
+    g_autoptr(QDict) info = qtest_qmp_assert_success_ref(m->qts,
+                                    "{'execute': 'x-query-cxl-cache'}");
+    QDict *d = qobject_to(QDict, qlist_entry_obj(qlist_first(
+                                    qdict_get_qlist(info, "devices"))));
+    QDict *w;
+
+    g_assert_cmpint(qdict_haskey(d, "awaits"), ==, awaits);
+    if (awaits) {
+        w = qobject_to(QDict, qlist_entry_obj(qlist_first(
+                                  qdict_get_qlist(d, "awaits"))));
+        g_assert_cmphex(qdict_get_int(w, "address"), ==, A);
+        g_assert_false(qdict_haskey(w, "by"));
+    }
+}
+
+/* A vCPU is in the middle of loading a line that the device has modified. */
+static void get_stuck(Machine *m, unsigned v)
+{
+    make_m(&m->dev, A, v);
+    order(m, "hang-snoop");
+    cpu_start(m, 0, LOAD_LINE, A, 0, 0);
+    g_usleep(50000);
+    g_assert_cmpuint(qtest_readl(m->qts, BOX(0) + BOX_COMMAND), ==, LOAD_LINE);
+    check_awaits(m, true);
+}
+
+/* It has got poison, and the device is as new. */
+static void check_lost(Machine *m)
+{
+    cpu_wait(m, 0);
+    g_assert_cmphex(qtest_readl(m->qts, BOX(0) + BOX_LINE), ==, POISON);
+    check_awaits(m, false);
+    order(m, "clear");
+    put_version(m, A, 0);
+}
+
+/* A vCPU waits; others, the monitor and who stops the machine do not. */
+static void test_hang(const void *accel)
+{
+    uint8_t line[LINE];
+    uint16_t at;
+    Machine m;
+
+    if (!machine_start(&m, accel, "")) {
+        return;
+    }
+    at = qcxl_find_cap(read_cachemem, &m, 0x09);
+    get_stuck(&m, 1);
+    if (!strstr(accel, "single")) {
+        put_version(&m, B, 0);
+        cpu_start(&m, 1, LOCK_ADD, B, 0, 1000);
+        cpu_wait(&m, 1);
+    }
+    g_assert_cmpuint(qtest_readl(m.qts, BOX(0) + BOX_COMMAND), ==, LOAD_LINE);
+    order(&m, "clear");
+    cpu_wait(&m, 0);
+    qtest_memread(m.qts, BOX(0) + BOX_LINE, line, LINE);
+    assert_version(line, 1);
+    flush(&m.dev);
+
+    get_stuck(&m, 2);
+    qtest_qmp_assert_success(m.qts, "{'execute': 'stop'}");
+    qtest_qmp_assert_success(m.qts, "{'execute': 'cont'}");
+    check_lost(&m);
+    set32(&m.dev, CCT_MODE, CCT_MODE_ON);
+
+    make_m(&m.dev, A, 3);
+    order(&m, "hang-snoop");
+    qpci_io_writel(m.dev.cxl->rp, m.dev.cxl->rp_bar, CACHEMEM + at + T_CTRL,
+                   T_CTRL_10MS);
+    cpu_start(&m, 0, LOAD_LINE, A, 0, 0);
+    check_lost(&m);
+    machine_end(&m);
+}
+
+/* A machine that is reset, or ends, while a vCPU waits */
+static void test_hang_reset(const void *accel)
+{
+    Machine m;
+
+    if (!machine_start(&m, accel, "")) {
+        return;
+    }
+    get_stuck(&m, 1);
+    qtest_writel(m.qts, CPUS, 0);
+    for (int i = 0; i < NUM_CPUS; i++) {
+        qtest_writel(m.qts, BOX(i) + BOX_ALIVE, 0);
+    }
+    qtest_system_reset(m.qts);
+    for (int i = 0; i < NUM_CPUS; i++) {
+        g_assert_true(wait_for(m.qts, BOX(i) + BOX_ALIVE, 1, TIMEOUT_US));
+        cpu_wait(&m, i);
+    }
+    qcxl_init(m.dev.cxl);
+    dev_map(&m.dev);
+    set32(&m.dev, CCT_MODE, CCT_MODE_ON);
+    check_awaits(&m, false);
+    get_stuck(&m, 2);
+    machine_end(&m);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -587,6 +716,8 @@ int main(int argc, char **argv)
         { "neighbours", test_neighbours },
         { "code", test_code },
         { "llc", test_llc },
+        { "hang", test_hang },
+        { "hang-reset", test_hang_reset },
     };
     /* Each by name, and by what starts with -accel's argument */
     static const struct {

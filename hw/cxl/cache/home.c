@@ -43,6 +43,9 @@ int cxl_cache_home_host(CXLCacheHome *home, const CXLCacheHostReq *req)
     home_enter(home);
     cxl_cache_tx_event(home, tx, CXL_CACHE_EV_START);
     home_leave(home);
+    if (G_UNLIKELY(home->timed)) {
+        cxl_cache_wait_stamp(home, cxl_cache_time(home));
+    }
     return 0;
 }
 
@@ -82,7 +85,7 @@ void cxl_cache_home_reset(CXLCacheHome *home)
             cxl_cache_link_reset(d->link);
             *d = (CXLCacheHomeDev) {
                 .link = d->link, .quota = d->quota, .group = d->group,
-                .room = CXL_CACHE_NO_ID,
+                .room = CXL_CACHE_NO_ID, .timeout = d->timeout,
             };
         }
     }

@@ -11,6 +11,7 @@
  *   home_rx.c         what the host makes of devices' messages
  *   limits.c          how many lines a device, or a group of them, may have
  *   home_isolate.c    devices that come, go and die
+ *   wait.c            who keeps the host waiting, and for how long
  *   home_tx.c         transactions: their course, by the tables
  *   home_tracker.c    which are open
  *   snoop_filter.c    who may have which line

@@ -200,6 +200,7 @@ typedef struct CXLCacheTx {
     uint8_t snoop;
     uint8_t rsp;                /* H2D Rsp to send, 0 for none */
     uint8_t from;               /* device that forwarded @data */
+    uint8_t stamped;            /* phase that @since is of */
     uint16_t rsp_data;
     bool open;                  /* see cxl_cache_tx_enter() */
     bool stalled;               /* its bit of tx_stalled */
@@ -215,6 +216,7 @@ typedef struct CXLCacheTx {
     bool host_poison;
     CXLCacheLineData data;
     CXLCacheLineData host_data; /* of a host's write */
+    uint64_t since;             /* when it came to this phase: wait.c */
 } CXLCacheTx;
 
 typedef struct CXLCacheHomeDev {
@@ -226,6 +228,8 @@ typedef struct CXLCacheHomeDev {
     uint16_t room;              /* transaction that makes room, or NO_ID */
     uint64_t room_line;         /* ... by taking this */
     size_t room_at;             /* where the next victim is looked for */
+    uint64_t timeout;           /* ns, 0 for none: wait.c */
+    uint64_t told;              /* of waits since before that */
     uint64_t cqid_busy[CXL_CACHE_ID_MAX / 64];
 } CXLCacheHomeDev;
 
@@ -277,7 +281,8 @@ struct CXLCacheHome {
     bool busy;                  /* at work: see home_enter() */
     bool running;               /* ... and @now is the time */
     unsigned num_devs;          /* highest number + 1 */
-    unsigned timed;             /* links with time */
+    bool rescuing;              /* see cxl_cache_home_rescue() */
+    unsigned timed;             /* devices with time, held or timed out */
     uint64_t now;               /* ... how far theirs has come */
     /*
      * Limits: see limits.c. Lines are counted for a group if it has a capacity:
@@ -355,6 +360,15 @@ void cxl_cache_time_taken(CXLCacheLink *link, CXLCacheChannelId channel,
                           const CXLCacheMsg *msg, uint64_t now);
 /* When the next message or credit arrives, after @now */
 uint64_t cxl_cache_time_next(const CXLCacheLink *link, uint64_t now);
+
+/* Who is waited for: wait.c */
+
+/* Count what @home->timed counts, after a change. */
+void cxl_cache_wait_count(CXLCacheHome *home);
+/* Transactions have come to their phase: note when, if that is new. */
+void cxl_cache_wait_stamp(CXLCacheHome *home, uint64_t now);
+/* Tell of time-outs that are over at @now; returns how many */
+unsigned cxl_cache_wait_expire(CXLCacheHome *home, uint64_t now);
 
 /**
  * cxl_cache_block_new: zeroes, at the start of a cache line
