@@ -127,6 +127,7 @@ typedef struct CacheMemTotals {
  * @recalls: pages that are about to be touched
  * @at_once: somebody does what he does at once, whatever is about to be touched
  * @timer: in the main loop, for links with time; NULL if there are none
+ * @later: when @timer is to come for what stays behind a touch, or 0
  * @moved: something has been moved by time
  * @hurry: who waits for that is not to wait any more
  * @beat: in the main loop: it goes round
@@ -170,6 +171,7 @@ struct CacheMemRegion {
     QLIST_HEAD(, CacheMemRecall) recalls;
     bool at_once;
     QEMUTimer *timer;
+    uint64_t later;
     QemuCond moved;
     unsigned hurry;
     QEMUBH *beat;
@@ -434,6 +436,9 @@ void cache_mem_pages_update(CacheMemRegion *region);
 
 /* For CXLCacheHomeOps */
 uint64_t cache_mem_time_now(void *opaque);
+
+/* The calling thread does what vCPUs wait for in an access to memory. */
+void cache_mem_time_for_vcpu(void);
 bool cache_mem_time_defer(void *opaque, uint64_t line);
 
 /* Links with time may come from now on; a region of which all have gone */
@@ -490,6 +495,13 @@ static inline void cache_mem_settle(CacheMemRegion *region)
     cxl_cache_settle(region->home);
     region->at_once = false;
 }
+
+/*
+ * A page that is to be touched is about to be given to the guest; it has been.
+ * Then what had to stay behind the touch goes on.
+ */
+void cache_mem_time_before_touch(CacheMemRegion *region);
+void cache_mem_time_after_touch(CacheMemRegion *region);
 
 /* No device gets lines of this page any more, until it is over */
 void cache_mem_time_recall(CacheMemRegion *region, CacheMemRecall *recall,

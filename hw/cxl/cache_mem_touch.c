@@ -165,6 +165,9 @@ static bool touched(CacheMemRegion *region, const CacheMemTouch *t, bool again)
         /* Who touched it goes on since it is not watched any more. */
         return true;
     }
+    if (cxl_cache_is_timed(region->home)) {
+        cache_mem_time_before_touch(region);
+    }
     if (t->protected) {
         ret = cache_mem_trap_unprotect(region->trap, t->host,
                                        CACHE_MEM_PAGE_SIZE);
@@ -178,9 +181,7 @@ static bool touched(CacheMemRegion *region, const CacheMemTouch *t, bool again)
         give_next(region, p, t->write);
     }
     if (cxl_cache_is_timed(region->home)) {
-        /* What had to stay behind the touch */
-        cxl_cache_run(region->home);
-        cache_mem_time_arm(region);
+        cache_mem_time_after_touch(region);
     }
     return true;
 }
@@ -232,6 +233,7 @@ static void *touch_thread(void *opaque)
     int n;
 
     rcu_register_thread();
+    cache_mem_time_for_vcpu();
     do {
         n = parked->len ?
             cache_mem_trap_wait_ms(region->trap, touch, MAX_TOUCHES,

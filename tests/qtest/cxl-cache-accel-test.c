@@ -704,6 +704,114 @@ static void test_hang_reset(const void *accel)
     machine_end(&m);
 }
 
+/* ---- The same run again, under icount ---- */
+
+#define CODE            0x3f01000
+#define CODE_BAR        0x3f00000
+#define TRACED_ROUNDS   2000
+
+/*
+ * What CPU 0 does in each round; the device's BAR is at CODE_BAR, a counter
+ * behind that:
+ *
+ *   pushl %ecx; pushl %ebx
+ *   movl CODE_BAR, %ebx; movl CODE_BAR + 4, %ecx; incl CODE_BAR + 4
+ *   andl $7, %ecx; shll $6, %ecx; addl $A, %ecx       a line of A's
+ *   movl $CXL_CACHE_RD_OWN, %eax; movl %eax, CCT_OPCODE(%ebx)
+ *   movl %ecx, CCT_ADDR(%ebx)
+ *   movl $CCT_DO_POST, %eax; movl %eax, CCT_DOORBELL(%ebx)
+ *   movl 64(%ecx), %eax; addl %eax, (%ecx)            the next one, and it
+ *   popl %ebx; popl %ecx; ret
+ */
+static const uint8_t traced_code[] = {
+    0x51, 0x53, 0x8b, 0x1d, 0x00, 0x00, 0xf0, 0x03, 0x8b, 0x0d, 0x04, 0x00,
+    0xf0, 0x03, 0xff, 0x05, 0x04, 0x00, 0xf0, 0x03, 0x83, 0xe1, 0x07, 0xc1,
+    0xe1, 0x06, 0x81, 0xc1, 0x00, 0x00, 0x00, 0x01, 0xb8, 0x02, 0x00, 0x00,
+    0x00, 0x89, 0x43, 0x10, 0x89, 0x4b, 0x18, 0xb8, 0x0a, 0x00, 0x00, 0x00,
+    0x89, 0x43, 0x2c, 0x8b, 0x41, 0x40, 0x01, 0x01, 0x5b, 0x59, 0xc3,
+};
+
+/* The trace of a run in which nothing comes from outside, to be freed */
+static char *traced_run(unsigned seed)
+{
+    g_autofree char *file = NULL;
+    char *trace = NULL;
+    int fd = g_file_open_tmp("cxl-cache-XXXXXX.trace", &file, NULL);
+    Machine m = { };
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    m.qts = qtest_initf("-S -accel tcg,thread=single -icount shift=3,sleep=off "
+                        "-nodefaults " QCXL_MACHINE QCXL_SHARED_RAM
+                        "-bios %s " QCXL_PXB QCXL_RP ",cxl-cache=on,"
+                        "cxl-cache-latency=2000,x-jitter=%u "
+                        "-device cxl-cache-testdev,bus=rp0,id=t0 "
+                        "-trace enable=cxl_cache_* -D %s", bios_file, seed,
+                        file);
+    dev_start(&m.dev, m.qts, 0);
+    qtest_writel(m.qts, CODE_BAR, m.dev.bar.addr);
+    qtest_memwrite(m.qts, CODE, traced_code, sizeof(traced_code));
+    cpu_start(&m, 0, CALL, CODE, 0, TRACED_ROUNDS);
+    qtest_qmp_assert_success(m.qts, "{'execute': 'cont'}");
+    cpu_wait(&m, 0);
+    /* What is under way comes to its end: CPUs make time pass. */
+    g_usleep(50000);
+    qtest_qmp_assert_success(m.qts, "{'execute': 'stop'}");
+    g_assert_true(g_file_get_contents(file, &trace, NULL, NULL));
+    dev_end(&m.dev);
+    qtest_quit(m.qts);
+    g_unlink(file);
+    return trace;
+}
+
+static unsigned count_words(const char *text, const char *word)
+{
+    unsigned n = 0;
+
+    while ((text = strstr(text, word))) {
+        text += strlen(word);
+        n++;
+    }
+    return n;
+}
+
+/* Where two texts part, as a line of each */
+static void check_same(const char *a, const char *b)
+{
+    g_auto(GStrv) left = g_strsplit(a, "\n", -1);
+    g_auto(GStrv) right = g_strsplit(b, "\n", -1);
+
+    for (unsigned i = 0; left[i] || right[i]; i++) {
+        g_assert_cmpstr(left[i], ==, right[i]);
+    }
+}
+
+static void test_same_trace(void)
+{
+    g_autofree char *first = NULL;
+    g_autofree char *again = NULL;
+    g_autofree char *other = NULL;
+
+    if (!accel_works("tcg")) {
+        g_test_skip("TCG does not run here");
+        return;
+    }
+    first = traced_run(9);
+    if (!strstr(first, "cxl_cache_fault")) {
+        g_test_skip("lines are not kept on this host");
+        return;
+    }
+    again = traced_run(9);
+    other = traced_run(10);
+    g_test_message("%u messages, %u accesses trapped",
+                   count_words(first, "cxl_cache_taken"),
+                   count_words(first, "cxl_cache_fault"));
+    g_assert_cmpuint(count_words(first, "cxl_cache_taken"), >, 500);
+    g_assert_cmpuint(count_words(first, "cxl_cache_fault"), >, 50);
+    check_same(first, again);
+    g_assert_cmpstr(first, !=, other);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -742,6 +850,7 @@ int main(int argc, char **argv)
             qtest_add_data_func(path, accels[i].accel, cases[j].run);
         }
     }
+    qtest_add_func("/cxl-cache/accel/icount/same-trace", test_same_trace);
     ret = g_test_run();
     g_unlink(bios_file);
     g_free(bios_file);

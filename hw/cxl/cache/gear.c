@@ -26,8 +26,8 @@ static bool link_ready(const CXLCacheLink *link)
     const CXLCacheDev *dev = link ? link->dev : NULL;
 
     return dev && !link->messages && !link->trace && !link->hold_credits &&
-           !link->held && !dev->busy && !dev->outstanding &&
-           !dev->viral && !dev->strays &&
+           !dev->busy && !dev->outstanding && !dev->viral && !dev->strays &&
+           !link->held &&
            dev->flush == CXL_CACHE_FLUSH_IDLE && cxl_cache_link_idle(link);
 }
 
