@@ -92,9 +92,7 @@ FAULTS = [
     ('data that came before their response outlive the device', ISOLATE,
      'tx->have = tx->dirty = tx->spoilt = false;', 'tx->spoilt = false;'),
     ('a dead owner loses nothing', ISOLATE,
-     """    if (lost) {
-        cxl_cache_poison_line(home, line);
-    }""", ''),
+     '    lost = lost && lose_line(home, line);\n', ''),
     ('a dead sharer loses something', ISOLATE,
      'bool lost = before == CXL_CACHE_HOST_NONE &&', 'bool lost ='),
     ('a dead device keeps its CQIDs', ISOLATE,
@@ -126,7 +124,7 @@ FAULTS = [
     ("a reset of the home keeps a device's counts", HOME,
      """            *d = (CXLCacheHomeDev) {
                 .link = d->link, .quota = d->quota, .group = d->group,
-                .room = CXL_CACHE_NO_ID,
+                .room = CXL_CACHE_NO_ID, .timeout = d->timeout,
             };""", ';'),
     ('a reset of the home keeps its count of lines', HOME,
      'sf_write(home, e, 0);', '*e = 0;'),

@@ -101,7 +101,8 @@ FAULTS = [
      '    if (!memcmp(gone, &cm->told, sizeof(*gone))) {',
      '    if (0) {', EVENTS),
     ('nobody is told of a reset', REGION,
-     '        tell_gone(cm, CXL_CACHE_LOSS_CAUSE_RESET);', '        (void)cm;',
+     '        cache_mem_dev_tell_gone(cm, CXL_CACHE_LOSS_CAUSE_RESET);',
+     '        (void)cm;',
      EVENTS),
     ('rescued lines are not counted', REGION,
      '    cm->gone.rescued_lines += region->totals.rescued_lines -\n'

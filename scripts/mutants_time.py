@@ -26,8 +26,8 @@ ROWS = [
     return n + take_arrived(home, dev, link, CXL_CACHE_D2H_DATA);
 """),
     ('what arrives is there at once', SCHED,
-     'if (!cxl_cache_time_arrived(link, channel, home->now)) {',
-     'if (!cxl_cache_link_peek(link, channel)) {'),
+     '!cxl_cache_time_arrived(link, channel, home->now)) {',
+     '!cxl_cache_link_peek(link, channel)) {'),
     ('the host gives away what it wants', SCHED,
      'return msg && home->ops->defer &&', 'return msg && false &&'),
     ('requests that take nothing are kept waiting', SCHED,

@@ -25,6 +25,7 @@ import mutants_gear
 import mutants_keep
 import mutants_llc
 import mutants_time
+import mutants_wait
 from mutants_check import check
 
 TOP = Path(__file__).resolve().parent.parent
@@ -604,6 +605,9 @@ def attempt(fault, tests):
     if fault in mutants_time.FAULTS:
         # Nor is there time in others.
         tests = [test for test in tests if 'time' in test or 'random' in test]
+    if fault in mutants_wait.FAULTS:
+        # Nor does anybody wait.
+        tests = [test for test in tests if 'wait' in test]
     text = path.read_text()
     if text.count(old) != 1:
         return False, [f'the line is there {text.count(old)} times']
@@ -639,7 +643,8 @@ def print_rst(results):
 
 def all_faults():
     return [*FAULTS, *mutants_cache.FAULTS, *mutants_gear.FAULTS,
-            *mutants_keep.FAULTS, *mutants_llc.FAULTS, *mutants_time.FAULTS]
+            *mutants_keep.FAULTS, *mutants_llc.FAULTS, *mutants_time.FAULTS,
+            *mutants_wait.FAULTS]
 
 
 def main():

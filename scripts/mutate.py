@@ -21,6 +21,7 @@ import mutants_iommu
 import mutants_look
 import mutants_memtime
 import mutants_region
+import mutants_wait
 from mutants_check import check
 
 TOP = Path(__file__).resolve().parent.parent
@@ -29,7 +30,7 @@ BUILD = QEMU / 'build'
 TEST = 'cxl-type1-test'
 TESTS = (TEST, 'cxl-type1-cache-test', mutants_fault.FAULT_TEST,
          mutants_fault.REMOVAL_TEST, *mutants_iommu.TESTS,
-         *mutants_look.TESTS, *mutants_memtime.TESTS,
+         *mutants_look.TESTS, *mutants_memtime.TESTS, *mutants_wait.TESTS,
          *mutants_region.TESTS)
 ENV = dict(os.environ, QTEST_QEMU_BINARY='./qemu-system-x86_64')
 TIMEOUT = 300
@@ -193,7 +194,8 @@ def main(words):
                                   *mutants_iommu.FAULTS,
                                   *mutants_look.FAULTS,
                                   *mutants_memtime.FAULTS,
-                                  *mutants_region.FAULTS]
+                                  *mutants_region.FAULTS,
+                                  *mutants_wait.QEMU_FAULTS]
               if not words or any(word in fault[0] for word in words)]
     if check_only:
         return bool(check(QEMU, wanted))

@@ -197,10 +197,10 @@ static void for_piece(CacheMemDev *cm, hwaddr addr, size_t len, uint8_t *buf,
 }
 
 /* All that was asked for is done, and what follows from it at the host */
-static void finish(CacheMemRegion *region)
+static void finish(CacheMemDev *cm)
 {
-    cache_mem_settle(region);
-    cache_mem_llc_settle(region);
+    cache_mem_wait_finish(cm);
+    cache_mem_llc_settle(cm->region);
 }
 
 static void for_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
@@ -212,7 +212,7 @@ static void for_pieces(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
         for_piece(cm, seg[i].addr, seg[i].len, at, action);
         at = at ? at + seg[i].len : NULL;
     }
-    finish(cm->region);
+    finish(cm);
 }
 
 /* Reading */
@@ -319,7 +319,7 @@ static void own_part(CacheMemDev *cm, const CacheMemLinePart *part,
     cm->room--;
     if (!holds(cm, part->line, CXL_CACHE_P_STABLE)) {
         /* Asked for already, for another part of it */
-        cache_mem_settle(cm->region);
+        cache_mem_wait_finish(cm);
     }
     if (holds(cm, part->line, full ? CXL_CACHE_P_FILL : CXL_CACHE_P_WRITE) ||
         !(cache_mem_host_decode(cm->region, part->line) &
@@ -528,7 +528,7 @@ void cache_mem_give_up_clean(CacheMemDev *cm)
             send_evict(cm, slot.line);
         }
     }
-    finish(cm->region);
+    finish(cm);
 }
 
 /* A range may be larger than the cache by far. */
@@ -555,7 +555,7 @@ void cache_mem_dev_flush_range(CacheMemDev *cm, hwaddr addr, uint64_t len)
     cache_mem_trace_update(cm->region);
     if (last - first >= cxl_cache_dev_num_lines(cm->dev)) {
         evict_slots(cm, first, last);
-        finish(cm->region);
+        finish(cm);
         return;
     }
     for_pieces(cm, &seg, 1, NULL, &evict);
@@ -633,11 +633,13 @@ static void take_result(CacheMemDev *cm, const CXLCacheDone *done)
     }
 }
 
+/* What an isolated device asks for is aborted. */
 static bool mode_allows(const CacheMemDev *cm, const CXLCacheReq *req)
 {
-    return cm->mode != CACHE_MEM_OFF ||
+    cm->link->stats->aborted += cm->isolated;
+    return !cm->isolated && (cm->mode != CACHE_MEM_OFF ||
            (req->opcode < CXL_CACHE_D2H_REQ_CODES &&
-            cxl_cache_req_rules[req->opcode].evict);
+            cxl_cache_req_rules[req->opcode].evict));
 }
 
 static bool wants_line(const CXLCacheReq *req)
@@ -671,10 +673,12 @@ int cache_mem_request(CacheMemDev *cm, const CXLCacheReq *req,
     }
     memset(result, 0, sizeof(*result));
     cache_mem_host_prepare(cm->region, &line, 1, wants_line(req));
+    /* Unless something else comes of it: it was lost. */
+    result->failed = true;
     cm->done = take_result;
     cm->result = result;
     ret = send_request(cm, req);
-    cache_mem_settle(cm->region);
+    cache_mem_wait_finish(cm);
     cm->done = NULL;
     cache_mem_llc_settle(cm->region);
     return MIN(ret, 0);
@@ -731,6 +735,9 @@ static void sleep_in_time(CacheMemDev *cm)
     if (region->hurry) {
         region->urgent = cm;
         cache_mem_settle(region);
+        if (cache_mem_wait_hangs(region)) {
+            cache_mem_advance(region);
+        }
     }
     cache_mem_time_arm(region);
     qemu_cond_timedwait(&region->moved, &region->lock, region->hurry ? 1 : 20);
@@ -755,15 +762,9 @@ static void waiting_done(CacheMemPosted *posted)
     }
 }
 
-/* Whether its requests may take time */
-static bool has_time(const CacheMemDev *cm)
-{
-    return cm->config.timed || cm->config.limits.rate;
-}
-
 static bool waits_in_time(const CacheMemDev *cm)
 {
-    return has_time(cm) && !cm->region->hooks;
+    return cxl_cache_is_timed(cm->region->home) && !cm->region->hooks;
 }
 
 int cache_mem_request_wait(CacheMemDev *cm, const CXLCacheReq *req,
@@ -822,15 +823,15 @@ int cache_mem_line_evict(CacheMemDev *cm, uint64_t line)
     QEMU_LOCK_GUARD(&cm->region->lock);
     cache_mem_trace_update(cm->region);
     ret = send_evict(cm, line);
-    finish(cm->region);
+    finish(cm);
     return ret;
 }
 
 bool cache_mem_line_was_lost(CacheMemDev *cm, uint64_t line)
 {
     QEMU_LOCK_GUARD(&cm->region->lock);
-    return has_time(cm) && cache_mem_host_decode(cm->region, line) &
-                           CXL_CACHE_MEM_CACHEABLE;
+    return cm->region->home && cxl_cache_is_timed(cm->region->home) &&
+           (cache_mem_host_decode(cm->region, line) & CXL_CACHE_MEM_CACHEABLE);
 }
 
 int cache_mem_line_evict_wait(CacheMemDev *cm, uint64_t line)

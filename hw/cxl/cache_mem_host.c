@@ -207,6 +207,7 @@ const CXLCacheHomeOps cache_mem_home_ops = {
     .error = home_error,
     .now = cache_mem_time_now,
     .defer = cache_mem_time_defer,
+    .timeout = cache_mem_wait_timeout,
     .page = home_page,
     .page_access = home_page_access,
     .page_written = home_page_written,

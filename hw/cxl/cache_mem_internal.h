@@ -16,6 +16,7 @@
  *           cache_mem_stream.c  and which it is about to
  *           cache_mem_ram.c, cache_mem_trap.c
  *         cache_mem_time.c    links with time: the clock, and who waits
+ *         cache_mem_wait.c    devices that do not answer
  *         cache_mem_poison.c, cache_mem_bypass.c
  *         cache_mem_llc.c     the host's last-level cache; calls snoop.c
  *     cache_mem_ats.c, cache_mem_allow.c
@@ -46,6 +47,7 @@
 #include "qemu/queue.h"
 #include "qemu/thread.h"
 #include "system/ramlist.h"
+#include "qapi/qapi-types-cxl.h"
 #include "qom/object.h"
 
 #define TYPE_CACHE_MEM_REGION "cache-mem-region"
@@ -127,8 +129,11 @@ typedef struct CacheMemTotals {
  * @at_once: somebody does what he does at once, whatever is about to be touched
  * @urgent: whose requests are done at once, whatever its rate; or NULL
  * @timer: in the main loop, for links with time; NULL if there are none
+ * @later: when @timer is to come for what stays behind a touch, or 0
  * @moved: something has been moved by time
  * @hurry: who waits for that is not to wait any more
+ * @beat: in the main loop: it goes round
+ * @beating: @beat is scheduled; atomic
  * @grouped: the devices are of groups, each with a filter of its own size
  * @hooks: NULL unless something is injected
  * @inject: what is
@@ -169,8 +174,11 @@ struct CacheMemRegion {
     bool at_once;
     const CacheMemDev *urgent;
     QEMUTimer *timer;
+    uint64_t later;
     QemuCond moved;
     unsigned hurry;
+    QEMUBH *beat;
+    bool beating;
 
     CacheMemPoison *poison;
     CacheMemTotals totals;
@@ -194,6 +202,11 @@ struct CacheMemRegion {
  * @fail: what is to happen to the next request, by injection
  * @window_page: what the window shows: CACHE_MEM_WINDOW_LINES from there on
  * @errors: to be reported by @error_bh, a bit for each CXLCacheError
+ * @port_events: to be told by @error_bh, a bit for each CacheMemPortEvent
+ * @isolation_cause: of the isolation to be told of, a CxlCacheIsolationCause
+ * @isolate: a time-out isolates it
+ * @isolated: CXL.cache of its root port is isolated
+ * @wanted: the mode that it is to have when that is over
  * @error_bh: NULL when not attached
  * @posted: requests that are under way by themselves
  *
@@ -224,6 +237,11 @@ struct CacheMemDev {
     CacheMemTotals told;
     uint32_t window_page;
     uint32_t errors;
+    uint32_t port_events;
+    uint32_t isolation_cause;
+    bool isolate;
+    bool isolated;
+    CacheMemMode wanted;
     QEMUBH *error_bh;
     QLIST_HEAD(, CacheMemPosted) posted;
     QTAILQ_ENTRY(CacheMemDev) next;
@@ -249,6 +267,12 @@ void cache_mem_dev_note_error(CacheMemDev *cm, CXLCacheError err);
 
 unsigned cache_mem_dev_modified(const CacheMemDev *cm);
 unsigned cache_mem_dev_held(const CacheMemDev *cm);
+
+/* The set mode, whether isolated or not */
+void cache_mem_dev_set_mode_locked(CacheMemDev *cm, CacheMemMode mode);
+
+/* Without the lock: if modified lines have gone, say so. */
+void cache_mem_dev_tell_gone(CacheMemDev *cm, CxlCacheLossCause cause);
 
 /* Write everything back and say so by CacheFlushed, with the lock held */
 void cache_mem_dev_flush_locked(CacheMemDev *cm);
@@ -416,6 +440,9 @@ void cache_mem_pages_update(CacheMemRegion *region);
 
 /* For CXLCacheHomeOps */
 uint64_t cache_mem_time_now(void *opaque);
+
+/* The calling thread does what vCPUs wait for in an access to memory. */
+void cache_mem_time_for_vcpu(void);
 bool cache_mem_time_defer(void *opaque, uint64_t line);
 
 /* Links with time may come from now on; a region of which all have gone */
@@ -425,9 +452,36 @@ void cache_mem_time_stop(CacheMemRegion *region);
 /* Something may be under way: see to it that it goes on. */
 void cache_mem_time_arm(CacheMemRegion *region);
 
+/* cache_mem_wait.c */
+
+/* For CXLCacheHomeOps */
+void cache_mem_wait_timeout(void *opaque, unsigned number);
+
+/* Whether the host waits for a device that does not answer at all */
+bool cache_mem_wait_hangs(CacheMemRegion *region);
+
+/**
+ * cache_mem_wait_give_up: who waits cannot wait
+ *
+ * Isolates the devices that do not answer, and for which the host waits.
+ *
+ * Returns: how many
+ */
+unsigned cache_mem_wait_give_up(CacheMemRegion *region);
+
+/* The lines of a device that does not answer are given up. */
+void cache_mem_wait_isolate(CacheMemDev *cm);
+
+/* What @cm has asked for at once is done, whatever is in its way. */
+void cache_mem_wait_finish(CacheMemDev *cm);
+
+/* Without the lock, under the BQL: tell of what has not been told */
+void cache_mem_wait_report(CacheMemDev *cm);
+
 /*
  * As cxl_cache_advance() and cxl_cache_settle(), for what is done before the
- * lock is given back: nobody else's turn is waited for, and no rate.
+ * lock is given back: nobody else's turn is waited for, and no rate. If all
+ * that is waited for is a device that does not answer, that is given up.
  */
 static inline void cache_mem_hurry_begin(CacheMemRegion *region)
 {
@@ -449,7 +503,7 @@ static inline unsigned cache_mem_advance(CacheMemRegion *region)
     cache_mem_hurry_begin(region);
     n = cxl_cache_advance(region->home);
     cache_mem_hurry_end(region);
-    return n;
+    return n ? n : cache_mem_wait_give_up(region);
 }
 
 static inline void cache_mem_settle(CacheMemRegion *region)
@@ -459,6 +513,13 @@ static inline void cache_mem_settle(CacheMemRegion *region)
     cache_mem_hurry_end(region);
     region->urgent = NULL;
 }
+
+/*
+ * A page that is to be touched is about to be given to the guest; it has been.
+ * Then what had to stay behind the touch goes on.
+ */
+void cache_mem_time_before_touch(CacheMemRegion *region);
+void cache_mem_time_after_touch(CacheMemRegion *region);
 
 /* No device gets lines of this page any more, until it is over */
 void cache_mem_time_recall(CacheMemRegion *region, CacheMemRecall *recall,
@@ -473,7 +534,8 @@ void cache_mem_time_recalled(CacheMemRegion *region, CacheMemRecall *recall);
  * takes by the clock. If the clock has not come so far by then, it stands still
  * and the links' time is brought forward.
  *
- * Returns: false if nothing is under way
+ * Returns: false if nothing is under way: then who is waited for does not
+ *          answer, until a time-out by the clock, or for ever
  */
 bool cache_mem_time_wait(CacheMemRegion *region);
 

@@ -234,6 +234,66 @@ static void query_limits(const CacheMemDev *cm, CxlCacheDeviceInfo *info)
     info->has_losses = info->losses;
 }
 
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_AWAITED_CREDIT != CXL_CACHE_AWAITS_CREDIT);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_AWAITED_RESPONSE != CXL_CACHE_AWAITS_RSP);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_AWAITED_DATA != CXL_CACHE_AWAITS_DATA);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_AWAITED_PULL != CXL_CACHE_AWAITS_PULL);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_AWAITED__MAX != CXL_CACHE_NUM_AWAITED);
+
+static const char *device_of_number(const CacheMemRegion *region, int number)
+{
+    CacheMemDev *cm;
+
+    QTAILQ_FOREACH(cm, &region->devices, next) {
+        if (number >= 0 && cm->number == number) {
+            return cm->name;
+        }
+    }
+    return NULL;
+}
+
+/* What the host waits for, of the device */
+static CxlCacheAwaitsList *query_awaits(const CacheMemDev *cm)
+{
+    const CXLCacheHome *home = cm->region->home;
+    unsigned n = cxl_cache_home_waits(home, cm->number, NULL, 0);
+    g_autofree CXLCacheWait *waits = g_new(CXLCacheWait, n);
+    CxlCacheAwaitsList *list = NULL, **tail = &list;
+
+    cxl_cache_home_waits(home, cm->number, waits, n);
+    for (unsigned i = 0; i < n; i++) {
+        CxlCacheAwaits *info = g_new0(CxlCacheAwaits, 1);
+
+        info->address = waits[i].line * CXL_CACHE_LINE_SIZE;
+        info->awaited = (CxlCacheAwaited)waits[i].awaited;
+        info->since = waits[i].since;
+        info->by = g_strdup(device_of_number(cm->region, waits[i].by));
+        QAPI_LIST_APPEND(tail, info);
+    }
+    return list;
+}
+
+static CxlCacheChannelTypeList *query_held(const CXLCacheLink *link)
+{
+    CxlCacheChannelTypeList *list = NULL, **tail = &list;
+
+    for (int i = 0; i < CXL_CACHE_NUM_CHANNELS; i++) {
+        if (cxl_cache_link_held(link, i)) {
+            QAPI_LIST_APPEND(tail, i);
+        }
+    }
+    return list;
+}
+
+static void query_waits(const CacheMemDev *cm, CxlCacheDeviceInfo *info)
+{
+    info->held = query_held(cm->link);
+    info->has_held = info->held;
+    info->awaits = query_awaits(cm);
+    info->has_awaits = info->awaits;
+    info->has_isolated = info->isolated = cm->isolated;
+}
+
 static CxlCacheDeviceInfo *query_device(const CacheMemDev *cm)
 {
     CxlCacheDeviceInfo *info = g_new0(CxlCacheDeviceInfo, 1);
@@ -251,6 +311,8 @@ static CxlCacheDeviceInfo *query_device(const CacheMemDev *cm)
     if (cm->config.flit_256b) {
         info->has_cache_id = !cm->link->unrouted;
         info->cache_id = cm->link->cache_id;
+    }
+    if (cm->config.flit_256b || cm->link->stats->aborted) {
         info->has_aborted = true;
         info->aborted = cm->link->stats->aborted;
     }
@@ -258,6 +320,7 @@ static CxlCacheDeviceInfo *query_device(const CacheMemDev *cm)
     info->translations = query_translations(cm->ats);
     info->channels = query_channels(cm->link);
     info->timing = query_timing(cm);
+    query_waits(cm, info);
     return info;
 }
 
@@ -548,6 +611,28 @@ static void print_limited(Monitor *mon, const char *what, uint64_t requests,
     }
 }
 
+/* For what the host waits, and why */
+static void print_waits(Monitor *mon, const CxlCacheDeviceInfo *info)
+{
+    const CxlCacheChannelTypeList *ch;
+    const CxlCacheAwaitsList *w;
+
+    if (info->isolated) {
+        print_word(mon, "isolated", "yes");
+    }
+    for (ch = info->held; ch; ch = ch->next) {
+        print_word(mon, "stands still",
+                   CxlCacheChannelType_str(ch->value));
+    }
+    for (w = info->awaits; w; w = w->next) {
+        monitor_printf(mon, "  waits for %-11s of 0x%012" PRIx64 " for %s, "
+                       "since %" PRIu64 " ns\n",
+                       CxlCacheAwaited_str(w->value->awaited),
+                       w->value->address, w->value->by ?: "the host",
+                       w->value->since);
+    }
+}
+
 static void print_device(Monitor *mon, const CxlCacheDeviceInfo *info)
 {
     const CxlCacheLinesList *s;
@@ -607,6 +692,7 @@ static void print_device(Monitor *mon, const CxlCacheDeviceInfo *info)
     if (info->timing) {
         print_timing(mon, info->timing);
     }
+    print_waits(mon, info);
     monitor_printf(mon, "  %-21s %12s %8s %9s %8s %12s\n", "channel", "depth",
                    "credits", "returning", "messages", "stalled");
     for (ch = info->channels; ch; ch = ch->next) {

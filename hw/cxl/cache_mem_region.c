@@ -50,6 +50,8 @@ static void report_errors(void *opaque)
     CacheMemDev *cm = opaque;
     uint32_t errors = qatomic_xchg(&cm->errors, 0);
 
+    cache_mem_wait_report(cm);
+
     for (; errors; errors &= errors - 1) {
         if (cm->config.error) {
             cm->config.error(cm->config.opaque, ctz32(errors));
@@ -57,8 +59,7 @@ static void report_errors(void *opaque)
     }
 }
 
-/* Without the lock: if modified lines have gone, say so. */
-static void tell_gone(CacheMemDev *cm, CxlCacheLossCause cause)
+void cache_mem_dev_tell_gone(CacheMemDev *cm, CxlCacheLossCause cause)
 {
     const CacheMemTotals *gone = &cm->gone;
     DeviceState *dev = cm->config.dev;
@@ -116,8 +117,9 @@ void cache_mem_dev_flush_locked(CacheMemDev *cm)
 {
     cache_mem_trace_update(cm->region);
     cm->region->urgent = cm;
-    while (cm->number >= 0 && cxl_cache_dev_flush(cm->dev) == -EAGAIN) {
-        cache_mem_advance(cm->region);
+    while (cm->number >= 0 && cxl_cache_dev_flush(cm->dev) == -EAGAIN &&
+           cache_mem_advance(cm->region)) {
+        /* As long as it takes */
     }
     cm->region->urgent = NULL;
     cache_mem_llc_settle(cm->region);
@@ -256,9 +258,10 @@ static void reset_caches(CacheMemRegion *region)
         cxl_cache_home_reset(region->home);
     }
     QTAILQ_FOREACH(cm, &region->devices, next) {
+        cxl_cache_link_hold(cm->link, 0);
         cxl_cache_dev_reset(cm->dev);
         cxl_cache_dev_set_caching(cm->dev, false);
-        cm->mode = CACHE_MEM_OFF;
+        cm->mode = cm->wanted = CACHE_MEM_OFF;
         cache_mem_posted_lost(cm);
     }
     cache_mem_poison_reset(region->poison);
@@ -288,7 +291,7 @@ static void region_reset_enter(Object *obj, ResetType type)
         reset_caches(region);
     }
     QTAILQ_FOREACH(cm, &region->devices, next) {
-        tell_gone(cm, CXL_CACHE_LOSS_CAUSE_RESET);
+        cache_mem_dev_tell_gone(cm, CXL_CACHE_LOSS_CAUSE_RESET);
     }
 }
 
@@ -495,6 +498,7 @@ CacheMemDev *cache_mem_dev_new(const CacheMemDevConfig *config, Error **errp)
     cm->region = region;
     cm->number = -1;
     cm->config = *config;
+    cm->isolated = config->isolated;
     cm->name = device_name(config->dev);
     cm->allow = g_steal_pointer(&allow);
     cm->error_bh = qemu_bh_new(report_errors, cm);
@@ -579,9 +583,13 @@ void cache_mem_dev_isolate(CacheMemDev *cm)
         if (cm->number < 0) {
             return;
         }
-        isolate(cm);
+        if (cm->link->held) {
+            cache_mem_wait_isolate(cm);
+        } else {
+            isolate(cm);
+        }
     }
-    tell_gone(cm, CXL_CACHE_LOSS_CAUSE_LINK_LOST);
+    cache_mem_dev_tell_gone(cm, CXL_CACHE_LOSS_CAUSE_LINK_LOST);
 }
 
 void cache_mem_dev_set_viral(CacheMemDev *cm, bool viral)
@@ -593,6 +601,8 @@ void cache_mem_dev_set_viral(CacheMemDev *cm, bool viral)
 void cache_mem_dev_reset(CacheMemDev *cm)
 {
     QEMU_LOCK_GUARD(&cm->region->lock);
+    /* It answers again, before it forgets all. */
+    cxl_cache_link_hold(cm->link, 0);
     /* A device that was never enabled has nothing to say. */
     if (cm->mode != CACHE_MEM_OFF || cache_mem_dev_held(cm)) {
         cache_mem_dev_flush_locked(cm);
@@ -600,15 +610,16 @@ void cache_mem_dev_reset(CacheMemDev *cm)
     cxl_cache_dev_reset(cm->dev);
     cache_mem_posted_lost(cm);
     cxl_cache_dev_set_caching(cm->dev, false);
-    cm->mode = CACHE_MEM_OFF;
+    cm->mode = cm->wanted = CACHE_MEM_OFF;
     cm->window_page = 0;
+    qemu_cond_broadcast(&cm->region->moved);
     trace_cxl_cache_reset(cm->name, 0);
 }
 
-void cache_mem_dev_set_mode(CacheMemDev *cm, CacheMemMode mode)
+void cache_mem_dev_set_mode_locked(CacheMemDev *cm, CacheMemMode mode)
 {
-    QEMU_LOCK_GUARD(&cm->region->lock);
-    if (cm->number < 0) {
+    cm->wanted = mode;
+    if (cm->isolated) {
         return;
     }
     if (mode == CACHE_MEM_ON && cm->config.cache == ON_OFF_AUTO_OFF) {
@@ -619,6 +630,14 @@ void cache_mem_dev_set_mode(CacheMemDev *cm, CacheMemMode mode)
     cache_mem_pages_update(cm->region);
     cm->mode = mode;
     cxl_cache_dev_set_caching(cm->dev, mode == CACHE_MEM_ON);
+}
+
+void cache_mem_dev_set_mode(CacheMemDev *cm, CacheMemMode mode)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    if (cm->number >= 0) {
+        cache_mem_dev_set_mode_locked(cm, mode);
+    }
 }
 
 void cache_mem_dev_set_route(CacheMemDev *cm, int id)

@@ -47,7 +47,10 @@ static void snoop_in_time(CacheMemRegion *region, const CacheMemPage *p,
     cache_mem_time_recall(region, &recall, p->addr);
     while ((lines = cache_mem_page_lines(p, op != CXL_CACHE_HOST_READ))) {
         ask_for(region, p, lines, op);
-        cxl_cache_advance(region->home);
+        if (!cxl_cache_advance(region->home) &&
+            !cache_mem_wait_give_up(region)) {
+            break;
+        }
     }
     cache_mem_time_recalled(region, &recall);
 }

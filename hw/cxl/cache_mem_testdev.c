@@ -388,6 +388,33 @@ static void note_error(void *opaque, CXLCacheError err)
     stl_le_p(s->file + CCT_ERRORS, ldl_le_p(s->file + CCT_ERRORS) | BIT(err));
 }
 
+/* ---- Faults ---- */
+
+static void testdev_hold(void *opaque, unsigned channels)
+{
+    CXLCacheTestdev *s = opaque;
+
+    cache_mem_dev_hold(s->cm, cache_mem_dev_held_channels(s->cm) | channels);
+}
+
+static void testdev_clear(void *opaque)
+{
+    CXLCacheTestdev *s = opaque;
+
+    cache_mem_dev_hold(s->cm, 0);
+}
+
+static void testdev_query(void *opaque, CxlType1FaultInfo *info)
+{
+    info->hw_ready = true;
+}
+
+static const CXLType1FaultOps testdev_faults = {
+    .hold = testdev_hold,
+    .clear = testdev_clear,
+    .query = testdev_query,
+};
+
 /* ---- The PCI device ---- */
 
 static uint32_t testdev_config_read(PCIDevice *pdev, uint32_t addr, int len)
@@ -465,6 +492,8 @@ static void testdev_realize(PCIDevice *pdev, Error **errp)
         g_clear_pointer(&s->cm, cache_mem_dev_free);
         return;
     }
+    cxl_type1_fault_init(&s->faults, DEVICE(s), &testdev_faults, s,
+                         &error_abort);
     s->regs.cache = s->cm;
     s->regs.flit_256b = s->flit_256b;
     cxl_type1_regs_init(&s->regs, pdev, PCI_CONFIG_SPACE_SIZE,
@@ -483,6 +512,7 @@ static void testdev_exit(PCIDevice *pdev)
     CXLCacheTestdev *s = CXL_CACHE_TESTDEV(pdev);
 
     qemu_del_vm_change_state_handler(s->vmstate);
+    cxl_type1_fault_exit(&s->faults);
     cct_agent_stop(s);
     cache_mem_dev_detach(s->cm);
     cxl_type1_port_link_down(pdev);

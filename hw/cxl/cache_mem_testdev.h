@@ -15,6 +15,7 @@
 #include "qemu/thread.h"
 #include "hw/cxl/cache_mem_agent.h"
 #include "hw/cxl/cxl_cache_testdev.h"
+#include "hw/cxl/cxl_type1_fault.h"
 #include "hw/cxl/cxl_type1_regs.h"
 #include "hw/pci/pci_device.h"
 #include "qom/object.h"
@@ -88,6 +89,7 @@ struct CXLCacheTestdev {
     uint16_t posts_open;
     uint16_t posts_failed;
     CacheMemLimits limits;
+    CXLType1Faults faults;
 };
 
 /* What a step may return other than a negative errno */

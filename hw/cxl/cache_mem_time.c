@@ -31,6 +31,7 @@
 #include "qemu/lockable.h"
 #include "qemu/timer.h"
 #include "exec/icount.h"
+#include "hw/core/cpu.h"
 #include "system/qtest.h"
 #include "cache_mem_internal.h"
 #include "trace.h"
@@ -40,9 +41,37 @@
 /* Nobody may wait longer for the thread that waits */
 #define SLEEP_NS    (10 * SCALE_MS)
 
+/* This thread works for a vCPU that is in the middle of an access. */
+static __thread bool for_vcpu;
+
+void cache_mem_time_for_vcpu(void)
+{
+    for_vcpu = true;
+}
+
+/*
+ * With icount the clock is as of when vCPUs were last asked, which depends on
+ * how often something else has had them stop. What they have executed since is
+ * known, and the one that waits stands still.
+ */
+static int64_t executed_ns(void)
+{
+    int64_t executed = 0;
+    CPUState *cpu;
+
+    CPU_FOREACH(cpu) {
+        executed += cpu->icount_budget -
+                    (cpu->neg.icount_decr.u16.low + cpu->icount_extra);
+    }
+    return icount_to_ns(executed);
+}
+
 uint64_t cache_mem_time_now(void *opaque)
 {
-    return qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
+    int64_t now = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
+
+    return for_vcpu && icount_enabled() == ICOUNT_PRECISE ?
+           now + executed_ns() : now;
 }
 
 /* ---- Pages that the host is about to touch ---- */
@@ -86,7 +115,9 @@ void cache_mem_time_arm(CacheMemRegion *region)
     if (!region->timer) {
         return;
     }
-    next = cxl_cache_next(region->home);
+    next = MIN(cxl_cache_next(region->home),
+               cxl_cache_deadline(region->home));
+    next = region->later ? MIN(next, region->later) : next;
     if (next == UINT64_MAX) {
         timer_del(region->timer);
     } else {
@@ -98,11 +129,14 @@ static void time_has_come(void *opaque)
 {
     CacheMemRegion *region = opaque;
 
-    QEMU_LOCK_GUARD(&region->lock);
-    cache_mem_trace_update(region);
-    cxl_cache_run(region->home);
-    cache_mem_time_arm(region);
-    qemu_cond_broadcast(&region->moved);
+    WITH_QEMU_LOCK_GUARD(&region->lock) {
+        cache_mem_trace_update(region);
+        region->later = 0;
+        cxl_cache_run(region->home);
+        cache_mem_time_arm(region);
+        qemu_cond_broadcast(&region->moved);
+    }
+    cache_mem_port_report();
 }
 
 void cache_mem_time_start(CacheMemRegion *region)
@@ -149,7 +183,12 @@ bool cache_mem_time_wait(CacheMemRegion *region)
     uint64_t next = cxl_cache_next(region->home);
     uint64_t now = cxl_cache_time(region->home);
 
+    /* A time-out is the timer's, unless the clock stands still for us. */
+    if (next == UINT64_MAX && !clock_runs()) {
+        next = cxl_cache_deadline(region->home);
+    }
     if (next == UINT64_MAX) {
+        cache_mem_time_arm(region);
         return false;
     }
     if (next > now && clock_runs()) {
@@ -160,6 +199,27 @@ bool cache_mem_time_wait(CacheMemRegion *region)
     cache_mem_time_arm(region);
     qemu_cond_broadcast(&region->moved);
     return true;
+}
+
+/*
+ * The vCPU goes on as soon as it has the page. With icount, where the clock is
+ * what it executes, all that depends on the clock is done before, and the rest
+ * by the timer, a microsecond later.
+ */
+void cache_mem_time_before_touch(CacheMemRegion *region)
+{
+    if (icount_enabled()) {
+        region->later = cxl_cache_time(region->home) + SCALE_US;
+        cache_mem_time_arm(region);
+    }
+}
+
+void cache_mem_time_after_touch(CacheMemRegion *region)
+{
+    if (!icount_enabled()) {
+        cxl_cache_run(region->home);
+        cache_mem_time_arm(region);
+    }
 }
 
 void cache_mem_hurry(CacheMemDev *cm, bool hurry)

@@ -13,7 +13,9 @@
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
 #include "qemu/lockable.h"
+#include "qemu/main-loop.h"
 #include "qemu/rcu.h"
+#include "qemu/timer.h"
 #include "qapi/error.h"
 #include "hw/pci/pci_device.h"
 #include "system/ramblock.h"
@@ -21,6 +23,11 @@
 #include "trace.h"
 
 #define MAX_TOUCHES 16
+
+/* So often touches that wait for a device which does not answer are tried */
+#define PARKED_MS   2
+/* The main loop has not gone round for as long: it may be who waits. */
+#define BEAT_NS     (1000 * SCALE_MS)
 
 static CXLCacheHostOp touch_op(const CacheMemRegion *region, bool write)
 {
@@ -41,54 +48,66 @@ static CacheMemPage *touched_page(CacheMemRegion *region,
 
 /*
  * Links with time: the snoops are sent, and the lines come home when they do.
- * Meanwhile the lock is others', so the block may be gone.
+ * Meanwhile the lock is others', so the block may be gone. Returns false if a
+ * device does not answer.
  */
-static void clear_way_in_time(CacheMemRegion *region, const CacheMemTouch *t)
+static bool clear_way_in_time(CacheMemRegion *region, const CacheMemTouch *t)
 {
     CacheMemRecall recall;
     CacheMemBlock *block;
     CacheMemPage *p = touched_page(region, t, &block);
     uint64_t lines;
+    bool hangs = false;
 
     cache_mem_time_recall(region, &recall, p->addr);
-    while ((p = touched_page(region, t, &block)) &&
+    while (!hangs && (p = touched_page(region, t, &block)) &&
            (lines = cache_mem_page_lines(p, t->write))) {
         cache_mem_snoop_ask(region, p, lines, touch_op(region, t->write));
         lines = cache_mem_page_lines(p, t->write);
         if (lines && !cache_mem_time_wait(region)) {
-            cache_mem_snoop_lines(region, p, lines,
-                                  touch_op(region, t->write));
+            hangs = cache_mem_wait_hangs(region);
+            if (!hangs) {
+                cache_mem_snoop_lines(region, p, lines,
+                                      touch_op(region, t->write));
+            }
         }
     }
     cache_mem_time_recalled(region, &recall);
+    return !hangs;
 }
 
-/* The devices' lines that stand in the way of an access come home. */
-static void clear_way(CacheMemRegion *region, const CacheMemPage *p,
-                      const CacheMemTouch *t)
+static void count_touch(CacheMemRegion *region, const CacheMemPage *p,
+                        const CacheMemTouch *t)
 {
-    bool write = t->write;
-    uint64_t lines = cache_mem_page_lines(p, write);
-
-    trace_cxl_cache_fault(p->addr, write ? "write" : "read", ctpop64(lines));
+    trace_cxl_cache_fault(p->addr, t->write ? "write" : "read",
+                          ctpop64(cache_mem_page_lines(p, t->write)));
     if (!cache_mem_page_lines(p, true)) {
         region->stats.other++;
-        return;
-    }
-    if (write) {
+    } else if (t->write) {
         region->stats.writes++;
     } else {
         region->stats.reads++;
     }
-    if (region->hooks && region->hooks->snoop &&
-        !region->hooks->snoop(region)) {
-        return;
+}
+
+/*
+ * The devices' lines that stand in the way of an access come home. Returns
+ * false if they do not, since a device does not answer.
+ */
+static bool clear_way(CacheMemRegion *region, const CacheMemPage *p,
+                      const CacheMemTouch *t)
+{
+    if (!cache_mem_page_lines(p, true) ||
+        (region->hooks && region->hooks->snoop &&
+         !region->hooks->snoop(region))) {
+        return true;
     }
     if (cxl_cache_is_timed(region->home)) {
-        clear_way_in_time(region, t);
-        return;
+        return clear_way_in_time(region, t);
     }
-    cache_mem_snoop_lines(region, p, lines, touch_op(region, write));
+    cache_mem_snoop_lines(region, p, cache_mem_page_lines(p, t->write),
+                          touch_op(region, t->write));
+    return true;
 }
 
 /* Before a page is touched. Returns whether it is the guest's now. */
@@ -123,19 +142,31 @@ static void give_next(CacheMemRegion *region, const CacheMemPage *p, bool write)
     }
 }
 
-static void touched(CacheMemRegion *region, const CacheMemTouch *t)
+/*
+ * @again: not for the first time. Returns false if who touched it has to wait
+ * for a device that does not answer.
+ */
+static bool touched(CacheMemRegion *region, const CacheMemTouch *t, bool again)
 {
     CacheMemBlock *block;
     const CacheMemPage *p = touched_page(region, t, &block);
     int ret;
 
     if (p) {
-        clear_way(region, p, t);
+        if (!again) {
+            count_touch(region, p, t);
+        }
+        if (!clear_way(region, p, t)) {
+            return false;
+        }
         p = touched_page(region, t, &block);
     }
     if (!p) {
         /* Who touched it goes on since it is not watched any more. */
-        return;
+        return true;
+    }
+    if (cxl_cache_is_timed(region->home)) {
+        cache_mem_time_before_touch(region);
     }
     if (t->protected) {
         ret = cache_mem_trap_unprotect(region->trap, t->host,
@@ -150,25 +181,75 @@ static void touched(CacheMemRegion *region, const CacheMemTouch *t)
         give_next(region, p, t->write);
     }
     if (cxl_cache_is_timed(region->home)) {
-        /* What had to stay behind the touch */
-        cxl_cache_run(region->home);
-        cache_mem_time_arm(region);
+        cache_mem_time_after_touch(region);
+    }
+    return true;
+}
+
+/* ---- Touches that wait for a device which does not answer ---- */
+
+static void main_loop_beat(void *opaque)
+{
+    CacheMemRegion *region = opaque;
+
+    qatomic_set(&region->beating, false);
+}
+
+/*
+ * The main loop waits for vCPUs when the machine is to stop or to be reset, and
+ * may be who has touched memory itself: it must not wait for ever. If it does
+ * not go round the device is given up.
+ */
+static void check_main_loop(CacheMemRegion *region, int64_t *since)
+{
+    if (!qatomic_read(&region->beating)) {
+        *since = get_clock();
+        qatomic_set(&region->beating, true);
+        qemu_bh_schedule(region->beat);
+    } else if (get_clock() - *since > BEAT_NS) {
+        QEMU_LOCK_GUARD(&region->lock);
+        cache_mem_wait_give_up(region);
+        *since = get_clock();
+    }
+}
+
+static void try_parked(CacheMemRegion *region, GArray *parked)
+{
+    for (int i = parked->len - 1; i >= 0; i--) {
+        QEMU_LOCK_GUARD(&region->lock);
+        if (touched(region, &g_array_index(parked, CacheMemTouch, i), true)) {
+            g_array_remove_index_fast(parked, i);
+        }
     }
 }
 
 static void *touch_thread(void *opaque)
 {
     CacheMemRegion *region = opaque;
+    g_autoptr(GArray) parked = g_array_new(false, false,
+                                           sizeof(CacheMemTouch));
     CacheMemTouch touch[MAX_TOUCHES];
+    int64_t since = 0;
     int n;
 
     rcu_register_thread();
-    while ((n = cache_mem_trap_wait(region->trap, touch, MAX_TOUCHES)) > 0) {
+    cache_mem_time_for_vcpu();
+    do {
+        n = parked->len ?
+            cache_mem_trap_wait_ms(region->trap, touch, MAX_TOUCHES,
+                                   PARKED_MS) :
+            cache_mem_trap_wait(region->trap, touch, MAX_TOUCHES);
         for (int i = 0; i < n; i++) {
             QEMU_LOCK_GUARD(&region->lock);
-            touched(region, &touch[i]);
+            if (!touched(region, &touch[i], false)) {
+                g_array_append_val(parked, touch[i]);
+            }
         }
-    }
+        if (parked->len) {
+            try_parked(region, parked);
+            check_main_loop(region, &since);
+        }
+    } while (n);
     rcu_unregister_thread();
     return NULL;
 }
@@ -243,6 +324,8 @@ void cache_mem_touch_start(CacheMemRegion *region)
         return;
     }
     region->can_share = cache_mem_trap_can_protect(region->trap);
+    region->beat = qemu_bh_new(main_loop_beat, region);
+    region->beating = false;
     qemu_thread_create(&region->thread, "cxl-cache", touch_thread, region,
                        QEMU_THREAD_JOINABLE);
     ram_access_func_set(ram_accessed, region);
@@ -256,6 +339,7 @@ void cache_mem_touch_stop(CacheMemRegion *region)
     }
     cache_mem_trap_stop(region->trap);
     qemu_thread_join(&region->thread);
+    g_clear_pointer(&region->beat, qemu_bh_delete);
     g_clear_pointer(&region->trap, cache_mem_trap_free);
     if (region->discard_disabled) {
         ram_block_discard_disable(false);

@@ -248,19 +248,28 @@ static int poll_touches(CacheMemTrap *trap, CacheMemTouch *touch, int max,
     return n;
 }
 
-static int await_touches(CacheMemTrap *trap, CacheMemTouch *touch, int max)
+/* @ms: at most, negative for as long as it takes */
+static int await_touches(CacheMemTrap *trap, CacheMemTouch *touch, int max,
+                         int ms)
 {
     struct pollfd fds[] = {
         { .fd = trap->uffd, .events = POLLIN },
         { .fd = event_notifier_get_fd(&trap->stop), .events = POLLIN },
     };
-    int n = 0;
+    int n = 0, ready = 1;
 
-    while (!n && RETRY_ON_EINTR(poll(fds, ARRAY_SIZE(fds), -1)) >= 0 &&
+    while (!n && ready &&
+           (ready = RETRY_ON_EINTR(poll(fds, ARRAY_SIZE(fds), ms))) >= 0 &&
            !fds[1].revents) {
         n = read_touches(trap, touch, max);
     }
-    return n;
+    return ready ? n : -EAGAIN;
+}
+
+int cache_mem_trap_wait_ms(CacheMemTrap *trap, CacheMemTouch *touch, int max,
+                           int ms)
+{
+    return await_touches(trap, touch, max, ms);
 }
 
 int cache_mem_trap_wait(CacheMemTrap *trap, CacheMemTouch *touch, int max)
@@ -268,7 +277,7 @@ int cache_mem_trap_wait(CacheMemTrap *trap, CacheMemTouch *touch, int max)
     int64_t begun = get_clock();
     int n = poll_touches(trap, touch, max, begun + trap->poll_ns);
 
-    n = n ?: await_touches(trap, touch, max);
+    n = n ?: await_touches(trap, touch, max, -1);
     trap->poll_ns = cache_mem_trap_poll_ns(trap->poll_ns, get_clock() - begun);
     return n;
 }
@@ -331,6 +340,12 @@ int cache_mem_trap_unprotect(CacheMemTrap *trap, uint8_t *host, uint64_t size)
 }
 
 int cache_mem_trap_wait(CacheMemTrap *trap, CacheMemTouch *touch, int max)
+{
+    g_assert_not_reached();
+}
+
+int cache_mem_trap_wait_ms(CacheMemTrap *trap, CacheMemTouch *touch, int max,
+                           int ms)
 {
     g_assert_not_reached();
 }

@@ -133,6 +133,15 @@ int cache_mem_trap_map(CacheMemTrap *trap, uint8_t *host, uint8_t *alias,
 int cache_mem_trap_unprotect(CacheMemTrap *trap, uint8_t *host, uint64_t size);
 
 /**
+ * cache_mem_trap_wait_ms: wait until somebody touches a page, or that long
+ * @touch: room for @max of them
+ *
+ * Returns: how many, 0 after cache_mem_trap_stop(), -EAGAIN when time is up
+ */
+int cache_mem_trap_wait_ms(CacheMemTrap *trap, CacheMemTouch *touch, int max,
+                           int ms);
+
+/**
  * cache_mem_trap_wait: wait until somebody touches a page
  * @touch: room for @max of them
  *

@@ -26,6 +26,14 @@ static const bool device_wide[CXL_TYPE1_FAULT_KIND__MAX] = {
     [CXL_TYPE1_FAULT_KIND_LINK_DOWN] = true,
     [CXL_TYPE1_FAULT_KIND_REMOVAL] = true,
     [CXL_TYPE1_FAULT_KIND_INVALIDATE_TIMEOUT] = true,
+    [CXL_TYPE1_FAULT_KIND_HANG_SNOOP] = true,
+};
+
+/* Those that the answer to a snoop takes */
+static const bool snoop_channel[CXL_CACHE_CHANNEL_TYPE__MAX] = {
+    [CXL_CACHE_CHANNEL_TYPE_H2D_REQ] = true,
+    [CXL_CACHE_CHANNEL_TYPE_D2H_RSP] = true,
+    [CXL_CACHE_CHANNEL_TYPE_D2H_DATA] = true,
 };
 
 static QLIST_HEAD(, CXLType1Faults) all_faults =
@@ -39,6 +47,8 @@ typedef struct FaultOrder {
     uint32_t after;
     bool has_count;
     uint32_t count;
+    bool has_channel;
+    CxlCacheChannelType channel;
 } FaultOrder;
 
 /* @point: where in a request, or NULL if at once */
@@ -63,14 +73,67 @@ static void arm(CXLType1Faults *faults, const FaultOrder *order)
                     CXL_TYPE1_FAULT_POINT_SOURCE_READ;
     faults->after = order->has_after ? order->after : 0;
     faults->count = order->has_count ? order->count : 1;
+    faults->channel = order->channel;
     faults->ops->armed(faults->opaque);
 }
 
-static bool take_order(CXLType1Faults *faults, const FaultOrder *order,
+static bool check_channel(CXLType1Faults *faults, FaultOrder *order,
+                          Error **errp)
+{
+    if (order->kind != CXL_TYPE1_FAULT_KIND_HANG_SNOOP) {
+        if (order->has_channel) {
+            error_setg(errp, "'%s' takes no 'channel': that is for "
+                       "'hang-snoop'", CxlType1FaultKind_str(order->kind));
+        }
+        return !order->has_channel;
+    }
+    if (!order->has_channel) {
+        order->channel = CXL_CACHE_CHANNEL_TYPE_H2D_REQ;
+    }
+    if (!snoop_channel[order->channel]) {
+        error_setg(errp, "'channel' must be h2d-req, d2h-rsp or d2h-data: a "
+                   "snoop and its answer take no other");
+        return false;
+    }
+    return true;
+}
+
+/* A device without requests can fail in none. */
+static bool check_requests(CXLType1Faults *faults, const FaultOrder *order,
+                           Error **errp)
+{
+    bool known = order->kind == CXL_TYPE1_FAULT_KIND_HANG_SNOOP ||
+                 order->kind == CXL_TYPE1_FAULT_KIND_CLEAR;
+
+    if (!faults->ops->armed &&
+        (!known || order->has_point || order->has_after)) {
+        error_setg(errp, "%s has no requests to fail in: it takes "
+                   "'hang-snoop' and 'clear', without 'point' and 'after'",
+                   object_get_typename(OBJECT(faults->dev)));
+        return false;
+    }
+    return true;
+}
+
+static void inject_now(CXLType1Faults *faults, const FaultOrder *order)
+{
+    note_taken(faults, order->kind, NULL);
+    if (order->kind == CXL_TYPE1_FAULT_KIND_HANG_SNOOP) {
+        faults->ops->hold(faults->opaque, BIT(order->channel));
+    } else {
+        faults->ops->inject(faults->opaque, order->kind);
+    }
+}
+
+static bool take_order(CXLType1Faults *faults, FaultOrder *order,
                        Error **errp)
 {
     bool clear = order->kind == CXL_TYPE1_FAULT_KIND_CLEAR;
 
+    if (!check_channel(faults, order, errp) ||
+        !check_requests(faults, order, errp)) {
+        return false;
+    }
     if (order->has_count && (device_wide[order->kind] || clear)) {
         error_setg(errp, "'%s' takes no 'count': that is for faults of single "
                    "requests", CxlType1FaultKind_str(order->kind));
@@ -90,8 +153,7 @@ static bool take_order(CXLType1Faults *faults, const FaultOrder *order,
         faults->ops->clear(faults->opaque);
     } else if (device_wide[order->kind] && !order->has_point &&
                !order->has_after) {
-        note_taken(faults, order->kind, NULL);
-        faults->ops->inject(faults->opaque, order->kind);
+        inject_now(faults, order);
     } else {
         arm(faults, order);
     }
@@ -135,6 +197,19 @@ static bool parse_point(const char *name, FaultOrder *order, Error **errp)
     order->has_point = value >= 0;
     order->point = order->has_point ? value : 0;
     return order->has_point;
+}
+
+static bool parse_channel(const char *name, FaultOrder *order, Error **errp)
+{
+    int value;
+
+    if (!name || !*name) {
+        return true;
+    }
+    value = parse_name(&CxlCacheChannelType_lookup, "channel", name, errp);
+    order->has_channel = value >= 0;
+    order->channel = order->has_channel ? value : 0;
+    return order->has_channel;
 }
 
 static bool parse_number(const char *text, bool *has, uint32_t *number,
@@ -228,7 +303,13 @@ bool cxl_type1_fault_due(CXLType1Faults *faults, CxlType1FaultKind *kind,
     }
     *kind = faults->kind;
     *point = faults->point;
-    return take(faults);
+    if (!take(faults)) {
+        return false;
+    }
+    if (*kind == CXL_TYPE1_FAULT_KIND_HANG_SNOOP) {
+        faults->ops->hold(faults->opaque, BIT(faults->channel));
+    }
+    return true;
 }
 
 /* Monitor */
@@ -252,7 +333,9 @@ static CXLType1Faults *find_faults(const char *id, Error **errp)
 void qmp_x_cxl_type1_fault(const char *id, CxlType1FaultKind fault,
                            bool has_point, CxlType1FaultPoint point,
                            bool has_after, uint32_t after,
-                           bool has_count, uint32_t count, Error **errp)
+                           bool has_count, uint32_t count,
+                           bool has_channel, CxlCacheChannelType channel,
+                           Error **errp)
 {
     CXLType1Faults *faults = find_faults(id, errp);
     FaultOrder order = {
@@ -263,6 +346,8 @@ void qmp_x_cxl_type1_fault(const char *id, CxlType1FaultKind fault,
         .after = after,
         .has_count = has_count,
         .count = count,
+        .has_channel = has_channel,
+        .channel = channel,
     };
 
     if (faults) {
@@ -299,7 +384,8 @@ void hmp_cxl_type1_fault(Monitor *mon, const QDict *qdict)
     Error *err = NULL;
 
     if (parse_kind(qdict_get_str(qdict, "fault"), &order, &err) &&
-        parse_point(qdict_get_try_str(qdict, "point"), &order, &err)) {
+        parse_point(qdict_get_try_str(qdict, "point"), &order, &err) &&
+        parse_channel(qdict_get_try_str(qdict, "channel"), &order, &err)) {
         faults = find_faults(qdict_get_str(qdict, "id"), &err);
     }
     if (faults) {

@@ -76,6 +76,7 @@ static void run_state_changed(void *opaque, bool running, RunState state)
 void cxl_type1_inject_recover(CXLType1Crypto *s)
 {
     cache_mem_ats_set_unresponsive(s->cache, false);
+    cache_mem_dev_hold(s->cache, 0);
     if (s->inject.viral) {
         s->inject.viral = false;
         cache_mem_dev_set_viral(s->cache, false);
@@ -194,6 +195,9 @@ static ssize_t fail_request(CXLType1Payload *p, uint8_t *buf,
         /* No harm to requests */
         fail_device(p->s, kind);
         return cxl_type1_payload_publish(p, buf);
+    case CXL_TYPE1_FAULT_KIND_HANG_SNOOP:
+        /* Nor of this one, but for what its lines come to */
+        return cxl_type1_payload_publish(p, buf);
     default:
         /* The request stops here, with what it has */
         fail_device(p->s, kind);
@@ -285,6 +289,14 @@ static void fault_inject(void *opaque, CxlType1FaultKind kind)
     fail_device(opaque, kind);
 }
 
+static void fault_hold(void *opaque, unsigned channels)
+{
+    CXLType1Crypto *s = opaque;
+
+    cache_mem_dev_hold(s->cache,
+                       cache_mem_dev_held_channels(s->cache) | channels);
+}
+
 static void fault_clear(void *opaque)
 {
     CXLType1Crypto *s = opaque;
@@ -312,6 +324,7 @@ static void fault_query(void *opaque, CxlType1FaultInfo *info)
 static const CXLType1FaultOps fault_ops = {
     .armed = fault_armed,
     .inject = fault_inject,
+    .hold = fault_hold,
     .clear = fault_clear,
     .query = fault_query,
 };

@@ -14,6 +14,7 @@
 #include "hw/core/resettable.h"
 #include "hw/cxl/cxl.h"
 #include "hw/cxl/cxl_cache_path.h"
+#include "hw/cxl/cxl_cache_timeout.h"
 #include "hw/cxl/cxl_type1_port.h"
 #include "hw/cxl/cxl_type1_regs.h"
 #include "hw/cxl/cxl_vcs_switch.h"
@@ -276,6 +277,9 @@ static void offer_cache(PCIDevice *port)
     if (has_256b_flits(port)) {
         cxl_cache_path_add_port(port, component_registers(port));
     }
+    if (is_root_port(port)) {
+        cxl_cache_timeout_new(port, component_registers(port));
+    }
     if (is_upstream_port(port)) {
         train_switch(port);
     } else {
@@ -310,6 +314,7 @@ static void port_exit(PCIDevice *port)
     PCIDevice *above = cxl_cache_path_above(port);
 
     if (offers_cache(port)) {
+        cxl_cache_timeout_exit(port);
         cxl_cache_path_remove_port(port);
         if (is_upstream_port(port) && above && find_state(OBJECT(above))) {
             link_down(above);
@@ -381,6 +386,7 @@ static void port_reset_hold(Object *obj, ResetType type)
     }
     if (state && state->cache) {
         cxl_cache_path_reset_port(PCI_DEVICE(obj));
+        cxl_cache_timeout_reset(PCI_DEVICE(obj));
     }
     if (object_dynamic_cast(obj, "cxl-downstream")) {
         cxl_vcs_reset_port(PCI_DEVICE(obj));
@@ -802,11 +808,13 @@ CacheMemDev *cxl_type1_port_attach(PCIDevice *pdev, CacheMemDevConfig *config,
     config->timing = state->timing;
     config->root_port = root_port;
     config->depth = state->credits ?: state->depth;
+    cxl_cache_timeout_config(root_port, config);
     cm = cxl_type1_cache_size_enc(config->cache_size, errp) ?
          cache_mem_dev_new(config, errp) : NULL;
     if (cm) {
         above->flit_256b = config->flit_256b;
         above->cache_id = config->cache_id;
+        cxl_cache_timeout_attached(root_port);
     }
     return cm;
 }

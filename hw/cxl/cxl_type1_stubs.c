@@ -18,7 +18,9 @@ static const char no_device[] =
 void qmp_x_cxl_type1_fault(const char *id, CxlType1FaultKind fault,
                            bool has_point, CxlType1FaultPoint point,
                            bool has_after, uint32_t after,
-                           bool has_count, uint32_t count, Error **errp)
+                           bool has_count, uint32_t count,
+                           bool has_channel, CxlCacheChannelType channel,
+                           Error **errp)
 {
     error_setg(errp, "%s", no_device);
 }

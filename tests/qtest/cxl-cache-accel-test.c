@@ -21,9 +21,11 @@
 #include "libqtest.h"
 #include "hw/cxl/cxl_cache_llc_regs.h"
 #include "libqos/cxl.h"
+#include "libqos/cxl-tree.h"
 #include "cxl-cache-payload.h"
 #include "cxl-cache-testdev.h"
 #include "qobject/qdict.h"
+#include "qobject/qlist.h"
 
 #define RAM_SIZE        (128 * MiB)
 #define NUM_CPUS        2
@@ -37,7 +39,8 @@
 #define BIOS_PAYLOAD    0xf000
 #define BIOS_RESET      0xfff0
 
-/* A CPU's mailbox, see cxl-cache-payload.S */
+/* How many CPUs there are, and a CPU's mailbox, see cxl-cache-payload.S */
+#define CPUS            0x7f000
 #define BOX(cpu)        (0x80000 + (cpu) * PAGE)
 #define BOX_COMMAND     0x00
 #define BOX_ADDRESS     0x04
@@ -139,7 +142,8 @@ static bool machine_boot(Machine *m, const char *accel, const char *opts,
     *m = (Machine) { };
     m->qts = qtest_initf("-accel %s -nodefaults -smp %d " QCXL_MACHINE
                          QCXL_SHARED_RAM "-bios %s " QCXL_PXB QCXL_RP
-                         ",cxl-cache=on -device cxl-cache-testdev,bus=rp0 %s",
+                         ",cxl-cache=on -device cxl-cache-testdev,bus=rp0,"
+                         "id=t0 %s",
                          accel, NUM_CPUS, bios_file, opts);
     for (int i = 0; i < NUM_CPUS; i++) {
         if (!wait_for(m->qts, BOX(i) + BOX_ALIVE, 1, timeout_us)) {
@@ -575,6 +579,239 @@ static void test_llc(const void *accel)
     machine_end(&m);
 }
 
+/* ---- A device that does not answer ---- */
+
+#define POISON          0xbaadf00d
+#define CACHEMEM        0x1000
+/* Timeout and Isolation: Control; a time-out of 10 ms isolates */
+#define T_CTRL          0x8
+#define T_CTRL_10MS     (2 << 8 | 1 << 12 | 1 << 18)
+
+static void order(Machine *m, const char *fault)
+{
+    qtest_qmp_assert_success(m->qts, "{'execute': 'x-cxl-type1-fault', "
+                             "'arguments': {'id': 't0', 'fault': %s}}", fault);
+}
+
+static uint32_t read_cachemem(void *opaque, uint16_t offset)
+{
+    QCXL *cxl = ((Machine *)opaque)->dev.cxl;
+
+    return qpci_io_readl(cxl->rp, cxl->rp_bar, CACHEMEM + offset);
+}
+
+/* The host waits for the device, or not, on its own behalf. */
+static void check_awaits(Machine *m, bool awaits)
+{
+    g_autoptr(QDict) info = qtest_qmp_assert_success_ref(m->qts,
+                                    "{'execute': 'x-query-cxl-cache'}");
+    QDict *d = qobject_to(QDict, qlist_entry_obj(qlist_first(
+                                    qdict_get_qlist(info, "devices"))));
+    QDict *w;
+
+    g_assert_cmpint(qdict_haskey(d, "awaits"), ==, awaits);
+    if (awaits) {
+        w = qobject_to(QDict, qlist_entry_obj(qlist_first(
+                                  qdict_get_qlist(d, "awaits"))));
+        g_assert_cmphex(qdict_get_int(w, "address"), ==, A);
+        g_assert_false(qdict_haskey(w, "by"));
+    }
+}
+
+/* A vCPU is in the middle of loading a line that the device has modified. */
+static void get_stuck(Machine *m, unsigned v)
+{
+    make_m(&m->dev, A, v);
+    order(m, "hang-snoop");
+    cpu_start(m, 0, LOAD_LINE, A, 0, 0);
+    g_usleep(50000);
+    g_assert_cmpuint(qtest_readl(m->qts, BOX(0) + BOX_COMMAND), ==, LOAD_LINE);
+    check_awaits(m, true);
+}
+
+/* It has got poison, and the device is as new. */
+static void check_lost(Machine *m)
+{
+    cpu_wait(m, 0);
+    g_assert_cmphex(qtest_readl(m->qts, BOX(0) + BOX_LINE), ==, POISON);
+    check_awaits(m, false);
+    order(m, "clear");
+    put_version(m, A, 0);
+}
+
+/* A vCPU waits; others, the monitor and who stops the machine do not. */
+static void test_hang(const void *accel)
+{
+    uint8_t line[LINE];
+    uint16_t at;
+    Machine m;
+
+    if (!machine_start(&m, accel, "")) {
+        return;
+    }
+    at = qcxl_find_cap(read_cachemem, &m, 0x09);
+    get_stuck(&m, 1);
+    if (!strstr(accel, "single")) {
+        put_version(&m, B, 0);
+        cpu_start(&m, 1, LOCK_ADD, B, 0, 1000);
+        cpu_wait(&m, 1);
+    }
+    g_assert_cmpuint(qtest_readl(m.qts, BOX(0) + BOX_COMMAND), ==, LOAD_LINE);
+    order(&m, "clear");
+    cpu_wait(&m, 0);
+    qtest_memread(m.qts, BOX(0) + BOX_LINE, line, LINE);
+    assert_version(line, 1);
+    flush(&m.dev);
+
+    get_stuck(&m, 2);
+    qtest_qmp_assert_success(m.qts, "{'execute': 'stop'}");
+    qtest_qmp_assert_success(m.qts, "{'execute': 'cont'}");
+    check_lost(&m);
+    set32(&m.dev, CCT_MODE, CCT_MODE_ON);
+
+    make_m(&m.dev, A, 3);
+    order(&m, "hang-snoop");
+    qpci_io_writel(m.dev.cxl->rp, m.dev.cxl->rp_bar, CACHEMEM + at + T_CTRL,
+                   T_CTRL_10MS);
+    cpu_start(&m, 0, LOAD_LINE, A, 0, 0);
+    check_lost(&m);
+    machine_end(&m);
+}
+
+/* A machine that is reset, or ends, while a vCPU waits */
+static void test_hang_reset(const void *accel)
+{
+    Machine m;
+
+    if (!machine_start(&m, accel, "")) {
+        return;
+    }
+    get_stuck(&m, 1);
+    qtest_writel(m.qts, CPUS, 0);
+    for (int i = 0; i < NUM_CPUS; i++) {
+        qtest_writel(m.qts, BOX(i) + BOX_ALIVE, 0);
+    }
+    qtest_system_reset(m.qts);
+    for (int i = 0; i < NUM_CPUS; i++) {
+        g_assert_true(wait_for(m.qts, BOX(i) + BOX_ALIVE, 1, TIMEOUT_US));
+        cpu_wait(&m, i);
+    }
+    qcxl_init(m.dev.cxl);
+    dev_map(&m.dev);
+    set32(&m.dev, CCT_MODE, CCT_MODE_ON);
+    check_awaits(&m, false);
+    get_stuck(&m, 2);
+    machine_end(&m);
+}
+
+/* ---- The same run again, under icount ---- */
+
+#define CODE            0x3f01000
+#define CODE_BAR        0x3f00000
+#define TRACED_ROUNDS   2000
+
+/*
+ * What CPU 0 does in each round; the device's BAR is at CODE_BAR, a counter
+ * behind that:
+ *
+ *   pushl %ecx; pushl %ebx
+ *   movl CODE_BAR, %ebx; movl CODE_BAR + 4, %ecx; incl CODE_BAR + 4
+ *   andl $7, %ecx; shll $6, %ecx; addl $A, %ecx       a line of A's
+ *   movl $CXL_CACHE_RD_OWN, %eax; movl %eax, CCT_OPCODE(%ebx)
+ *   movl %ecx, CCT_ADDR(%ebx)
+ *   movl $CCT_DO_POST, %eax; movl %eax, CCT_DOORBELL(%ebx)
+ *   movl 64(%ecx), %eax; addl %eax, (%ecx)            the next one, and it
+ *   popl %ebx; popl %ecx; ret
+ */
+static const uint8_t traced_code[] = {
+    0x51, 0x53, 0x8b, 0x1d, 0x00, 0x00, 0xf0, 0x03, 0x8b, 0x0d, 0x04, 0x00,
+    0xf0, 0x03, 0xff, 0x05, 0x04, 0x00, 0xf0, 0x03, 0x83, 0xe1, 0x07, 0xc1,
+    0xe1, 0x06, 0x81, 0xc1, 0x00, 0x00, 0x00, 0x01, 0xb8, 0x02, 0x00, 0x00,
+    0x00, 0x89, 0x43, 0x10, 0x89, 0x4b, 0x18, 0xb8, 0x0a, 0x00, 0x00, 0x00,
+    0x89, 0x43, 0x2c, 0x8b, 0x41, 0x40, 0x01, 0x01, 0x5b, 0x59, 0xc3,
+};
+
+/* The trace of a run in which nothing comes from outside, to be freed */
+static char *traced_run(unsigned seed)
+{
+    g_autofree char *file = NULL;
+    char *trace = NULL;
+    int fd = g_file_open_tmp("cxl-cache-XXXXXX.trace", &file, NULL);
+    Machine m = { };
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    m.qts = qtest_initf("-S -accel tcg,thread=single -icount shift=3,sleep=off "
+                        "-nodefaults " QCXL_MACHINE QCXL_SHARED_RAM
+                        "-bios %s " QCXL_PXB QCXL_RP ",cxl-cache=on,"
+                        "cxl-cache-latency=2000,x-jitter=%u "
+                        "-device cxl-cache-testdev,bus=rp0,id=t0 "
+                        "-trace enable=cxl_cache_* -D %s", bios_file, seed,
+                        file);
+    dev_start(&m.dev, m.qts, 0);
+    qtest_writel(m.qts, CODE_BAR, m.dev.bar.addr);
+    qtest_memwrite(m.qts, CODE, traced_code, sizeof(traced_code));
+    cpu_start(&m, 0, CALL, CODE, 0, TRACED_ROUNDS);
+    qtest_qmp_assert_success(m.qts, "{'execute': 'cont'}");
+    cpu_wait(&m, 0);
+    /* What is under way comes to its end: CPUs make time pass. */
+    g_usleep(50000);
+    qtest_qmp_assert_success(m.qts, "{'execute': 'stop'}");
+    g_assert_true(g_file_get_contents(file, &trace, NULL, NULL));
+    dev_end(&m.dev);
+    qtest_quit(m.qts);
+    g_unlink(file);
+    return trace;
+}
+
+static unsigned count_words(const char *text, const char *word)
+{
+    unsigned n = 0;
+
+    while ((text = strstr(text, word))) {
+        text += strlen(word);
+        n++;
+    }
+    return n;
+}
+
+/* Where two texts part, as a line of each */
+static void check_same(const char *a, const char *b)
+{
+    g_auto(GStrv) left = g_strsplit(a, "\n", -1);
+    g_auto(GStrv) right = g_strsplit(b, "\n", -1);
+
+    for (unsigned i = 0; left[i] || right[i]; i++) {
+        g_assert_cmpstr(left[i], ==, right[i]);
+    }
+}
+
+static void test_same_trace(void)
+{
+    g_autofree char *first = NULL;
+    g_autofree char *again = NULL;
+    g_autofree char *other = NULL;
+
+    if (!accel_works("tcg")) {
+        g_test_skip("TCG does not run here");
+        return;
+    }
+    first = traced_run(9);
+    if (!strstr(first, "cxl_cache_fault")) {
+        g_test_skip("lines are not kept on this host");
+        return;
+    }
+    again = traced_run(9);
+    other = traced_run(10);
+    g_test_message("%u messages, %u accesses trapped",
+                   count_words(first, "cxl_cache_taken"),
+                   count_words(first, "cxl_cache_fault"));
+    g_assert_cmpuint(count_words(first, "cxl_cache_taken"), >, 500);
+    g_assert_cmpuint(count_words(first, "cxl_cache_fault"), >, 50);
+    check_same(first, again);
+    g_assert_cmpstr(first, !=, other);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -587,6 +824,8 @@ int main(int argc, char **argv)
         { "neighbours", test_neighbours },
         { "code", test_code },
         { "llc", test_llc },
+        { "hang", test_hang },
+        { "hang-reset", test_hang_reset },
     };
     /* Each by name, and by what starts with -accel's argument */
     static const struct {
@@ -611,6 +850,7 @@ int main(int argc, char **argv)
             qtest_add_data_func(path, accels[i].accel, cases[j].run);
         }
     }
+    qtest_add_func("/cxl-cache/accel/icount/same-trace", test_same_trace);
     ret = g_test_run();
     g_unlink(bios_file);
     g_free(bios_file);

@@ -627,8 +627,9 @@ static uint16_t find_component_cap(const uint32_t *regs, uint16_t id)
 }
 
 /*
- * The snoop filter's capacity is the only component register that differs, and
- * with 256B flits, which are the default, the Cache ID Decoder.
+ * The snoop filter's capacity is the only component register that differs,
+ * besides Timeout and Isolation, and with 256B flits, which are the default,
+ * the Cache ID Decoder.
  */
 static void test_snoop_filter(void)
 {
@@ -643,7 +644,7 @@ static void test_snoop_filter(void)
     };
     uint32_t off[1024], on[1024];
     g_autofree char *sum = NULL;
-    int snoop;
+    int snoop, timeout;
 
     read_port_registers("", off, ARRAY_SIZE(off));
     sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (void *)off,
@@ -659,15 +660,19 @@ static void test_snoop_filter(void)
         g_assert_cmphex(on[snoop], ==, 0);
         g_assert_cmphex(on[snoop + 1], ==, sizes[i].units);
         on[snoop + 1] = 0;
+        timeout = find_component_cap(on, 0x09) / 4;
+        g_assert_cmphex(on[0] >> 24, ==, 10);
+        g_assert_cmphex(on[10], ==, (uint32_t)timeout << 22 | 0x10009);
+        g_assert_cmphex(on[timeout], ==, 0x06041f00);
         if (!strstr(sizes[i].opts, "x-256b-flit")) {
             int decoder = find_component_cap(on, 0x0e) / 4;
 
-            g_assert_cmphex(on[0] >> 24, ==, 9);
             g_assert_cmphex(on[9], ==, (uint32_t)decoder << 22 | 0x1000e);
-            on[0] = off[0];
             on[9] = 0;
             memset(&on[decoder], 0, 0x30);
         }
+        on[0] = off[0];
+        on[10] = on[timeout] = 0;
         g_assert_cmpmem(on, sizeof(on), off, sizeof(off));
     }
 }

@@ -816,6 +816,15 @@ static bool home_defer(void *opaque, uint64_t line)
     return l && l->deferred;
 }
 
+static void home_timeout(void *opaque, unsigned dev)
+{
+    World *w = opaque;
+
+    if (w->on_timeout) {
+        w->on_timeout(w, dev);
+    }
+}
+
 static const CXLCacheHomeOps home_ops = {
     .decode = home_decode,
     .read_line = home_read,
@@ -825,6 +834,7 @@ static const CXLCacheHomeOps home_ops = {
     .error = home_error,
     .now = home_now,
     .defer = home_defer,
+    .timeout = home_timeout,
 };
 
 static const CXLCacheHomeOps page_ops = {

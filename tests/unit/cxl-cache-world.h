@@ -126,6 +126,7 @@ struct World {
                        CXLCacheWriteWhy why);
     void (*on_write)(World *w, uint64_t line, const CXLCacheLineData *data,
                      uint64_t be, bool poison, CXLCacheWriteWhy why);
+    void (*on_timeout)(World *w, unsigned dev);
     void *opaque;
     /* What devices and home refer to */
     struct WorldEnd {

@@ -27,6 +27,7 @@ static bool link_ready(const CXLCacheLink *link)
 
     return dev && !link->messages && !link->trace && !link->hold_credits &&
            !dev->busy && !dev->outstanding && !dev->viral && !dev->strays &&
+           !link->held &&
            dev->flush == CXL_CACHE_FLUSH_IDLE && cxl_cache_link_idle(link);
 }
 

@@ -43,6 +43,9 @@ int cxl_cache_home_host(CXLCacheHome *home, const CXLCacheHostReq *req)
     home_enter(home);
     cxl_cache_tx_event(home, tx, CXL_CACHE_EV_START);
     home_leave(home);
+    if (G_UNLIKELY(home->timed)) {
+        cxl_cache_wait_stamp(home, cxl_cache_time(home));
+    }
     return 0;
 }
 
@@ -83,6 +86,7 @@ void cxl_cache_home_reset(CXLCacheHome *home)
             *d = (CXLCacheHomeDev) {
                 .link = d->link, .quota = d->quota, .group = d->group,
                 .room = CXL_CACHE_NO_ID, .bucket = d->bucket,
+                .timeout = d->timeout,
             };
             cxl_cache_rate_reset(&d->bucket);
         }

@@ -12,6 +12,7 @@
  *   limits.c          how many lines a device, or a group of them, may have
  *   rate.c            how many requests it may make in a second
  *   home_isolate.c    devices that come, go and die
+ *   wait.c            who keeps the host waiting, and for how long
  *   home_tx.c         transactions: their course, by the tables
  *   home_tracker.c    which are open
  *   snoop_filter.c    who may have which line

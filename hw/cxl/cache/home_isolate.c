@@ -37,12 +37,22 @@ int cxl_cache_home_attach(CXLCacheHome *home, CXLCacheLink *link)
                 .link = link, .room = CXL_CACHE_NO_ID,
             };
             home->num_devs = MAX(home->num_devs, i + 1);
-            home->timed += link->time != NULL;
             forget_limits(home, i);
+            cxl_cache_wait_count(home);
             return i;
         }
     }
     return -ENOSPC;
+}
+
+/* Nobody has the line's data, unless they have been rescued. */
+static bool lose_line(CXLCacheHome *home, uint64_t line)
+{
+    if (home->rescuing) {
+        return false;
+    }
+    cxl_cache_poison_line(home, line);
+    return true;
 }
 
 /* The host answers a snoop in the place of a dead device. */
@@ -57,12 +67,12 @@ static unsigned isolate_snooped(CXLCacheHome *home, CXLCacheTx *tx,
     if (!((tx->ask | tx->wait | tx->fwd) & bit)) {
         return 0;
     }
-    if (lost) {
-        tx->have = tx->dirty = tx->spoilt = false;
-        cxl_cache_poison_line(home, tx->line);
-    }
     if (e) {
         tx_clear(home, tx, e, bit | (lost ? CXL_CACHE_SF_EXCL : 0));
+    }
+    if (lost) {
+        tx->have = tx->dirty = tx->spoilt = false;
+        lost = lose_line(home, tx->line);
     }
     tx->ask &= ~bit;
     tx->wait &= ~bit;
@@ -84,7 +94,7 @@ static unsigned isolate_own(CXLCacheHome *home, CXLCacheTx *tx, unsigned dev)
                  CXL_CACHE_DO_WRITE);
 
     if (lost) {
-        cxl_cache_poison_line(home, tx->line);
+        lost = lose_line(home, tx->line);
         cxl_cache_tx_remove(home, tx);
     }
     if (rule->act != CXL_CACHE_TX_ORPHAN) {
@@ -126,9 +136,7 @@ static bool isolate_entry(CXLCacheHome *home, uint64_t *e, unsigned dev)
     bool lost = before == CXL_CACHE_HOST_NONE &&
                 (*e & CXL_CACHE_SF_DEVS) == bit;
 
-    if (lost) {
-        cxl_cache_poison_line(home, line);
-    }
+    lost = lost && lose_line(home, line);
     tx_clear(home, tx, e, bit);
     /* While snoops are out, the transaction's end tells the host. */
     if (sf_access(*e) != before && (!tx || tx->phase > CXL_CACHE_TX_SNOOP)) {
@@ -166,6 +174,97 @@ unsigned cxl_cache_home_isolate(CXLCacheHome *home, unsigned dev)
     return lost;
 }
 
+/* ---- What the host has copies of ---- */
+
+static bool save(CXLCacheHome *home, uint64_t line,
+                 const CXLCacheLineData *data, uint64_t be, bool poison)
+{
+    home->stats->write_backs++;
+    return home->ops->write_line(home->opaque, line, data, be, poison,
+                                 CXL_CACHE_WRITE_BACK);
+}
+
+static unsigned save_modified(CXLCacheHome *home, const CXLCacheDev *dev)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < cxl_cache_dev_num_lines(dev); i++) {
+        CXLCacheSlot slot;
+
+        if (cxl_cache_dev_slot(dev, i, &slot) &&
+            cxl_cache_may(slot.state, CXL_CACHE_P_DIRTY)) {
+            n += save(home, slot.line, slot.data, CXL_CACHE_BE_ALL,
+                      slot.poison);
+        }
+    }
+    return n;
+}
+
+/* Whether data on their way are what the transaction waits for */
+static bool is_awaited(CXLCacheHome *home, const CXLCacheTx *tx, unsigned dev,
+                       const CXLCacheMsg *msg)
+{
+    uint16_t bit = 1 << dev;
+
+    if (tx->phase == CXL_CACHE_TX_PULL && tx->kind == CXL_CACHE_TX_DEV &&
+        tx->dev == dev) {
+        return cxl_cache_tx_pulled(home, tx, msg->bogus, msg->be)->act &
+               CXL_CACHE_DO_WRITE;
+    }
+    return tx->phase == CXL_CACHE_TX_SNOOP && !msg->bogus &&
+           msg->be == CXL_CACHE_BE_ALL && ((tx->wait | tx->fwd) & bit);
+}
+
+static unsigned save_sent(CXLCacheHome *home, unsigned dev)
+{
+    const CXLCacheLink *link = home->dev[dev].link;
+    const CXLCacheChannel *ch = &link->ch[CXL_CACHE_D2H_DATA];
+    unsigned n = 0;
+
+    for (uint32_t at = ch->head; at != ch->tail; at++) {
+        const CXLCacheMsg *msg = &ch->msg[at & ch->mask];
+        const CXLCacheTx *tx = &home->tx[msg->uqid];
+
+        if (msg->uqid < home->num_tx && is_awaited(home, tx, dev, msg)) {
+            n += save(home, tx->line, &ch->data[at & ch->mask], msg->be,
+                      msg->poison);
+        }
+    }
+    return n;
+}
+
+/* Data that have come before the response that they are of */
+static unsigned save_early(CXLCacheHome *home, unsigned dev)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < home->num_tx; i++) {
+        const CXLCacheTx *tx = &home->tx[i];
+
+        if (tx->phase == CXL_CACHE_TX_SNOOP && (tx->early >> dev & 1) &&
+            tx->have && !tx->spoilt) {
+            n += save(home, tx->line, &tx->data, CXL_CACHE_BE_ALL, tx->poison);
+        }
+    }
+    return n;
+}
+
+unsigned cxl_cache_home_rescue(CXLCacheHome *home, unsigned dev)
+{
+    CXLCacheLink *link = cxl_cache_home_link(home, dev);
+    unsigned n;
+
+    if (!link) {
+        return 0;
+    }
+    n = link->dev ? save_modified(home, link->dev) : 0;
+    n += save_sent(home, dev) + save_early(home, dev);
+    home->rescuing = true;
+    cxl_cache_home_isolate(home, dev);
+    home->rescuing = false;
+    return n;
+}
+
 void cxl_cache_home_detach(CXLCacheHome *home, unsigned dev)
 {
     CXLCacheLink *link = cxl_cache_home_link(home, dev);
@@ -176,8 +275,9 @@ void cxl_cache_home_detach(CXLCacheHome *home, unsigned dev)
     cxl_cache_home_isolate(home, dev);
     cxl_cache_home_set_limits(home, dev, &(CXLCacheLimits) { });
     link->home = NULL;
-    home->timed -= link->time != NULL;
     home->dev[dev].link = NULL;
+    home->dev[dev].timeout = 0;
+    cxl_cache_wait_count(home);
     while (home->num_devs && !home->dev[home->num_devs - 1].link) {
         home->num_devs--;
     }

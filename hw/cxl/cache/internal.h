@@ -200,6 +200,7 @@ typedef struct CXLCacheTx {
     uint8_t snoop;
     uint8_t rsp;                /* H2D Rsp to send, 0 for none */
     uint8_t from;               /* device that forwarded @data */
+    uint8_t stamped;            /* phase that @since is of */
     uint16_t rsp_data;
     bool open;                  /* see cxl_cache_tx_enter() */
     bool stalled;               /* its bit of tx_stalled */
@@ -215,6 +216,7 @@ typedef struct CXLCacheTx {
     bool host_poison;
     CXLCacheLineData data;
     CXLCacheLineData host_data; /* of a host's write */
+    uint64_t since;             /* when it came to this phase: wait.c */
 } CXLCacheTx;
 
 /**
@@ -246,6 +248,8 @@ typedef struct CXLCacheHomeDev {
     bool room_waits;            /* its oldest request, for room */
     uint64_t room_since;        /* ... since when */
     CXLCacheBucket bucket;
+    uint64_t timeout;           /* ns, 0 for none: wait.c */
+    uint64_t told;              /* of waits since before that */
     uint64_t cqid_busy[CXL_CACHE_ID_MAX / 64];
 } CXLCacheHomeDev;
 
@@ -297,7 +301,8 @@ struct CXLCacheHome {
     bool busy;                  /* at work: see home_enter() */
     bool running;               /* ... and @now is the time */
     unsigned num_devs;          /* highest number + 1 */
-    unsigned timed;             /* links with time */
+    bool rescuing;              /* see cxl_cache_home_rescue() */
+    unsigned timed;             /* devices with time, held or timed out */
     unsigned rated;             /* devices with a rate: there is time as well */
     unsigned hurry;             /* 1 + cxl_cache_home_hurry()'s @who */
     uint64_t now;               /* ... how far theirs has come */
@@ -404,6 +409,15 @@ static inline bool cxl_cache_rate_counts(unsigned opcode)
     return opcode != CXL_CACHE_CACHE_FLUSHED &&
            !cxl_cache_req_rules[opcode].evict;
 }
+
+/* Who is waited for: wait.c */
+
+/* Count what @home->timed counts, after a change. */
+void cxl_cache_wait_count(CXLCacheHome *home);
+/* Transactions have come to their phase: note when, if that is new. */
+void cxl_cache_wait_stamp(CXLCacheHome *home, uint64_t now);
+/* Tell of time-outs that are over at @now; returns how many */
+unsigned cxl_cache_wait_expire(CXLCacheHome *home, uint64_t now);
 
 /**
  * cxl_cache_block_new: zeroes, at the start of a cache line

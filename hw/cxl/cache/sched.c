@@ -14,7 +14,8 @@
 
 static bool pending(const CXLCacheLink *link, CXLCacheChannelId channel)
 {
-    return cxl_cache_link_used(&link->ch[channel]);
+    return cxl_cache_link_used(&link->ch[channel]) &&
+           G_LIKELY(!cxl_cache_link_held(link, channel));
 }
 
 /* All that can be taken of a channel */
@@ -61,7 +62,8 @@ static bool take_one(CXLCacheHome *home, unsigned dev, CXLCacheLink *link,
 {
     CXLCacheMsg msg;
 
-    if (!cxl_cache_time_arrived(link, channel, home->now)) {
+    if (cxl_cache_link_held(link, channel) ||
+        !cxl_cache_time_arrived(link, channel, home->now)) {
         return false;
     }
     msg = *cxl_cache_link_peek(link, channel);
@@ -192,16 +194,30 @@ bool cxl_cache_is_timed(const CXLCacheHome *home)
     return home->timed || home->rated;
 }
 
+static uint64_t next_event(const CXLCacheHome *home)
+{
+    return MIN(cxl_cache_next(home), cxl_cache_deadline(home));
+}
+
 /* Everything up to @until, each as of when it arrives */
 static unsigned run_until(CXLCacheHome *home, uint64_t until)
 {
     unsigned total = 0;
     uint64_t next;
 
+    if (next_event(home) > until) {
+        /* What has no time of its own happens now. */
+        home->now = MAX(home->now, until);
+    }
     home->running = true;
     for (;;) {
         total += run_now(home);
-        next = cxl_cache_next(home);
+        cxl_cache_wait_stamp(home, home->now);
+        if (cxl_cache_wait_expire(home, home->now)) {
+            total++;
+            continue;
+        }
+        next = next_event(home);
         if (next > until) {
             break;
         }
@@ -212,12 +228,16 @@ static unsigned run_until(CXLCacheHome *home, uint64_t until)
     return total;
 }
 
-unsigned cxl_cache_advance(CXLCacheHome *home)
+/* @wait: for what nothing is under way of, too */
+static unsigned advance(CXLCacheHome *home, bool wait)
 {
     unsigned n = cxl_cache_run(home);
     uint64_t next = n || !cxl_cache_is_timed(home) ? UINT64_MAX :
                                                   cxl_cache_next(home);
 
+    if (!n && wait && next == UINT64_MAX) {
+        next = cxl_cache_deadline(home);
+    }
     if (next != UINT64_MAX) {
         n = run_until(home, next);
         /* What has arrived may have to wait: time has gone on. */
@@ -226,13 +246,18 @@ unsigned cxl_cache_advance(CXLCacheHome *home)
     return n;
 }
 
+unsigned cxl_cache_advance(CXLCacheHome *home)
+{
+    return advance(home, true);
+}
+
 void cxl_cache_settle(CXLCacheHome *home)
 {
     if (!cxl_cache_is_timed(home)) {
         cxl_cache_run(home);
         return;
     }
-    while (cxl_cache_advance(home)) {
+    while (advance(home, false)) {
         /* As long as something is under way */
     }
 }

@@ -75,6 +75,17 @@ typedef enum CacheMemMode {
 #define CACHE_MEM_PREFETCH_MAX  64
 
 /**
+ * CacheMemPortEvent: what a root port is told of a device below it
+ * @CACHE_MEM_PORT_TIMEOUT: it has not answered in time
+ * @CACHE_MEM_PORT_ISOLATED: CXL.cache below the port is isolated, for that
+ */
+typedef enum CacheMemPortEvent {
+    CACHE_MEM_PORT_TIMEOUT,
+    CACHE_MEM_PORT_ISOLATED,
+    CACHE_MEM_NUM_PORT_EVENTS
+} CacheMemPortEvent;
+
+/**
  * CacheMemDevConfig:
  * @dev: the device; its id or path is how people know it
  * @cache_size: bytes
@@ -107,6 +118,9 @@ typedef enum CacheMemMode {
  * @error: a protocol error was seen by the device (@err) or by the host, of
  *         something that the device sent; called in the main loop
  * @opaque: for @error
+ * @port: the root port above the device, for cache_mem_port_set_timeout()
+ * @port_event: tells @port of what concerns it; under the BQL. May be NULL
+ * @isolated: CXL.cache below @port is isolated
  */
 typedef struct CacheMemDevConfig {
     DeviceState *dev;
@@ -130,6 +144,9 @@ typedef struct CacheMemDevConfig {
     const char *allow;
     void (*error)(void *opaque, CXLCacheError err);
     void *opaque;
+    DeviceState *port;
+    void (*port_event)(DeviceState *port, CacheMemPortEvent event);
+    bool isolated;
 } CacheMemDevConfig;
 
 /**
@@ -189,6 +206,38 @@ void cache_mem_dev_set_route(CacheMemDev *cm, int id);
  * asks for later waits for that.
  */
 void cache_mem_dev_set_limits(CacheMemDev *cm, const CacheMemLimits *limits);
+
+/**
+ * cache_mem_port_set_timeout: how long the host waits for devices below @port
+ * @ns: for the answer to a snoop, or the data of a write; 0 for ever
+ * @isolate: then CXL.cache below the port is isolated (CXL r3.1 section 12.3);
+ *           else the host goes on waiting, and the port is told
+ *
+ * Isolated devices are as after cache_mem_dev_isolate(), but their link is
+ * there. Their requests are refused, and they stay in CACHE_MEM_OFF, until
+ * cache_mem_port_end_isolation().
+ */
+void cache_mem_port_set_timeout(DeviceState *port, uint64_t ns, bool isolate);
+
+/**
+ * cache_mem_port_end_isolation: devices below @port may use CXL.cache again
+ *
+ * What cache_mem_dev_set_mode() was told meanwhile is in force from now on.
+ */
+void cache_mem_port_end_isolation(DeviceState *port);
+
+/* Have ports told of what has not been told yet, under the BQL */
+void cache_mem_port_report(void);
+
+/**
+ * cache_mem_dev_hold: for fault injection: channels stand still
+ * @channels: a bit for each CXLCacheChannelId; 0 to let them go
+ *
+ * A device that does not answer. Ends with cache_mem_dev_reset() and with the
+ * machine's reset.
+ */
+void cache_mem_dev_hold(CacheMemDev *cm, unsigned channels);
+unsigned cache_mem_dev_held_channels(const CacheMemDev *cm);
 
 /* All that are attached, one after the other; the first for NULL. Under BQL */
 CacheMemDev *cache_mem_dev_next(CacheMemDev *cm);

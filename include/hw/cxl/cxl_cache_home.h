@@ -113,10 +113,14 @@ typedef struct CXLCachePage {
  *         with CXL_CACHE_ERR_MEMORY it did not, but its data, or a read of its,
  *         were lost by memory
  *
- * The next two are for links with time (cxl_cache_time.h), and may be NULL:
+ * The next three are for links with time (cxl_cache_time.h), for time-outs and
+ * for devices that do not answer, and may be NULL:
  * @now: what time it is, in nanoseconds; never less than before
  * @defer: a device's request for @line, one that may keep it, is to stay in its
  *         queue: the host itself is about to access it
+ * @timeout: device @dev has not answered for as long as
+ *           cxl_cache_home_set_timeout() says; called for each such time once,
+ *           at that time. It may call cxl_cache_home_isolate() and _rescue().
  *
  * The next three may be NULL, all of them. Bit i of @lines is line i of a page:
  * @page: fill in @page, of which @line is set; false where its lines are not
@@ -140,6 +144,7 @@ typedef struct CXLCacheHomeOps {
                   CXLCacheChannelId channel, const CXLCacheMsg *msg);
     uint64_t (*now)(void *opaque);
     bool (*defer)(void *opaque, uint64_t line);
+    void (*timeout)(void *opaque, unsigned dev);
     bool (*page)(void *opaque, CXLCachePage *page);
     bool (*page_access)(void *opaque, const CXLCachePage *page, uint64_t lines,
                         CXLCacheHostAccess access);
@@ -293,6 +298,60 @@ unsigned cxl_cache_home_devices(const CXLCacheHome *home);
 unsigned cxl_cache_home_isolate(CXLCacheHome *home, unsigned dev);
 
 /**
+ * cxl_cache_home_rescue: likewise, where the host has copies of what it lent
+ *
+ * The device's modified lines, and what of them is on its way, are written to
+ * memory. Nothing is poisoned.
+ *
+ * Returns: number of lines written.
+ */
+unsigned cxl_cache_home_rescue(CXLCacheHome *home, unsigned dev);
+
+/**
+ * CXLCacheAwaited: what the host waits for, of a device
+ * @CXL_CACHE_AWAITS_CREDIT: room for a snoop
+ * @CXL_CACHE_AWAITS_RSP: the response to a snoop
+ * @CXL_CACHE_AWAITS_DATA: the data that such a response has promised
+ * @CXL_CACHE_AWAITS_PULL: the data of a write, which it has pulled
+ */
+typedef enum CXLCacheAwaited {
+    CXL_CACHE_AWAITS_CREDIT,
+    CXL_CACHE_AWAITS_RSP,
+    CXL_CACHE_AWAITS_DATA,
+    CXL_CACHE_AWAITS_PULL,
+    CXL_CACHE_NUM_AWAITED
+} CXLCacheAwaited;
+
+/**
+ * CXLCacheWait: a transaction that waits for a device
+ * @since: in ns: when its snoops, or its pull, were due to be sent
+ * @by: the device that has asked for it, or a negative number: the host itself
+ */
+typedef struct CXLCacheWait {
+    uint64_t line;
+    uint64_t since;
+    CXLCacheAwaited awaited;
+    int by;
+} CXLCacheWait;
+
+/**
+ * cxl_cache_home_waits: what the host waits for, of a device
+ * @waits: filled in with @most of them at most, in the order of their trackers
+ *
+ * Where no link has time, none is held and there are no time-outs, @since is 0.
+ *
+ * Returns: how many there are
+ */
+unsigned cxl_cache_home_waits(const CXLCacheHome *home, unsigned dev,
+                              CXLCacheWait *waits, unsigned most);
+
+/**
+ * cxl_cache_home_set_timeout: how long the host waits for a device
+ * @ns: from CXLCacheWait.since on; 0 for ever, which is what it does at first
+ */
+void cxl_cache_home_set_timeout(CXLCacheHome *home, unsigned dev, uint64_t ns);
+
+/**
  * cxl_cache_home_detach: forget a device
  *
  * Isolates it first if it holds lines or has transactions open. A number that
@@ -376,6 +435,9 @@ unsigned cxl_cache_run(CXLCacheHome *home);
  * says, to the next message or credit that arrives. It does not go back: until
  * @now has come as far, messages are sent at the time that was reached.
  *
+ * Where nothing is under way, but the host waits for a device that it does not
+ * wait for without end, time moves to where that ends.
+ *
  * Returns: as cxl_cache_run(); 0 if nothing is under way.
  */
 unsigned cxl_cache_advance(CXLCacheHome *home);
@@ -384,7 +446,7 @@ unsigned cxl_cache_advance(CXLCacheHome *home);
  * cxl_cache_settle: move messages until none is left, and no credit either
  *
  * As cxl_cache_run() where no link has time; else as cxl_cache_advance() again
- * and again.
+ * and again, but for waiting for what nothing is under way of.
  */
 void cxl_cache_settle(CXLCacheHome *home);
 
@@ -395,9 +457,12 @@ void cxl_cache_settle(CXLCacheHome *home);
  */
 uint64_t cxl_cache_next(const CXLCacheHome *home);
 
+/* Likewise: when a time-out is over; UINT64_MAX if none is running */
+uint64_t cxl_cache_deadline(const CXLCacheHome *home);
+
 /*
- * The time that links with time have come to; whether there are any, or devices
- * with a rate
+ * The time that has been come to; and whether there is any: links have time, or
+ * are held, devices have a rate, or the host has time-outs
  */
 uint64_t cxl_cache_time(const CXLCacheHome *home);
 bool cxl_cache_is_timed(const CXLCacheHome *home);

@@ -90,6 +90,7 @@ typedef struct CXLCacheLink {
     /* Credits come back by cxl_cache_link_return_credits() alone. */
     bool hold_credits;
     bool messages;              /* no fast gear: every message is sent */
+    uint8_t held;               /* see cxl_cache_link_hold() */
     size_t size;                /* of this block, rings included */
 } CXLCacheLink;
 
@@ -119,6 +120,21 @@ void cxl_cache_link_reset(CXLCacheLink *link);
  */
 void cxl_cache_link_grant(CXLCacheLink *link, CXLCacheChannelId channel,
                           unsigned n);
+
+/**
+ * cxl_cache_link_hold: channels stand still, those of @channels, a bit for each
+ *
+ * What is sent there stays: the receiver does not take it until the channel is
+ * let go. For a device that answers late, or never; a link reset changes
+ * nothing about it. The host has to be run when a channel is let go.
+ */
+void cxl_cache_link_hold(CXLCacheLink *link, unsigned channels);
+
+static inline bool cxl_cache_link_held(const CXLCacheLink *link,
+                                       CXLCacheChannelId channel)
+{
+    return link->held >> channel & 1;
+}
 
 /* No Cache ID leads to the device. */
 #define CXL_CACHE_UNROUTED  (-1)

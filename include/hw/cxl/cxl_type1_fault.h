@@ -27,14 +27,17 @@
 
 /**
  * CXLType1FaultOps: what the device does
- * @armed: a fault is to come: CXLType1Faults.armed is set
+ * @armed: a fault is to come: CXLType1Faults.armed is set; NULL for a device
+ *         without requests to fail in, which can have @hang-snoop alone
  * @inject: have this fault now, outside of any request
+ * @hold: from now on these channels, a bit for each, stand still
  * @clear: undo what faults have done to the device
  * @query: fill in the device's state
  */
 typedef struct CXLType1FaultOps {
     void (*armed)(void *opaque);
     void (*inject)(void *opaque, CxlType1FaultKind kind);
+    void (*hold)(void *opaque, unsigned channels);
     void (*clear)(void *opaque);
     void (*query)(void *opaque, CxlType1FaultInfo *info);
 } CXLType1FaultOps;
@@ -42,6 +45,7 @@ typedef struct CXLType1FaultOps {
 /**
  * CXLType1Faults:
  * @start: what is to be armed at realize, as cxl_type1_fault_init() takes it
+ * @channel: of @hang-snoop
  * @taken: faults that have been injected
  */
 typedef struct CXLType1Faults {
@@ -53,6 +57,7 @@ typedef struct CXLType1Faults {
     bool armed;
     CxlType1FaultKind kind;
     CxlType1FaultPoint point;
+    CxlCacheChannelType channel;
     uint32_t after;
     uint32_t count;
 
@@ -86,6 +91,7 @@ bool cxl_type1_fault_reading(CXLType1Faults *faults);
  * @point: and where
  *
  * To be called once for each request that gets so far. Counts as taken if so.
+ * What is held by @hang-snoop has been held then.
  */
 bool cxl_type1_fault_due(CXLType1Faults *faults, CxlType1FaultKind *kind,
                          CxlType1FaultPoint *point);

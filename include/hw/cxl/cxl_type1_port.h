@@ -12,6 +12,8 @@
  *    enable, and the negotiated status while a cache device is below;
  *  - Snoop Filter Capability Structure (CXL r3.1 section 8.2.4.23): the group
  *    and the capacity of the filter that tracks the devices' lines;
+ *  - CXL Timeout and Isolation Capability Structure (CXL r3.1 section
+ *    8.2.4.24), see cxl_cache_timeout.h;
  *  - with 256B flits, the registers of cxl_cache_id.h.
  *
  * The ports of a switch, which stand on the way from such a device to its root
