@@ -66,6 +66,9 @@ FORMATS = {
     'cxl_cache_id_commit': DEV + '(?P<text>.+)',
     'cxl_cache_path_assign': DEV + '(?P<text>.+)',
     'cxl_cache_route': DEV + '(?P<text>.+)',
+    'cxl_cache_timeout': DEV + '(?P<text>.+)',
+    'cxl_cache_timeout_ctrl': DEV + '(?P<text>.+)',
+    'cxl_cache_timeout_status': DEV + '(?P<text>.+)',
 
     'cxl_cache_once': DEV + ADDR + ' is not kept',
     'cxl_cache_guard': DEV + ADDR + LEN + ' is not on the allow-list',

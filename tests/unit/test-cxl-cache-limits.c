@@ -228,9 +228,12 @@ static void test_change(void)
     for (unsigned i = 0; i < 4; i++) {
         ask(w, 0, CXL_CACHE_RD_CURR, i);
     }
+    at(w, 0);
     at(w, 1000);
     g_assert_cmpuint(w->num_done, ==, 1);
     set_rate(w, 0, NS_PER_S / 10, 1);
+    at(w, 1000);
+    g_assert_cmpuint(w->num_done, ==, 2);
     at(w, 1010);
     g_assert_cmpuint(w->num_done, ==, 3);
     set_rate(w, 0, 0, 0);
@@ -267,7 +270,7 @@ static void test_lost(void)
         ask(w, 0, CXL_CACHE_RD_CURR, 0);
         ask(w, 0, CXL_CACHE_RD_CURR, 1);
         at(w, 10);
-        g_assert_cmpuint(cxl_cache_next(w->home), ==, NS_PER_S);
+        g_assert_cmpuint(cxl_cache_next(w->home), ==, 10 + NS_PER_S);
         if (reset) {
             cxl_cache_home_reset(w->home);
         } else {
