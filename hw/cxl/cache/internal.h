@@ -276,6 +276,7 @@ struct CXLCacheHome {
     bool pull_clean;
     bool busy;                  /* at work: see home_enter() */
     bool running;               /* ... and @now is the time */
+    uint8_t asking;             /* device + 1, see cxl_cache_home_asking() */
     unsigned num_devs;          /* highest number + 1 */
     unsigned timed;             /* links with time */
     uint64_t now;               /* ... how far theirs has come */
