@@ -7,7 +7,8 @@
  *
  * A payload at EL3 stores and loads under a MECID (arm-mec-lib.h); edu reads
  * and writes by plain DMA, virtio-rng by pointers into RAM, cxl-cache-testdev
- * by CXL.cache. What RAM holds is seen through a mapping of the memfd behind it.
+ * by CXL.cache. What RAM holds is seen through a mapping of the memfd behind
+ * it.
  */
 
 #include "qemu/osdep.h"

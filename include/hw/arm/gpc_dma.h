@@ -9,8 +9,9 @@
  * state and the physical address space of each request to Non-secure (RBYTYV),
  * and the request is checked against the granule protection table. On hardware
  * it is the SMMU that checks (SMMU_ROOT_GPT_BASE and its like), for which
- * QEMU's has no registers. Here it is the port, with the table that firmware has given
- * the first CPU in GPTBR_EL3 and GPCCR_EL3, as soon as GPCCR_EL3.GPC is set.
+ * QEMU's has no registers. Here it is the port, with the table that firmware
+ * has given the first CPU in GPTBR_EL3 and GPCCR_EL3, as soon as GPCCR_EL3.GPC
+ * is set.
  *
  * QEMU interface:
  *  + arm_gpc_dma_new() by a machine whose CPUs have FEAT_RME

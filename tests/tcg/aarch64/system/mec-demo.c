@@ -175,7 +175,7 @@ void mec_main(void)
     show("Non-secure", NS, 0, FOUR, false);
 
     step("A coherent device (CXL.cache, Non-secure, MECID 0) is told to read\n"
-         "   Realm 4's page, and nobody checks whose it is: the substitute");
+         "   Realm 4's page. Granules are not checked: it gets what MECID 0 gets");
     if (!cxl_find()) {
         ml_printf("   WRONG: no device\n");
         bad++;
