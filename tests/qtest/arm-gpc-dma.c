@@ -155,6 +155,11 @@ static void test_dma(void)
     edu_copy(g.edu1, g.bar1, GRANULE + PAGE - 64, TO, 128);
     g_assert_cmphex(held(&g.r, TO), ==, 0);
     g_assert_cmphex(held(&g.r, TO + 64), ==, VALUE);
+    /* ... and the other way round */
+    qtest_writeq(g.r.qts, GRANULE - 64, ~VALUE);
+    edu_copy(g.edu1, g.bar1, GRANULE - 64, TO, 128);
+    g_assert_cmphex(held(&g.r, TO), ==, ~VALUE);
+    g_assert_cmphex(held(&g.r, TO + 64), ==, 0);
     n = refused(&g);
     set_granule(&g, GRANULE, NS);
     g_assert_cmphex(copy_by_edu1(&g, GRANULE, 64), ==, VALUE);
