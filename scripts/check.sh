@@ -22,7 +22,7 @@ QTESTS_x86_64=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
                cxl-cache-gear-test cxl-cache-llc-test cxl-cache-id-test
                cxl-cache-time-test cxl-cache-wait-test cxl-cache-limits-test
                cxl-test qos-test qmp-cmd-test)
-QTESTS_aarch64=(cxl-test arm-mec-test cxl-type1-smmu-test iommu-smmuv3-test)
+QTESTS_aarch64=(cxl-test arm-mec-test arm-mec-dma-test cxl-type1-smmu-test iommu-smmuv3-test)
 # cxl-type1-fault-test, -iommu-test and -ats-test start so many machines, or read
 # so much of the window, that they take many minutes with sanitizers; what the
 # first shares with the removal test is seen there. cxl-cache-bypass-test uses

@@ -17,10 +17,14 @@
 #include "qemu/queue.h"
 #include "qemu/thread.h"
 #include "system/memory.h"
+#include "system/ram_view.h"
 
 /* The granule of RME, and the size of a TLB entry */
 #define MEC_PAGE_BITS 12
 #define MEC_PAGE_SIZE (1u << MEC_PAGE_BITS)
+
+/* Attributes of who accesses RAM as it is held, not as devices find it */
+#define MEC_AS_HELD ((MemTxAttrs) { .debug = 1 })
 
 /*
  * Who has written a page. One that is all zero in context 0 counts as written
@@ -68,6 +72,18 @@ typedef struct MECEvent {
     ArmMecEvent e;
 } MECEvent;
 
+/* What a device has met where no lock can be waited for, see mec_dma.c */
+typedef struct MECDmaNote {
+    uint64_t page;
+    uint32_t entry;             /* the page's, then */
+    uint16_t offset;            /* into the page */
+    uint16_t len;
+    bool write;
+    const char *who;            /* interned */
+} MECDmaNote;
+
+#define MEC_DMA_NOTES 256
+
 /* Rate limit of messages of one kind, and what the last was about */
 typedef struct MECLog {
     int64_t since;
@@ -107,7 +123,20 @@ struct ARMMECState {
     QTAILQ_HEAD(, MECWriters) writers_full; /* with bytes, oldest first */
     uint64_t writers_full_count;
 
-    MECLog log_reads, log_walks;
+    /*
+     * Devices, see mec_dma.c. Pages that they have pointers into are counted;
+     * @claimed is the one (+ 1) that is about to be held for another context.
+     */
+    RAMView dma;
+    MemoryRegion dma_io;
+    uint32_t *pins;
+    uint64_t claimed;
+    QemuMutex notes_lock;       /* of what follows; nothing is taken inside */
+    QEMUBH *notes_bh;
+    unsigned notes_count;
+    MECDmaNote notes[MEC_DMA_NOTES];
+
+    MECLog log_reads, log_walks, log_dma;
     uint64_t event_seq;
     uint64_t event_count;
     MECEvent events[MEC_EVENTS];
@@ -153,6 +182,18 @@ void mec_ram_init(ARMMECState *s);
  * running CPU's thread is.
  */
 uint8_t *mec_host(ARMMECState *s, uint64_t page);
+
+/**
+ * mec_page_of_ram: which page is at this place of a block?
+ * @s: device
+ * @rb: the block
+ * @offset: into it
+ * @page: set to the number of the page
+ *
+ * Returns false if there are no contexts there. In an RCU section.
+ */
+bool mec_page_of_ram(ARMMECState *s, const RAMBlock *rb, ram_addr_t offset,
+                     uint64_t *page);
 
 /**
  * mec_each_page: call a function for all pages that there are
@@ -226,6 +267,18 @@ void mec_rekey_page(ARMMECState *s, uint64_t page, uint16_t mecid,
                     MECPageState state);
 
 /**
+ * mec_convert: what a context sees of bytes that RAM holds
+ * @s: device
+ * @entry: the page's
+ * @pa: physical address, naturally aligned
+ * @size: 1, 2, 4 or 8 bytes
+ * @mecid: context
+ * @data: the bytes as a little endian number
+ */
+uint64_t mec_convert(ARMMECState *s, uint32_t entry, hwaddr pa, unsigned size,
+                     uint16_t mecid, uint64_t data);
+
+/**
  * mec_read_locked: RAM as a context sees it
  * @s: device, lock held
  * @offset: into the range of RAM, naturally aligned
@@ -235,7 +288,60 @@ void mec_rekey_page(ARMMECState *s, uint64_t page, uint16_t mecid,
 uint64_t mec_read_locked(ARMMECState *s, hwaddr offset, unsigned size,
                          uint16_t mecid);
 
+/* mec_dma.c: what devices find, who have context 0 */
+
+/** mec_dma_init: make what devices access, before RAM is looked for */
+void mec_dma_init(ARMMECState *s);
+
+/** mec_dma_finalize: free what mec_dma_init() needs */
+void mec_dma_finalize(ARMMECState *s);
+
+/**
+ * mec_dma_claim: may a page that is held for context 0 be held for another?
+ * @s: device, lock held
+ * @page: number of the page
+ *
+ * Not while a device has a pointer into it. If so, mec_dma_claimed() is to be
+ * called when it is done.
+ */
+bool mec_dma_claim(ARMMECState *s, uint64_t page);
+
+/** mec_dma_claimed: what mec_dma_claim() was asked for is done */
+void mec_dma_claimed(ARMMECState *s);
+
+/**
+ * mec_dma_settle: tell of what devices have met up to now
+ * @s: device, lock not held
+ */
+void mec_dma_settle(ARMMECState *s);
+
 /* mec_view.c */
+
+/**
+ * mec_store_locked: a store in a context, also one that is not resident
+ * @s: device, lock held
+ * @offset: into the range of RAM, naturally aligned
+ * @data: a little endian number
+ * @size: 1, 2, 4 or 8 bytes
+ * @mecid: context
+ */
+MemTxResult mec_store_locked(ARMMECState *s, hwaddr offset, uint64_t data,
+                             unsigned size, uint16_t mecid);
+
+/**
+ * mec_note_use: a page is accessed through the view
+ * @s: device, lock held
+ * @page: number of the page
+ * @entry: the page's, before the access
+ * @mecid: context
+ * @store: does it store?
+ *
+ * The first store to a page of another context takes it over. Readers, and
+ * stores to a page that contexts share anyway, do so after a while, or it would
+ * go to and fro all the time.
+ */
+void mec_note_use(ARMMECState *s, uint64_t page, uint32_t entry,
+                  uint16_t mecid, bool store);
 
 /**
  * mec_view_init: make the view of a device that knows its RAM
@@ -288,6 +394,17 @@ void mec_queue_canonical(ARMMECState *s, uint64_t page);
  */
 void mec_writers_store(ARMMECState *s, hwaddr offset, unsigned size,
                        uint16_t mecid, const uint8_t *bytes);
+
+/**
+ * mec_writers_stored: a context has stored to RAM, but not as resident
+ * @s: device
+ * @offset: into the range of RAM, in one page
+ * @size: of the store in bytes
+ * @mecid: context
+ * @entry: the page's before the store
+ */
+void mec_writers_stored(ARMMECState *s, hwaddr offset, unsigned size,
+                        uint16_t mecid, uint32_t entry);
 
 /**
  * mec_writers_before_rekey: the resident context is about to change
@@ -369,6 +486,26 @@ void mec_report_walk(ARMMECState *s, hwaddr offset, unsigned size,
                      const ARMMECWalk *walk, bool update);
 
 /**
+ * mec_report_dma: the same of a device's read
+ * @s: device
+ * @offset: into the range of RAM, in one page
+ * @size: of the read in bytes
+ * @who: name of the device; lives for ever
+ */
+void mec_report_dma(ARMMECState *s, hwaddr offset, unsigned size,
+                    const char *who);
+
+/**
+ * mec_report_dma_of: the same, of a read that is over
+ * @s: device
+ * @offset: into the range of RAM, in one page
+ * @writer: the context that has written what was read, not 0
+ * @who: name of the device; lives for ever
+ */
+void mec_report_dma_of(ARMMECState *s, hwaddr offset, uint16_t writer,
+                       const char *who);
+
+/**
  * mec_report_set_door: remember by which VA the current CPU reaches a page
  * @s: device
  * @page: number of the page
@@ -391,7 +528,15 @@ void mec_report_read_by_view(ARMMECState *s, hwaddr offset, unsigned size,
 /**
  * mec_report_text: one line about a mismatch, to be freed by the caller
  * @e: the mismatch
+ *
+ * Not who it was: see mec_report_who().
  */
 char *mec_report_text(const ArmMecEvent *e);
+
+/**
+ * mec_report_who: "CPU 0" or "device edu0", to be freed by the caller
+ * @e: the mismatch
+ */
+char *mec_report_who(const ArmMecEvent *e);
 
 #endif

@@ -75,16 +75,15 @@ void mec_rekey_page(ARMMECState *s, uint64_t page, uint16_t mecid,
     memcpy(buf, mec_host(s, page), sizeof(buf));
     mec_delta_page(old, mecid, s->base + offset, buf);
     /* This marks the page dirty and drops code translated from it. */
-    address_space_write(&s->ram_as, s->base + offset, MEMTXATTRS_UNSPECIFIED,
-                        buf, sizeof(buf));
+    address_space_write(&s->ram_as, s->base + offset, MEC_AS_HELD, buf,
+                        sizeof(buf));
     mec_set_entry(s, page, MEC_ENTRY(mecid, state));
     mec_writers_after_rekey(s, page);
     trace_arm_mec_rekey(s->base + offset, old, mecid);
 }
 
-/* What @mecid sees of @data, which RAM holds in a page with @entry */
-static uint64_t mec_convert(ARMMECState *s, uint32_t entry, hwaddr pa,
-                            unsigned size, uint16_t mecid, uint64_t data)
+uint64_t mec_convert(ARMMECState *s, uint32_t entry, hwaddr pa, unsigned size,
+                     uint16_t mecid, uint64_t data)
 {
     /* R_VXMVW: UNKNOWN; R_NTHZN: but never what the owner has written */
     if (s->mismatch == ARM_MEC_MISMATCH_DEADBEEF &&
@@ -100,9 +99,12 @@ uint64_t mec_read_locked(ARMMECState *s, hwaddr offset, unsigned size,
 {
     uint64_t page = offset >> MEC_PAGE_BITS;
     const uint8_t *p = mec_host(s, page) + (offset & (MEC_PAGE_SIZE - 1));
+    /* First: it may have a CXL.cache device write its line back to the page. */
+    uint64_t data = ldn_le_p(p, size);
 
+    barrier();
     return mec_convert(s, mec_entry(s, page), s->base + offset, size, mecid,
-                       ldn_le_p(p, size));
+                       data);
 }
 
 /*
@@ -294,6 +296,7 @@ static void mec_realize(DeviceState *dev, Error **errp)
         return;
     }
     s->table = memory_region_get_ram_ptr(&s->table_mr);
+    mec_dma_init(s);
     mec_view_init(s);
     mec_writers_init(s);
     mec_ram_init(s);
@@ -312,6 +315,7 @@ static void mec_finalize(Object *obj)
 
     mec_writers_finalize(s);
     mec_view_finalize(s);
+    mec_dma_finalize(s);
     qemu_mutex_destroy(&s->lock);
 }
 

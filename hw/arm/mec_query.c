@@ -119,6 +119,7 @@ ArmMecState *qmp_x_query_arm_mec_state(Error **errp)
     CPU_FOREACH(cs) {
         QAPI_LIST_APPEND(tail, mec_query_cpu(cs));
     }
+    mec_dma_settle(s);
     QEMU_LOCK_GUARD(&s->lock);
     info->mismatches = s->event_count;
     info->events = mec_query_events(s);
@@ -144,10 +145,10 @@ static void mec_print_cpu(Monitor *mon, const ArmMecCpu *cpu)
 static void mec_print_event(Monitor *mon, const ArmMecEvent *e)
 {
     g_autofree char *text = mec_report_text(e);
+    g_autofree char *who = mec_report_who(e);
 
-    monitor_printf(mon, "  at %.9f s, CPU %" PRId64 ": %s",
-                   (double)e->last / NANOSECONDS_PER_SECOND, e->cpu_index,
-                   text);
+    monitor_printf(mon, "  at %.9f s, %s: %s",
+                   (double)e->last / NANOSECONDS_PER_SECOND, who, text);
     if (e->times > 1) {
         monitor_printf(mon, ", %" PRIu64 " times since %.9f s", e->times,
                        (double)e->first / NANOSECONDS_PER_SECOND);

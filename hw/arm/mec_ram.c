@@ -49,6 +49,24 @@ uint8_t *mec_host(ARMMECState *s, uint64_t page)
     return mec_host_in(qatomic_rcu_read(&s->banks), page);
 }
 
+bool mec_page_of_ram(ARMMECState *s, const RAMBlock *rb, ram_addr_t offset,
+                     uint64_t *page)
+{
+    const MECBanks *banks = qatomic_rcu_read(&s->banks);
+
+    for (unsigned i = 0; i < banks->count; i++) {
+        const MECBank *bank = &banks->bank[i];
+        uint64_t n = (offset - bank->offset) >> MEC_PAGE_BITS;
+
+        if (bank->mr->ram_block == rb && offset >= bank->offset &&
+            n < bank->count) {
+            *page = bank->first + n;
+            return true;
+        }
+    }
+    return false;
+}
+
 void mec_each_page(ARMMECState *s, void (*fn)(ARMMECState *s, uint64_t page))
 {
     for (unsigned i = 0; i < s->banks->count; i++) {
@@ -136,6 +154,30 @@ static void mec_compare_banks(ARMMECState *s, const MECBanks *old,
     }
 }
 
+static bool mec_banks_have(const MECBanks *banks, const MemoryRegion *mr)
+{
+    for (unsigned i = 0; i < banks->count; i++) {
+        if (banks->bank[i].mr == mr) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Devices are led to RAM by way of mec_dma.c, where it has contexts. */
+static void mec_lead_devices(ARMMECState *s, const MECBanks *old,
+                             const MECBanks *new)
+{
+    for (unsigned i = 0; i < new->count; i++) {
+        ram_view_set(new->bank[i].mr->ram_block, &s->dma);
+    }
+    for (unsigned i = 0; i < old->count; i++) {
+        if (!mec_banks_have(new, old->bank[i].mr)) {
+            ram_view_set(old->bank[i].mr->ram_block, NULL);
+        }
+    }
+}
+
 static void mec_banks_free(MECBanks *banks)
 {
     for (unsigned i = 0; i < banks->count; i++) {
@@ -206,6 +248,7 @@ static void mec_commit(MemoryListener *listener)
         qatomic_rcu_set(&s->banks, new);
         mec_compare_banks(s, new, old, false);
     }
+    mec_lead_devices(s, old, new);
     call_rcu(old, mec_banks_free, rcu);
 }
 

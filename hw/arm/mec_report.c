@@ -25,9 +25,15 @@
  * The text
  */
 
+char *mec_report_who(const ArmMecEvent *e)
+{
+    return e->device ? g_strdup_printf("device %s", e->device)
+                     : g_strdup_printf("CPU %" PRId64, e->cpu_index);
+}
+
 char *mec_report_text(const ArmMecEvent *e)
 {
-    if (e->access == ARM_MEC_ACCESS_READ) {
+    if (e->access == ARM_MEC_ACCESS_READ || e->access == ARM_MEC_ACCESS_DMA) {
         g_autofree char *va = e->has_va
                               ? g_strdup_printf("VA 0x%" PRIx64 " ", e->va)
                               : g_strdup("");
@@ -62,8 +68,10 @@ static void mec_log(MECLog *log, const ArmMecEvent *e)
     log->contexts = contexts;
     if (log->count < MEC_LOG_LIMIT) {
         g_autofree char *text = mec_report_text(e);
+        g_autofree char *who = e->device ? mec_report_who(e) : NULL;
 
-        qemu_log_mask(LOG_GUEST_ERROR, "MEC: %s\n", text);
+        qemu_log_mask(LOG_GUEST_ERROR, "MEC: %s%s%s\n", who ?: "",
+                      who ? ": " : "", text);
     } else if (log->count == MEC_LOG_LIMIT) {
         qemu_log_mask(LOG_GUEST_ERROR,
                       "MEC: more such reads, not shown\n");
@@ -102,7 +110,7 @@ static void mec_event_work(CPUState *cs, run_on_cpu_data data)
  */
 static void mec_event_time(ARMMECState *s, MECEvent *event)
 {
-    if (!icount_enabled() || current_cpu->neg.can_do_io) {
+    if (!icount_enabled() || !current_cpu || current_cpu->neg.can_do_io) {
         mec_event_now(event);
     } else if (!event->untimed) {
         event->untimed = true;
@@ -114,6 +122,7 @@ static bool mec_event_same(const ArmMecEvent *a, const ArmMecEvent *b)
 {
     return a->access == b->access && a->mecid == b->mecid &&
            a->writer == b->writer && a->cpu_index == b->cpu_index &&
+           a->device == b->device &&
            a->addr >> MEC_PAGE_BITS == b->addr >> MEC_PAGE_BITS;
 }
 
@@ -147,7 +156,10 @@ static void mec_event_keep(ARMMECState *s, const ArmMecEvent *e)
 
 static void mec_tell(ARMMECState *s, MECLog *log, ArmMecEvent *e)
 {
-    e->cpu_index = current_cpu->cpu_index;
+    if (!e->device) {
+        e->has_cpu_index = true;
+        e->cpu_index = current_cpu->cpu_index;
+    }
     trace_arm_mec_mismatch(ArmMecAccess_str(e->access), e->addr, e->mecid,
                            e->writer);
     mec_log(log, e);
@@ -176,6 +188,31 @@ void mec_report_read(ARMMECState *s, hwaddr offset, unsigned size,
                          mecid, &e.writer, &was_there) &&
         (e.writer || was_there)) {
         mec_tell(s, &s->log_reads, &e);
+    }
+}
+
+void mec_report_dma_of(ARMMECState *s, hwaddr offset, uint16_t writer,
+                       const char *who)
+{
+    ArmMecEvent e = {
+        .access = ARM_MEC_ACCESS_DMA,
+        .addr = s->base + offset,
+        .writer = writer,
+        .device = (char *)who,
+    };
+
+    mec_tell(s, &s->log_dma, &e);
+}
+
+/* Of memory that nobody has written there is nothing to tell. */
+void mec_report_dma(ARMMECState *s, hwaddr offset, unsigned size,
+                    const char *who)
+{
+    uint16_t writer;
+    bool was_there;
+
+    if (mec_writers_find(s, offset, size, 0, &writer, &was_there)) {
+        mec_report_dma_of(s, offset, writer, who);
     }
 }
 

@@ -73,10 +73,18 @@ static void mec_rekey_work(CPUState *cs, run_on_cpu_data data)
         return;
     }
     owner = MEC_ENTRY_OWNER(mec_entry(s, work->page));
+    if (!owner && work->mecid && !mec_dma_claim(s, work->page)) {
+        /* Not yet: a device has a pointer. Nobody but the log can tell. */
+        use->queued = false;
+        use->accesses = 0;
+        use->before = MEC_MIXED;
+        return;
+    }
     if (owner != work->mecid) {
         mec_rekey_and_tell(s, work->page, work->mecid,
                            mec_state_after(s, use, owner));
     }
+    mec_dma_claimed(s);
     g_hash_table_remove(s->uses, &work->page);
 }
 
@@ -103,7 +111,8 @@ static void mec_queue(ARMMECState *s, run_on_cpu_func func, uint64_t page,
     MECWork *work = g_new(MECWork, 1);
 
     *work = (MECWork) { .s = s, .page = page, .mecid = mecid };
-    async_safe_run_on_cpu(current_cpu, func, RUN_ON_CPU_HOST_PTR(work));
+    async_safe_run_on_cpu(current_cpu ?: first_cpu, func,
+                          RUN_ON_CPU_HOST_PTR(work));
 }
 
 void mec_queue_canonical(ARMMECState *s, uint64_t page)
@@ -111,14 +120,8 @@ void mec_queue_canonical(ARMMECState *s, uint64_t page)
     mec_queue(s, mec_canonical_work, page, 0);
 }
 
-/*
- * A CPU accesses the page through the view in context @mecid. The first store
- * to a page of another context takes it over. Readers, and stores to a page
- * that contexts share anyway, do so after a while, or it would go to and fro
- * all the time. Lock held.
- */
-static void mec_note_use(ARMMECState *s, uint64_t page, uint32_t entry,
-                         uint16_t mecid, bool store)
+void mec_note_use(ARMMECState *s, uint64_t page, uint32_t entry,
+                  uint16_t mecid, bool store)
 {
     MECUse *use = g_hash_table_lookup(s->uses, &page);
 
@@ -183,33 +186,39 @@ static MemTxResult mec_view_read(void *opaque, hwaddr offset, uint64_t *data,
     return MEMTX_OK;
 }
 
+MemTxResult mec_store_locked(ARMMECState *s, hwaddr offset, uint64_t data,
+                             unsigned size, uint16_t mecid)
+{
+    uint64_t page = offset >> MEC_PAGE_BITS;
+    hwaddr pa = s->base + offset;
+    uint16_t owner = MEC_ENTRY_OWNER(mec_entry(s, page));
+    uint8_t buf[8];
+
+    stn_le_p(buf, size, data ^ mec_delta(owner, mecid, pa, size));
+    mec_writers_store(s, offset, size, mecid, buf);
+    if (owner != mecid) {
+        mec_set_entry(s, page, MEC_ENTRY(owner, MEC_MIXED));
+    }
+    return address_space_write(&s->ram_as, pa, MEC_AS_HELD, buf, size);
+}
+
 static MemTxResult mec_view_write(void *opaque, hwaddr offset, uint64_t data,
                                   unsigned size, MemTxAttrs attrs)
 {
     ARMMECState *s = opaque;
     uint64_t page = offset >> MEC_PAGE_BITS;
-    hwaddr pa = s->base + offset;
     uint32_t entry;
-    uint16_t owner;
-    uint8_t buf[8];
 
     QEMU_LOCK_GUARD(&s->lock);
     if (!mec_host(s, page)) {
         return MEMTX_DECODE_ERROR;
     }
     entry = mec_entry(s, page);
-    owner = MEC_ENTRY_OWNER(entry);
-    mec_trace_view(pa, entry, attrs, "write");
+    mec_trace_view(s->base + offset, entry, attrs, "write");
     if (current_cpu && !attrs.debug) {
         mec_note_use(s, page, entry, attrs.mecid, true);
     }
-    stn_le_p(buf, size, data ^ mec_delta(owner, attrs.mecid, pa, size));
-    mec_writers_store(s, offset, size, attrs.mecid, buf);
-    if (owner != attrs.mecid) {
-        mec_set_entry(s, page, MEC_ENTRY(owner, MEC_MIXED));
-    }
-    return address_space_write(&s->ram_as, pa, MEMTXATTRS_UNSPECIFIED,
-                               buf, size);
+    return mec_store_locked(s, offset, data, size, attrs.mecid);
 }
 
 static const MemoryRegionOps mec_view_ops = {

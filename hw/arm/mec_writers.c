@@ -193,6 +193,19 @@ void mec_writers_store(ARMMECState *s, hwaddr offset, unsigned size,
     }
 }
 
+void mec_writers_stored(ARMMECState *s, hwaddr offset, unsigned size,
+                        uint16_t mecid, uint32_t entry)
+{
+    uint64_t page = offset >> MEC_PAGE_BITS;
+    unsigned at = offset & (MEC_PAGE_SIZE - 1);
+    MECWriters *w = mec_writers_make(s, page, entry);
+
+    if (w) {
+        memset(w->by + at, mec_writers_index(w, mecid), size);
+        memcpy(w->seen + at, mec_host(s, page) + at, size);
+    }
+}
+
 void mec_writers_before_rekey(ARMMECState *s, uint64_t page)
 {
     uint32_t entry = mec_entry(s, page);

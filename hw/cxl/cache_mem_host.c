@@ -18,7 +18,9 @@
 #include "qapi/error.h"
 #include "system/address-spaces.h"
 #include "hw/cxl/cxl_cache_gear.h"
+#include "hw/pci/pci_device.h"
 #include "cache_mem_internal.h"
+#include "cache_mem_view.h"
 #include "trace.h"
 
 /* Memory, as the home agent has it */
@@ -38,9 +40,58 @@ unsigned cache_mem_host_decode(CacheMemRegion *region, uint64_t line)
            (cache_mem_pages_usable(region, s) ? CXL_CACHE_MEM_CACHEABLE : 0);
 }
 
+/* The device for whose request the home asks; NULL if it is for none's */
+static CacheMemDev *asking_dev(const CacheMemRegion *region)
+{
+    int number = cxl_cache_home_asking(region->home);
+    CacheMemDev *cm;
+
+    QTAILQ_FOREACH(cm, &region->devices, next) {
+        if (number >= 0 && cm->number == number) {
+            return cm;
+        }
+    }
+    return NULL;
+}
+
+/* Whether the host lets a device's request pass, see AddressSpaceGate */
+static bool gate_allows(const CacheMemDev *cm, uint64_t addr, uint64_t len,
+                        bool tell)
+{
+    return address_space_gate_allows(&PCI_DEVICE(cm->config.dev)->bus_master_as,
+                                     addr, len, tell);
+}
+
 static unsigned home_decode(void *opaque, uint64_t line)
 {
-    return cache_mem_host_decode(opaque, line);
+    CacheMemRegion *region = opaque;
+    unsigned mem = cache_mem_host_decode(region, line);
+    CacheMemDev *cm = mem ? asking_dev(region) : NULL;
+
+    return !cm || gate_allows(cm, line << CXL_CACHE_LINE_SHIFT,
+                              CXL_CACHE_LINE_SIZE, true) ? mem : 0;
+}
+
+/* For the fast gear, which does not say who it is */
+static bool gates_allow_page(const CacheMemRegion *region, uint64_t addr)
+{
+    CacheMemDev *cm;
+
+    QTAILQ_FOREACH(cm, &region->devices, next) {
+        if (!gate_allows(cm, addr, CACHE_MEM_PAGE_SIZE, false)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Its memory is not held as devices find it. */
+static void read_by_view(const CacheMemRegion *region, const CacheMemSection *s,
+                         uint64_t addr, CXLCacheLineData *data)
+{
+    CacheMemDev *cm = asking_dev(region);
+
+    cache_mem_view_read(s, addr, data, cm ? cm->name : NULL);
 }
 
 static bool home_read_line(void *opaque, uint64_t line, CXLCacheLineData *data,
@@ -54,6 +105,9 @@ static bool home_read_line(void *opaque, uint64_t line, CXLCacheLineData *data,
         return false;
     }
     memcpy(data, cache_mem_ram_mem(s, addr), sizeof(*data));
+    if (cache_mem_view_has(s)) {
+        read_by_view(region, s, addr, data);
+    }
     *poison = cache_mem_poison_is(region->poison, line,
                                   cache_mem_ram_mem(s, addr));
     if (unlikely(region->llc)) {
@@ -90,12 +144,14 @@ static bool home_write_line(void *opaque, uint64_t line,
     CacheMemRegion *region = opaque;
     uint64_t addr = line << CXL_CACHE_LINE_SHIFT;
     CacheMemSection *s = cache_mem_ram_find(region->ram, addr);
+    CXLCacheLineData buf;
     uint8_t *mem;
 
     if (!s) {
         return false;
     }
     mem = cache_mem_ram_mem(s, addr);
+    data = cache_mem_view_write(s, addr, data, be, &buf);
     if (why == CXL_CACHE_WRITE_POISON) {
         cache_mem_poison_lose(region->poison, line, mem);
     } else {
@@ -133,7 +189,7 @@ static bool home_host_access(void *opaque, uint64_t line,
 
 /*
  * Pages, for the fast gear. What is injected takes messages, and so does what
- * the host's cache is to see.
+ * the host's cache is to see, or what is converted on its way.
  */
 
 /* Lines of a page that devices have by this address */
@@ -155,7 +211,8 @@ static bool home_page(void *opaque, CXLCachePage *page)
     CacheMemSection *s = cache_mem_ram_find(region->ram, addr);
 
     if (!s || s->end - addr < CACHE_MEM_PAGE_SIZE || region->hooks ||
-        region->llc || cache_mem_poison_any(region->poison)) {
+        region->llc || cache_mem_poison_any(region->poison) ||
+        !cache_mem_view_plain(s, addr) || !gates_allow_page(region, addr)) {
         return false;
     }
     page->mem = cache_mem_ram_mem(s, addr);

@@ -53,6 +53,7 @@ enum {
     WALK,
     WATCH,
     WITHOUT_EMEC,
+    GRANULES,
 };
 
 /* Aliases of main memory in the payload's address space */

@@ -20,6 +20,8 @@
 #define SCTLR2_EL3      S3_6_C1_C0_3
 #define MECID_RL_A_EL3  S3_6_C10_C10_1
 #define VMECID_P_EL2    S3_4_C10_C9_0
+#define GPTBR_EL3       S3_6_C2_C1_4
+#define GPCCR_EL3       S3_6_C2_C1_6
 #define SCTLR2_EMEC     (1 << 1)
 #define SCR_NS          (1 << 0)
 #define SCR_RW          (1 << 10)
@@ -141,6 +143,7 @@ commands:
         b       walk
         b       watch
         b       without_emec
+        b       granules
 commands_end:
 
 done:   str     x3, [x19, #BOX_VALUE]
@@ -307,6 +310,18 @@ without_emec:
         ldr     x3, [x2]
         mov     x5, #SCTLR2_EMEC
         msr     SCTLR2_EL3, x5
+        isb
+        b       done
+
+/* Check granules by the table at @address (VALUE: GPCCR_EL3) */
+granules:
+        dsb     sy
+        lsr     x2, x2, #12
+        msr     GPTBR_EL3, x2
+        msr     GPCCR_EL3, x3
+        isb
+        sys     #6, c8, c7, #4          /* TLBI PAALL */
+        dsb     sy
         isb
         b       done
 

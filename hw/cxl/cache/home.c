@@ -163,6 +163,11 @@ CXLCacheHome *cxl_cache_home_new(const CXLCacheHomeConfig *config,
     return home;
 }
 
+int cxl_cache_home_asking(const CXLCacheHome *home)
+{
+    return home->asking - 1;
+}
+
 void cxl_cache_home_free(CXLCacheHome *home)
 {
     if (home) {

@@ -79,7 +79,10 @@ static bool start_request(CXLCacheHome *home, unsigned dev,
     tx->access = sf_access(tx->e ? *tx->e : 0);
     /* Whom the host cannot answer it gives nothing, but it takes all. */
     if (G_LIKELY(!link->unrouted || rule->evict)) {
+        /* What gives a line up is let pass: it was let pass before. */
+        home->asking = rule->evict ? 0 : dev + 1;
         mem = home->ops->decode(home->opaque, tx->line);
+        home->asking = 0;
     }
     tx->failed = cxl_cache_home_reqs[msg->opcode].needs & ~mem;
     tx->keep = may_keep(tx, rule, mem);

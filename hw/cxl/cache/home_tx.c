@@ -30,8 +30,10 @@ static bool tx_read(CXLCacheHome *home, CXLCacheTx *tx)
         return true;
     }
     tx->poison = false;
+    home->asking = tx->kind == CXL_CACHE_TX_DEV ? tx->dev + 1 : 0;
     tx->have = home->ops->read_line(home->opaque, tx->line, &tx->data,
                                     &tx->poison);
+    home->asking = 0;
     return tx->have;
 }
 

@@ -300,6 +300,7 @@ struct CXLCacheHome {
     bool pull_clean;
     bool busy;                  /* at work: see home_enter() */
     bool running;               /* ... and @now is the time */
+    uint8_t asking;             /* device + 1, see cxl_cache_home_asking() */
     unsigned num_devs;          /* highest number + 1 */
     bool rescuing;              /* see cxl_cache_home_rescue() */
     unsigned timed;             /* devices with time, held or timed out */

@@ -394,6 +394,16 @@ bool cxl_cache_home_rx(CXLCacheHome *home, unsigned dev,
 bool cxl_cache_home_tx(CXLCacheHome *home);
 
 /**
+ * cxl_cache_home_asking: for whose request memory is asked
+ *
+ * For decode() and read_line(). Only looks.
+ *
+ * Returns: the device, or -1 if it is for none's: the host's own, or a line
+ * that is given up
+ */
+int cxl_cache_home_asking(const CXLCacheHome *home);
+
+/**
  * cxl_cache_home_tracks: the snoop filter's view of a line
  * @excl: set if a device may own it; may be NULL
  *

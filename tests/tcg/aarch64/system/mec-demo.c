@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * FEAT_MEC shown to a person: three contexts write and read one page, what a
- * mismatch looks like, maintenance, and the granule's second life. Each line
- * is checked as well as shown; scripts/mec/demo.sh runs it.
+ * mismatch looks like, maintenance, the granule's second life, and what a CXL
+ * device gets of it. Each line is checked as well as shown; scripts/mec/demo.sh
+ * runs it.
  */
 
 #include "mec-rt.h"
 #include "mec-fwcfg.h"
+#include "mec-cxl.h"
 
 static uint64_t pa;
 static unsigned bad;
@@ -38,16 +40,14 @@ static void put_text(int mecid, unsigned off, const char *text)
 }
 
 /* Show 24 bytes; say whether that is what was meant to be seen. */
-static void show(const char *who, int mecid, unsigned off, const char *text,
-                 bool readable)
+static void show_bytes(const char *who, const uint8_t buf[24],
+                       const char *text, bool readable)
 {
     static const char hex[] = "0123456789abcdef";
-    uint8_t buf[24];
     bool same = true;
     unsigned i;
 
-    see(mecid, off, buf, sizeof(buf));
-    for (i = 0; text[i] && i < sizeof(buf); i++) {
+    for (i = 0; text[i] && i < 24; i++) {
         same &= buf[i] == (uint8_t)text[i];
     }
     ml_printf("   %s reads  ", who);
@@ -55,13 +55,37 @@ static void show(const char *who, int mecid, unsigned off, const char *text,
         ml_printf("%c%c ", hex[buf[i] >> 4], hex[buf[i] & 15]);
     }
     ml_printf(" |");
-    for (i = 0; i < sizeof(buf); i++) {
+    for (i = 0; i < 24; i++) {
         ml_printf("%c", buf[i] >= ' ' && buf[i] < 127 ? buf[i] :
                   buf[i] ? '~' : '.');
     }
     ml_printf("|%s\n", same == readable ? (readable ? "" : "  unreadable") :
               "  WRONG");
     bad += same != readable;
+}
+
+static void show(const char *who, int mecid, unsigned off, const char *text,
+                 bool readable)
+{
+    uint8_t buf[24];
+
+    see(mecid, off, buf, sizeof(buf));
+    show_bytes(who, buf, text, readable);
+}
+
+/* Likewise, of what the device reads by CXL.cache; or that it is refused */
+static void show_device(const char *text, bool readable, bool refused)
+{
+    uint64_t data[8] = { };
+    bool ok = cxl_request(CXL_RD_CURR, pa, 0, data);
+
+    if (!ok) {
+        ml_printf("   CXL device reads  GO-Err: refused%s\n",
+                  refused ? "" : "  WRONG");
+    } else {
+        show_bytes("CXL device", (uint8_t *)data, text, readable);
+    }
+    bad += ok == refused;
 }
 
 static void step(const char *title)
@@ -149,6 +173,30 @@ void mec_main(void)
     show("MECID 4   ", 4, 0, FOUR, true);
     show("MECID 1   ", 1, 0, FOUR, false);
     show("Non-secure", NS, 0, FOUR, false);
+
+    step("A coherent device (CXL.cache, Non-secure, MECID 0) is told to read\n"
+         "   Realm 4's page. Granules are not checked: it gets what MECID 0 gets");
+    if (!cxl_find()) {
+        ml_printf("   WRONG: no device\n");
+        bad++;
+    }
+    show_device(FOUR, false, false);
+    show("MECID 4   ", 4, 0, FOUR, true);
+
+    step("The granule is Realm's in the GPT: the device is refused it");
+    mec_gpt_give(pa, GPI_REALM);
+    show_device(FOUR, false, true);
+    show("MECID 4   ", 4, 0, FOUR, true);
+
+    step("Given back with no maintenance, a line that the device writes is\n"
+         "   lost to Realm 4, and no other");
+    mec_gpt_give(pa, GPI_NS);
+    mec_gpt_off();
+    cxl_request(CXL_WR_INV, pa, ~0UL, (uint64_t[8]) { 0x65636976656420, });
+    show("MECID 4   ", 4, 0, FOUR, false);
+    show("Non-secure", NS, 0, " device", true);
+    show_device(" device", true, false);
+    bad += mec_r(4, pa + 64) != 0;
 
     ml_printf("\n%s\n", bad ? "Something is WRONG." :
               "All as the architecture has it.");

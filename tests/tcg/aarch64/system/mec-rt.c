@@ -370,10 +370,10 @@ static void gpt_tlbi(void)
     isb();
 }
 
-void mec_gpt_on(uint64_t ns_pa)
+void mec_gpt_give(uint64_t pa, unsigned gpi)
 {
     static uint64_t l0, l1;
-    uint64_t page = (ns_pa - RAM_BASE) >> 12, at, gpi;
+    uint64_t page = (pa - RAM_BASE) >> 12, at, bit;
     unsigned i;
 
     if (!l0) {
@@ -388,11 +388,16 @@ void mec_gpt_on(uint64_t ns_pa)
         mec_ww(WIN_ROOT, l1 + i * 8, ~0UL);
     }
     at = l1 + page / 16 * 8;
-    gpi = page % 16 * 4;
-    mec_ww(WIN_ROOT, at, ~(0xfUL << gpi) | 9UL << gpi);
+    bit = page % 16 * 4;
+    mec_ww(WIN_ROOT, at, ~(0xfUL << bit) | (uint64_t)gpi << bit);
     wr(GPTBR_EL3, l0 >> 12);
     wr(GPCCR_EL3, MEC_BIT(16) | 2 << 12);
     gpt_tlbi();
+}
+
+void mec_gpt_on(uint64_t ns_pa)
+{
+    mec_gpt_give(ns_pa, GPI_NS);
 }
 
 void mec_gpt_off(void)

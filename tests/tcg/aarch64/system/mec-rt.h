@@ -171,7 +171,10 @@ void mec_tt_write(struct mec_tt *tt, uint64_t pte, uint64_t val);
 uint64_t mec_tt_read(struct mec_tt *tt, uint64_t pte);
 void mec_tlbi(void);
 
-/* Granule protection: all is open, but one page is Non-secure only. */
+/* Granule protection: all is open, but one page is somebody's (Non-secure) */
+#define GPI_NS      9
+#define GPI_REALM   11
+void mec_gpt_give(uint64_t pa, unsigned gpi);
 void mec_gpt_on(uint64_t ns_pa);
 void mec_gpt_off(void);
 
