@@ -20,6 +20,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import mutants_alias
 import mutants_cache
 import mutants_gear
 import mutants_llc
@@ -596,6 +597,8 @@ def attempt(fault, tests):
     if fault in mutants_gear.FAULTS:
         # The others link it, and never call it.
         tests = [test for test in tests if 'gear' in test or test == EXPLORE]
+    if fault in mutants_alias.FAULTS:
+        tests = [mutants_alias.TEST]
     if fault in mutants_llc.FAULTS:
         tests = [mutants_llc.TEST]
     if fault in mutants_time.FAULTS:
@@ -636,7 +639,7 @@ def print_rst(results):
 
 def all_faults():
     return [*FAULTS, *mutants_cache.FAULTS, *mutants_gear.FAULTS,
-            *mutants_llc.FAULTS, *mutants_time.FAULTS]
+            *mutants_alias.FAULTS, *mutants_llc.FAULTS, *mutants_time.FAULTS]
 
 
 def main():

@@ -53,6 +53,9 @@ static bool home_read_line(void *opaque, uint64_t line, CXLCacheLineData *data,
     if (!s) {
         return false;
     }
+    if (unlikely(region->alias)) {
+        cache_mem_alias_home(region, line, false);
+    }
     memcpy(data, cache_mem_ram_mem(s, addr), sizeof(*data));
     *poison = cache_mem_poison_is(region->poison, line,
                                   cache_mem_ram_mem(s, addr));
@@ -95,6 +98,9 @@ static bool home_write_line(void *opaque, uint64_t line,
     if (!s) {
         return false;
     }
+    if (unlikely(region->alias)) {
+        cache_mem_alias_home(region, line, true);
+    }
     mem = cache_mem_ram_mem(s, addr);
     if (why == CXL_CACHE_WRITE_POISON) {
         cache_mem_poison_lose(region->poison, line, mem);
@@ -128,12 +134,15 @@ static bool home_host_access(void *opaque, uint64_t line,
     if (unlikely(region->llc)) {
         cache_mem_llc_access(region, line, access);
     }
+    if (unlikely(region->alias)) {
+        cache_mem_alias_access(region, line, access);
+    }
     return true;
 }
 
 /*
  * Pages, for the fast gear. What is injected takes messages, and so does what
- * the host's cache is to see.
+ * the host's cache, or an alias, is to see.
  */
 
 /* Lines of a page that devices have by this address */
@@ -155,7 +164,7 @@ static bool home_page(void *opaque, CXLCachePage *page)
     CacheMemSection *s = cache_mem_ram_find(region->ram, addr);
 
     if (!s || s->end - addr < CACHE_MEM_PAGE_SIZE || region->hooks ||
-        region->llc || cache_mem_poison_any(region->poison)) {
+        region->llc || region->alias || cache_mem_poison_any(region->poison)) {
         return false;
     }
     page->mem = cache_mem_ram_mem(s, addr);
