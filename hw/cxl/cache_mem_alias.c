@@ -143,8 +143,8 @@ bool cache_mem_alias_watches(const CacheMemAlias *alias, hwaddr addr)
 /* ---- CPUs ---- */
 
 /* A CPU's access of another address than devices' finds their lines, or not. */
-static void ask_devices(CacheMemRegion *region, int cpu, uint64_t line,
-                        bool cached, bool write)
+static void ask_devices(CacheMemRegion *region, uint64_t line, bool cached,
+                        bool write)
 {
     const CacheMemAlias *alias = region->alias;
     CXLCacheState state;
@@ -177,7 +177,7 @@ bool cache_mem_alias_encrypted(CacheMemRegion *region, int cpu, hwaddr addr,
     }
     trace_cxl_cache_alias(addr, len, write ? "write" : "read", cpu,
                           alias->asid, cached ? "" : " uncached");
-    ask_devices(region, cpu, line, cached, write);
+    ask_devices(region, line, cached, write);
     if (cpu == CACHE_MEM_ALIAS_DEVICE || !cached) {
         cxl_alias_dma(alias->model, context, line, offset, len, data, write);
     } else if (write) {

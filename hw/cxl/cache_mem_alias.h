@@ -15,8 +15,8 @@
  * (accel/tcg/ram-watch.h); what the home does for CXL.cache devices; DMA, as
  * far as it is announced (ram_access_func_set()).
  *
- * Lines are cached of RAM that is watched. Other RAM's alias is not cached: each
- * access of it goes to memory, and finds all lines that devices have.
+ * Lines are cached of RAM that is watched. Other RAM's alias is not cached:
+ * each access of it goes to memory, and finds all lines that devices have.
  *
  * Without the device region->alias is NULL, and none of this is called.
  * Functions are called with the region's lock held unless they say otherwise.

@@ -318,8 +318,8 @@ void cache_mem_snoop_line(CacheMemRegion *region, uint64_t line,
 const CacheMemDev *cache_mem_snoop_holder(CacheMemRegion *region,
                                           uint64_t line, CXLCacheState *state);
 /*
- * Have them give up all of a page; those of a block; of pages that devices know by these
- * addresses, in one section
+ * Have them give up all of a page; those of a block; of pages that devices
+ * know by these addresses, in one section
  */
 void cache_mem_snoop_page(CacheMemRegion *region, const CacheMemPage *p);
 void cache_mem_snoop_block(CacheMemRegion *region, CacheMemBlock *block);

@@ -192,8 +192,9 @@ void cache_mem_llc_cpu(CacheMemRegion *region, uint64_t line, CXLLlcKind kind,
     if (kind != CXL_LLC_READ) {
         cache_mem_snoop_line(region, line, CXL_CACHE_HOST_FLUSH);
     } else if (excl) {
-        cache_mem_snoop_line(region, line, region->can_share ? CXL_CACHE_HOST_READ :
-                                                CXL_CACHE_HOST_FLUSH);
+        cache_mem_snoop_line(region, line,
+                             region->can_share ? CXL_CACHE_HOST_READ :
+                                                 CXL_CACHE_HOST_FLUSH);
     }
     use(region, line, kind, class);
     cache_mem_llc_settle(region);

@@ -741,8 +741,7 @@ static void test_incoherent(const void *opaque)
 #define CODE            (15 * MiB)
 
 /* They are without paging: the bit is one of theirs. */
-#define BIT_32          31
-#define ENCRYPTED_32    (1u << BIT_32)
+#define ENCRYPTED_32    (1u << 31)
 
 enum { LOAD_LINE = 1, STORE_WORD, CALL = 6 };
 
@@ -810,27 +809,92 @@ static char *make_bios(void)
     return name;
 }
 
+/* Returns: false, and the test is skipped, where vCPUs do not run */
+static bool vcpus_start(Machine *m, const char *options)
+{
+    g_autofree char *bios = NULL;
+
+    *m = (Machine) { };
+    if (!qtest_has_accel("tcg")) {
+        g_test_skip("vCPUs run under TCG alone");
+        return false;
+    }
+    bios = make_bios();
+    m->qts = qtest_initf("-accel tcg,thread=single -nodefaults -smp %d "
+                         "-cpu max " QCXL_MACHINE QCXL_SHARED_RAM "-bios %s "
+                         "%s " DEVICE, NUM_CPUS, bios, options);
+    for (int i = 0; i < NUM_CPUS; i++) {
+        wait_for(m, BOX(i) + BOX_ALIVE, 1);
+    }
+    g_unlink(bios);
+    m->ram = qcxl_map_memfd(m->qts, QCXL_MEMFD, RAM_SIZE);
+    return true;
+}
+
+/* A last-level cache alone: flushes of vCPUs take its lines from a device. */
+static void test_llc(void)
+{
+    Machine m;
+    Dev *d = &m.dev;
+
+    if (!vcpus_start(&m, "-object cxl-host-llc,id=llc0,size=64K,ways=8,"
+                         "slices=2,hash=linear,inclusive=on")) {
+        return;
+    }
+    dev_start(d, m.qts, 0);
+    if (request(d, CXL_CACHE_RD_OWN, A).state != CCT_STATE_E) {
+        g_test_skip("lines are not kept on this host");
+    } else {
+        evict(d, A);
+        make_m(d, A, 1);
+        make_m(d, A + LINE, 2);
+        vcpu_clflush(&m, 1, A + 7);
+        g_assert_cmpuint(line_state(d, A), ==, CCT_STATE_I);
+        assert_version(m.ram + A, 1);
+        vcpu_run(&m, 0, insn_wbnoinvd, sizeof(insn_wbnoinvd));
+        g_assert_cmpuint(line_state(d, A + LINE), ==, CCT_STATE_M);
+        vcpu_run(&m, 0, insn_wbinvd, sizeof(insn_wbinvd));
+        g_assert_cmpuint(line_state(d, A + LINE), ==, CCT_STATE_I);
+        assert_version(m.ram + A + LINE, 2);
+    }
+    munmap(m.ram, RAM_SIZE);
+    dev_end(d);
+    qtest_quit(m.qts);
+}
+
+/* Code that is written back is what is executed. */
+static void run_written_back(Machine *m)
+{
+    const uint64_t at = CODE + PAGE;
+    uint8_t code[LINE], text[LINE];
+
+    memset(code, 0x90, LINE);
+    code[0] = 0xb8;
+    code[LINE - 1] = 0xc3;
+    for (uint32_t v = 1; v < 4; v++) {
+        stl_le_p(code + 1, v);
+        xts(0, at, code, text, false);
+        for (int i = 0; i < LINE; i += 4) {
+            vcpu_do(m, 0, STORE_WORD, ENCRYPTED_32 + at + i,
+                    ldl_le_p(text + i));
+        }
+        vcpu_clflush(m, 0, at);
+        vcpu_clflush(m, 0, ENCRYPTED_32 + at);
+        vcpu_do(m, 0, CALL, at, 0);
+        g_assert_cmpuint(qtest_readl(m->qts, BOX(0) + BOX_VALUE), ==, v);
+    }
+}
+
 /* Instructions of real vCPUs: plain and encrypted, and each kind of flush */
 static void test_vcpus(void)
 {
-    g_autofree char *bios = NULL;
     uint8_t text[LINE] = { };
-    Machine m = { };
+    Machine m;
 
-    if (!qtest_has_accel("tcg")) {
-        g_test_skip("vCPUs run under TCG alone");
+    if (!vcpus_start(&m, ALIAS "bit=31,tag-coherence=off")) {
         return;
     }
-    bios = make_bios();
-    m.qts = qtest_initf("-accel tcg,thread=single -nodefaults -smp %d "
-                        "-cpu max " QCXL_MACHINE QCXL_SHARED_RAM "-bios %s "
-                        ALIAS "bit=%d,tag-coherence=off " DEVICE, NUM_CPUS,
-                        bios, BIT_32);
-    for (int i = 0; i < NUM_CPUS; i++) {
-        wait_for(&m, BOX(i) + BOX_ALIVE, 1);
-    }
     map_alias(&m);
-    m.ram = qcxl_map_memfd(m.qts, QCXL_MEMFD, RAM_SIZE);
     xts(0, A, text, text, false);
     stl_le_p(text, 0x600d);
 
@@ -875,31 +939,11 @@ static void test_vcpus(void)
     g_assert_cmpuint(counter(&m, CBR_OVERWRITTEN), ==, 1);
     g_assert_cmpuint(counter(&m, CBR_PAIRS), ==, 1);
 
-    /* Code that is written back is what is executed. */
-    {
-        uint8_t code[LINE], cipher[LINE];
-
-        memset(code, 0x90, LINE);
-        code[0] = 0xb8;
-        code[LINE - 1] = 0xc3;
-        for (uint32_t v = 1; v < 4; v++) {
-            stl_le_p(code + 1, v);
-            xts(0, CODE + PAGE, code, cipher, false);
-            for (int i = 0; i < LINE; i += 4) {
-                vcpu_do(&m, 0, STORE_WORD, ENCRYPTED_32 + CODE + PAGE + i,
-                        ldl_le_p(cipher + i));
-            }
-            vcpu_clflush(&m, 0, CODE + PAGE);
-            vcpu_clflush(&m, 0, ENCRYPTED_32 + CODE + PAGE);
-            vcpu_do(&m, 0, CALL, CODE + PAGE, 0);
-            g_assert_cmpuint(qtest_readl(m.qts, BOX(0) + BOX_VALUE), ==, v);
-        }
-    }
+    run_written_back(&m);
     munmap(m.ram, RAM_SIZE);
     g_free(m.alias);
     qpci_free_pc(m.bus);
     qtest_quit(m.qts);
-    g_unlink(bios);
 }
 
 /* ---- Options ---- */
@@ -974,6 +1018,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-cbit-alias/flush", test_flush);
     qtest_add_func("/cxl-cbit-alias/watch", test_watch);
     qtest_add_func("/cxl-cbit-alias/vcpus", test_vcpus);
+    qtest_add_func("/cxl-cbit-alias/llc", test_llc);
     qtest_add_data_func("/cxl-cbit-alias/incoherent/off", "off",
                         test_incoherent);
     qtest_add_data_func("/cxl-cbit-alias/incoherent/cpu", "cpu",

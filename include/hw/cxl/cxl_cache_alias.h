@@ -190,7 +190,7 @@ unsigned cxl_alias_num_lines(const CXLAlias *a, int cpu);
 bool cxl_alias_find(const CXLAlias *a, unsigned context, uint64_t line,
                     bool *dirty);
 const CXLAliasStats *cxl_alias_stats(const CXLAlias *a);
-/* By @n from 0 on, in the order in which they came about; NULL after the last */
+/* By @n from 0 on, in the order in which they came; NULL after the last */
 const CXLAliasPair *cxl_alias_pair(const CXLAlias *a, unsigned n);
 unsigned cxl_alias_num_pairs(const CXLAlias *a);
 /* That there was no room for */
