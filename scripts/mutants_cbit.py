@@ -55,5 +55,5 @@ FAULTS = [
      '    derive(s, asid, bytes);', '    derive(s, 0, bytes);', ALL),
     ('alias: RAM may be above the bit', DEVICE,
      'if (current_machine->maxram_size > size ||\n        has_ram_above(size)) {',
-     'if (0) {', ALL),
+     'if (size == 1 && has_ram_above(size)) {', ALL),
 ]

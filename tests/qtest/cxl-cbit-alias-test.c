@@ -397,6 +397,11 @@ static void test_device_has_line(const void *opaque)
     g_assert_cmpuint(line_state(d, A + LINE), ==, CCT_STATE_I);
     g_assert_cmphex(ldq_le_p(request(d, CXL_CACHE_RD_SHARED,
                                      A + LINE).data), ==, 9);
+    /* A device that does not read what it gets finds lines as well. */
+    flush_all(&m);
+    cpu_store(&m, 0, ENCRYPTED + A + 2 * LINE, 1);
+    request(d, CXL_CACHE_RD_OWN_NO_DATA, A + 2 * LINE);
+    g_assert_cmpuint(qtest_readl(m.qts, BAR + CBR_LINES), ==, safe ? 0 : 1);
     machine_end(&m);
 }
 
