@@ -18,7 +18,7 @@ override MAKEFLAGS += --no-print-directory
 	check-volumes-long check-iommu check-smmu \
 	check-kernels \
 	check-plug check-plug-long check-kcrypto check-kcrypto-long \
-	check-cache-id-long \
+	check-cache-id-long check-cbit-alias-long \
 	check-mutants check-driver-mutants demo demo-mec run bench \
 	refresh series clean distclean
 
@@ -42,6 +42,7 @@ help:
 	@echo '  make check-kcrypto  the guest'\''s driver, tested by a module in its kernel'
 	@echo '  make check-kcrypto-long  ... for many minutes'
 	@echo '  make check-cache-id-long  16 devices below switches, random accesses'
+	@echo '  make check-cbit-alias-long  lines under two encryption contexts, likewise'
 	@echo '  make check-litmus  CPUs and devices on the same lines; LITMUS_SCALE=percent'
 	@echo '  make check-fault   the device fails and goes away under a LUKS volume; FAULTS=N'
 	@echo '  make check-fault-long  ... 500 times'
@@ -119,6 +120,9 @@ check-kernels: build deps-arm64
 
 check-cache-id-long: build
 	@scripts/check.sh cacheid
+
+check-cbit-alias-long: build
+	@scripts/check.sh cbitalias
 
 check-plug: build deps-guest
 	@scripts/check.sh plug

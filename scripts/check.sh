@@ -4,7 +4,7 @@
 # Run test suites and end with "N passed, N failed":
 #   check.sh [quick|field|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|
 #             guest|kcrypto|volumes|iommu|smmu|plug|kernels|kernels-all|
-#             guests|litmus|fault|cacheid]...
+#             guests|litmus|fault|cacheid|cbitalias]...
 # Logs and counts are left in build/check.
 
 . "$(dirname "$0")/lib.sh"
@@ -21,6 +21,7 @@ QTESTS_x86_64=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
                cxl-cache-host-test cxl-cache-line-test cxl-cache-accel-test
                cxl-cache-gear-test cxl-cache-llc-test cxl-cache-id-test
                cxl-cache-time-test cxl-cache-wait-test cxl-cache-limits-test
+               cxl-cbit-alias-test
                cxl-test qos-test qmp-cmd-test)
 QTESTS_aarch64=(cxl-test arm-mec-test arm-mec-dma-test cxl-type1-smmu-test iommu-smmuv3-test)
 # cxl-type1-fault-test, -iommu-test and -ats-test start so many machines, or read
@@ -85,6 +86,7 @@ check_explore() {
     tally gear --show "$BUILD/quick/test-cxl-cache-gear-random" --tap -k \
         -m slow
     tally llc --show "$BUILD/quick/test-cxl-cache-llc" --tap -k -m slow
+    tally alias --show "$BUILD/quick/test-cxl-cache-alias" --tap -k -m slow
 }
 
 check_fuzz() { tally fuzz --status "$TOP/scripts/fuzz-cache.sh" "${FUZZ:-20}"; }
@@ -134,6 +136,13 @@ check_cacheid() {
         tests/qtest/cxl-cache-id-test || return 0
     export CXL_CACHE_ID_STEPS=${CXL_CACHE_ID_STEPS:-500000}
     run_qtests "$QEMU/build" x86_64 cacheid cxl-cache-id-test
+}
+
+check_cbitalias() {
+    must cbitalias-build build qemu-system-x86_64 \
+        tests/qtest/cxl-cbit-alias-test || return 0
+    export CXL_CBIT_ALIAS_STEPS=${CXL_CBIT_ALIAS_STEPS:-1000000}
+    run_qtests "$QEMU/build" x86_64 cbitalias cxl-cbit-alias-test
 }
 
 # The emulators themselves; shown as a step of its own, for it is the long one.

@@ -20,6 +20,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import mutants_alias
 import mutants_cache
 import mutants_gear
 import mutants_keep
@@ -598,6 +599,8 @@ def attempt(fault, tests):
     if fault in mutants_gear.FAULTS:
         # The others link it, and never call it.
         tests = [test for test in tests if 'gear' in test or test == EXPLORE]
+    if fault in mutants_alias.FAULTS:
+        tests = [mutants_alias.TEST]
     if fault in mutants_llc.FAULTS:
         tests = [mutants_llc.TEST]
     if fault in mutants_keep.FAULTS:
@@ -643,8 +646,8 @@ def print_rst(results):
 
 def all_faults():
     return [*FAULTS, *mutants_cache.FAULTS, *mutants_gear.FAULTS,
-            *mutants_keep.FAULTS, *mutants_llc.FAULTS, *mutants_time.FAULTS,
-            *mutants_wait.FAULTS]
+            *mutants_alias.FAULTS, *mutants_keep.FAULTS, *mutants_llc.FAULTS,
+            *mutants_time.FAULTS, *mutants_wait.FAULTS]
 
 
 def main():

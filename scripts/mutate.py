@@ -16,6 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mutants_cbit
 import mutants_fault
 import mutants_iommu
 import mutants_look
@@ -29,7 +30,8 @@ QEMU = TOP / 'build/qemu'
 BUILD = QEMU / 'build'
 TEST = 'cxl-type1-test'
 TESTS = (TEST, 'cxl-type1-cache-test', mutants_fault.FAULT_TEST,
-         mutants_fault.REMOVAL_TEST, *mutants_iommu.TESTS,
+         mutants_fault.REMOVAL_TEST, *mutants_cbit.TESTS,
+         *mutants_iommu.TESTS,
          *mutants_look.TESTS, *mutants_memtime.TESTS, *mutants_wait.TESTS,
          *mutants_region.TESTS)
 ENV = dict(os.environ, QTEST_QEMU_BINARY='./qemu-system-x86_64')
@@ -190,7 +192,8 @@ def attempt(path, old, new, tests):
 def main(words):
     check_only = '--check' in words
     words = [word for word in words if word != '--check']
-    wanted = [fault for fault in [*FAULTS, *mutants_fault.FAULTS,
+    wanted = [fault for fault in [*FAULTS, *mutants_cbit.FAULTS,
+                                  *mutants_fault.FAULTS,
                                   *mutants_iommu.FAULTS,
                                   *mutants_look.FAULTS,
                                   *mutants_memtime.FAULTS,

@@ -104,6 +104,9 @@ static bool home_read_line(void *opaque, uint64_t line, CXLCacheLineData *data,
     if (!s) {
         return false;
     }
+    if (unlikely(region->alias)) {
+        cache_mem_alias_home(region, line, false);
+    }
     memcpy(data, cache_mem_ram_mem(s, addr), sizeof(*data));
     if (cache_mem_view_has(s)) {
         read_by_view(region, s, addr, data);
@@ -150,6 +153,9 @@ static bool home_write_line(void *opaque, uint64_t line,
     if (!s) {
         return false;
     }
+    if (unlikely(region->alias)) {
+        cache_mem_alias_home(region, line, true);
+    }
     mem = cache_mem_ram_mem(s, addr);
     data = cache_mem_view_write(s, addr, data, be, &buf);
     if (why == CXL_CACHE_WRITE_POISON) {
@@ -184,12 +190,15 @@ static bool home_host_access(void *opaque, uint64_t line,
     if (unlikely(region->llc)) {
         cache_mem_llc_access(region, line, access);
     }
+    if (unlikely(region->alias)) {
+        cache_mem_alias_access(region, line, access);
+    }
     return true;
 }
 
 /*
  * Pages, for the fast gear. What is injected takes messages, and so does what
- * the host's cache is to see, or what is converted on its way.
+ * the host's cache, or an alias, is to see, or what is converted on its way.
  */
 
 /* Lines of a page that devices have by this address */
@@ -211,7 +220,7 @@ static bool home_page(void *opaque, CXLCachePage *page)
     CacheMemSection *s = cache_mem_ram_find(region->ram, addr);
 
     if (!s || s->end - addr < CACHE_MEM_PAGE_SIZE || region->hooks ||
-        region->llc || cache_mem_poison_any(region->poison) ||
+        region->llc || region->alias || cache_mem_poison_any(region->poison) ||
         !cache_mem_view_plain(s, addr) || !gates_allow_page(region, addr)) {
         return false;
     }

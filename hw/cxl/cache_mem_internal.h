@@ -19,6 +19,7 @@
  *         cache_mem_wait.c    devices that do not answer
  *         cache_mem_poison.c, cache_mem_bypass.c
  *         cache_mem_llc.c     the host's last-level cache; calls snoop.c
+ *         cache_mem_alias.c   an encrypted alias of RAM; calls snoop.c
  *     cache_mem_ats.c, cache_mem_allow.c
  *
  * cache_mem_query.c, cache_mem_line.c, cache_mem_window.c and
@@ -34,6 +35,7 @@
 #include "hw/cxl/cache_mem_inject.h"
 #include "hw/cxl/cxl_cache_home.h"
 #include "hw/cxl/cxl_cache_keep.h"
+#include "cache_mem_alias.h"
 #include "cache_mem_allow.h"
 #include "cache_mem_ats.h"
 #include "cache_mem_bypass.h"
@@ -138,6 +140,7 @@ typedef struct CacheMemTotals {
  * @hooks: NULL unless something is injected
  * @inject: what is
  * @llc: the host's last-level cache, or NULL; atomic for who has no lock
+ * @alias: an encrypted alias of RAM, or NULL; atomic likewise
  * @snooping: the host takes lines from devices, or has them shared
  */
 struct CacheMemRegion {
@@ -187,6 +190,7 @@ struct CacheMemRegion {
     CacheMemInject inject;
 
     CacheMemLlc *llc;
+    CacheMemAlias *alias;
     bool snooping;
 };
 
@@ -324,6 +328,8 @@ void cache_mem_host_release(CacheMemRegion *region, hwaddr addr, uint64_t len);
 /* Have touches reported, where that can be; see @trap and @no_trap */
 void cache_mem_touch_start(CacheMemRegion *region);
 void cache_mem_touch_stop(CacheMemRegion *region);
+/* Be told of DMA even if there is no CXL.cache device; the BQL is held */
+void cache_mem_touch_listen(CacheMemRegion *region);
 
 /* cache_mem_snoop.c */
 
@@ -333,9 +339,15 @@ void cache_mem_snoop_lines(CacheMemRegion *region, const CacheMemPage *p,
 /* Likewise, on links with time: it takes time, and may have to be repeated */
 void cache_mem_snoop_ask(CacheMemRegion *region, const CacheMemPage *p,
                          uint64_t lines, CXLCacheHostOp op);
+/* Likewise one line, if they have it by this address */
+void cache_mem_snoop_line(CacheMemRegion *region, uint64_t line,
+                          CXLCacheHostOp op);
+/* Who has the line in the highest state, and which that is; NULL if nobody */
+const CacheMemDev *cache_mem_snoop_holder(CacheMemRegion *region,
+                                          uint64_t line, CXLCacheState *state);
 /*
- * Likewise all of it; those of a block; of pages that devices know by these
- * addresses, in one section
+ * Have them give up all of a page; those of a block; of pages that devices
+ * know by these addresses, in one section
  */
 void cache_mem_snoop_page(CacheMemRegion *region, const CacheMemPage *p);
 void cache_mem_snoop_block(CacheMemRegion *region, CacheMemBlock *block);

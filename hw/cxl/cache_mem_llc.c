@@ -130,25 +130,6 @@ void cache_mem_llc_access(CacheMemRegion *region, uint64_t line,
     }
 }
 
-/* Who has the line in the highest state, and which that is */
-static const CacheMemDev *holder(CacheMemRegion *region, uint64_t line,
-                                 CXLCacheState *state)
-{
-    const CacheMemDev *found = NULL;
-    CacheMemDev *cm;
-
-    *state = CXL_CACHE_I;
-    QTAILQ_FOREACH(cm, &region->devices, next) {
-        CXLCacheState has = cxl_cache_dev_state(cm->dev, line);
-
-        if (has != CXL_CACHE_I) {
-            found = cm;
-            *state = has;
-        }
-    }
-    return found;
-}
-
 /* What others do */
 
 /* The guest's address of RAM, or all ones; @len is cut to what is there. */
@@ -193,32 +174,6 @@ void cache_mem_llc_dma(CacheMemRegion *region, ram_addr_t addr, uint64_t len,
     cache_mem_llc_settle(region);
 }
 
-/* The page of a line, if devices may know it by this address */
-static const CacheMemPage *page_of(CacheMemRegion *region, uint64_t line)
-{
-    uint64_t addr = QEMU_ALIGN_DOWN(line << CXL_CACHE_LINE_SHIFT,
-                                    CACHE_MEM_PAGE_SIZE);
-    CacheMemSection *s = region->ram ? cache_mem_ram_find(region->ram, addr) :
-                                       NULL;
-    const CacheMemPage *p;
-
-    if (!s || !s->block || !s->block->watched) {
-        return NULL;
-    }
-    p = cache_mem_ram_page(s, addr);
-    return p->addr == addr ? p : NULL;
-}
-
-static void snoop(CacheMemRegion *region, uint64_t line, CXLCacheHostOp op)
-{
-    const CacheMemPage *p = page_of(region, line);
-
-    if (p && held(region, line)) {
-        cache_mem_snoop_lines(region, p, BIT_ULL(line % CACHE_MEM_PAGE_LINES),
-                              op);
-    }
-}
-
 void cache_mem_llc_cpu(CacheMemRegion *region, uint64_t line, CXLLlcKind kind,
                        CXLLlcClass class, CacheMemLlcUse *found)
 {
@@ -232,13 +187,14 @@ void cache_mem_llc_cpu(CacheMemRegion *region, uint64_t line, CXLLlcKind kind,
     }
     cxl_cache_home_tracks(region->home, line, &excl);
     found->hit = cxl_llc_find(region->llc->cache, line, &entry);
-    holder(region, line, &state);
+    cache_mem_snoop_holder(region, line, &state);
     found->modified = state == CXL_CACHE_M;
     if (kind != CXL_LLC_READ) {
-        snoop(region, line, CXL_CACHE_HOST_FLUSH);
+        cache_mem_snoop_line(region, line, CXL_CACHE_HOST_FLUSH);
     } else if (excl) {
-        snoop(region, line, region->can_share ? CXL_CACHE_HOST_READ :
-                                                CXL_CACHE_HOST_FLUSH);
+        cache_mem_snoop_line(region, line,
+                             region->can_share ? CXL_CACHE_HOST_READ :
+                                                 CXL_CACHE_HOST_FLUSH);
     }
     use(region, line, kind, class);
     cache_mem_llc_settle(region);
@@ -249,7 +205,7 @@ void cache_mem_llc_flush_line(CacheMemRegion *region, uint64_t line)
     CXLLlcEntry was;
 
     /* What a device has modified comes here first, and goes on. */
-    snoop(region, line, CXL_CACHE_HOST_FLUSH);
+    cache_mem_snoop_line(region, line, CXL_CACHE_HOST_FLUSH);
     if (cxl_llc_flush_line(region->llc->cache, line, &was)) {
         left(region, &was, CXL_LLC_EVICT_FLUSH, CXL_LLC_CPU);
     }
@@ -305,8 +261,8 @@ static void take(CacheMemRegion *region, const CacheMemLlcTaken *t)
     if (!held(region, line) || may_be_held(llc, line, t->reason)) {
         return;
     }
-    cm = holder(region, line, &state);
-    snoop(region, line, CXL_CACHE_HOST_FLUSH);
+    cm = cache_mem_snoop_holder(region, line, &state);
+    cache_mem_snoop_line(region, line, CXL_CACHE_HOST_FLUSH);
     if (!cm) {
         /* The snoop filter has thought so: it had been dropped silently. */
         return;

@@ -144,9 +144,14 @@ void cache_mem_llc_cpu(CacheMemRegion *region, uint64_t line, CXLLlcKind kind,
 /* Pages of @str, as an array of Range; NULL and @errp if it has none */
 GArray *cache_mem_llc_watch_parse(const char *str, Error **errp);
 
-/* Without the lock: see them from now on. Returns: false with @errp set */
+/*
+ * Without the lock: see them from now on, and CPUs' flushes, where there is
+ * TCG. Returns: false with @errp set if that cannot be and is asked for
+ */
 bool cache_mem_llc_watch_start(CacheMemRegion *region, Error **errp);
-void cache_mem_llc_watch_stop(void);
+void cache_mem_llc_watch_stop(CacheMemRegion *region);
+/* Likewise for an alias, which sees to it that it can be */
+void cache_mem_watch_start(CacheMemRegion *region);
 
 /* CLFLUSH: the line leaves the cache, and the devices */
 void cache_mem_llc_flush_line(CacheMemRegion *region, uint64_t line);

@@ -61,17 +61,25 @@ GArray *cache_mem_llc_watch_parse(const char *str, Error **errp)
 
 /* Accesses */
 
-static bool covers(void *opaque, hwaddr page)
+static bool llc_watches(const CacheMemLlc *llc, hwaddr addr)
 {
-    const CacheMemRegion *region = opaque;
-    const GArray *pages = region->llc->watch;
+    const GArray *pages = llc->watch;
 
-    for (unsigned i = 0; i < pages->len; i++) {
-        if (range_contains(&g_array_index(pages, Range, i), page)) {
+    for (unsigned i = 0; pages && i < pages->len; i++) {
+        if (range_contains(&g_array_index(pages, Range, i), addr)) {
             return true;
         }
     }
     return false;
+}
+
+static bool covers(void *opaque, hwaddr page)
+{
+    CacheMemRegion *region = opaque;
+
+    QEMU_LOCK_GUARD(&region->lock);
+    return (region->llc && llc_watches(region->llc, page)) ||
+           (region->alias && cache_mem_alias_watches(region->alias, page));
 }
 
 /* As a PEBS record would have it: what a load has cost, and who had the line */
@@ -93,14 +101,12 @@ static void note_sample(CacheMemLlc *llc, const TCGRamAccess *a,
     llc->samples++;
 }
 
-static void accessed(void *opaque, const TCGRamAccess *a)
+static void llc_accessed(CacheMemRegion *region, const TCGRamAccess *a)
 {
-    CacheMemRegion *region = opaque;
     CacheMemLlcUse use = { };
     uint64_t last;
 
-    QEMU_LOCK_GUARD(&region->lock);
-    if (!region->llc || !region->home) {
+    if (!region->home || !llc_watches(region->llc, a->phys)) {
         return;
     }
     last = (a->phys + a->size - 1) >> CXL_CACHE_LINE_SHIFT;
@@ -118,26 +124,105 @@ static void accessed(void *opaque, const TCGRamAccess *a)
     }
 }
 
+static void accessed(void *opaque, const TCGRamAccess *a)
+{
+    CacheMemRegion *region = opaque;
+    bool has_alias;
+
+    WITH_QEMU_LOCK_GUARD(&region->lock) {
+        has_alias = region->alias;
+        if (has_alias) {
+            cache_mem_alias_cpu(region, a->cpu->cpu_index, a->phys, a->size,
+                                a->store);
+        }
+        if (region->llc) {
+            llc_accessed(region, a);
+        }
+    }
+    if (has_alias) {
+        cache_mem_alias_written(region);
+    }
+}
+
+/*
+ * The last-level cache is all CPUs', and has no data: what is written back,
+ * and stays, is for it as it was.
+ */
+static void flush_llc(CacheMemRegion *region, TCGCacheFlush how, hwaddr addr)
+{
+    if (!region->home) {
+        return;
+    }
+    if (how == TCG_CACHE_FLUSH_LINE) {
+        cache_mem_llc_flush_line(region, addr >> CXL_CACHE_LINE_SHIFT);
+    } else if (how == TCG_CACHE_FLUSH_ALL) {
+        cache_mem_llc_flush(region);
+    }
+}
+
+static void flush_alias(CacheMemRegion *region, CPUState *cpu,
+                        TCGCacheFlush how, hwaddr addr)
+{
+    if (how == TCG_CACHE_FLUSH_LINE) {
+        cache_mem_alias_flush_line(region, addr);
+    } else {
+        cxl_alias_flush(region->alias->model, cpu->cpu_index,
+                        how == TCG_CACHE_FLUSH_ALL);
+    }
+}
+
+static void flushed(void *opaque, CPUState *cpu, TCGCacheFlush how, hwaddr addr)
+{
+    CacheMemRegion *region = opaque;
+    bool has_alias;
+
+    WITH_QEMU_LOCK_GUARD(&region->lock) {
+        has_alias = region->alias;
+        if (has_alias) {
+            flush_alias(region, cpu, how, addr);
+        }
+        if (region->llc) {
+            flush_llc(region, how, addr);
+        }
+    }
+    if (has_alias) {
+        cache_mem_alias_written(region);
+    }
+}
+
+void cache_mem_watch_start(CacheMemRegion *region)
+{
+    static TCGRamWatch watch = {
+        .covers = covers,
+        .access = accessed,
+        .flush = flushed,
+    };
+
+    if (tcg_enabled() && !phase_check(PHASE_MACHINE_READY)) {
+        watch.opaque = region;
+        tcg_ram_watch_set(&watch);
+    }
+}
+
 bool cache_mem_llc_watch_start(CacheMemRegion *region, Error **errp)
 {
-    static TCGRamWatch watch = { .covers = covers, .access = accessed };
+    bool wanted = region->llc->watch;
 
-    if (!tcg_enabled()) {
+    if (wanted && !tcg_enabled()) {
         error_setg(errp, "'watch' needs accel=tcg");
         return false;
     }
-    if (phase_check(PHASE_MACHINE_READY)) {
+    if (wanted && phase_check(PHASE_MACHINE_READY)) {
         error_setg(errp, "'watch' must be there before CPUs run");
         return false;
     }
-    watch.opaque = region;
-    tcg_ram_watch_set(&watch);
+    cache_mem_watch_start(region);
     return true;
 }
 
-void cache_mem_llc_watch_stop(void)
+void cache_mem_llc_watch_stop(CacheMemRegion *region)
 {
-    if (tcg_enabled()) {
+    if (tcg_enabled() && !region->alias) {
         tcg_ram_watch_set(NULL);
     }
 }

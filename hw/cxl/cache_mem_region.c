@@ -187,8 +187,7 @@ static bool region_start(CacheMemRegion *region,
         .transactions = OPEN_REQUESTS,
     };
 
-    if (region->llc && region->llc->watch &&
-        !cache_mem_llc_watch_start(region, errp)) {
+    if (region->llc && !cache_mem_llc_watch_start(region, errp)) {
         return false;
     }
     if (sf_size > SF_MAX_SIZE || lines >> ctz64(lines) > SF_MAX_WAYS) {
@@ -267,6 +266,9 @@ static void reset_caches(CacheMemRegion *region)
     cache_mem_poison_reset(region->poison);
     if (region->llc) {
         cache_mem_llc_reset(region);
+    }
+    if (region->alias) {
+        cache_mem_alias_reset(region);
     }
 }
 

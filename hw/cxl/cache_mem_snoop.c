@@ -82,6 +82,52 @@ void cache_mem_snoop_lines(CacheMemRegion *region, const CacheMemPage *p,
     cache_mem_llc_settle(region);
 }
 
+/* The page of a line, if devices may know it by this address */
+static const CacheMemPage *page_of(CacheMemRegion *region, uint64_t line)
+{
+    uint64_t addr = QEMU_ALIGN_DOWN(line << CXL_CACHE_LINE_SHIFT,
+                                    CACHE_MEM_PAGE_SIZE);
+    CacheMemSection *s = region->ram ? cache_mem_ram_find(region->ram, addr) :
+                                       NULL;
+    const CacheMemPage *p;
+
+    if (!s || !s->block || !s->block->watched) {
+        return NULL;
+    }
+    p = cache_mem_ram_page(s, addr);
+    return p->addr == addr ? p : NULL;
+}
+
+void cache_mem_snoop_line(CacheMemRegion *region, uint64_t line,
+                          CXLCacheHostOp op)
+{
+    const CacheMemPage *p = page_of(region, line);
+
+    if (p && region->home &&
+        cxl_cache_home_tracks(region->home, line, NULL)) {
+        cache_mem_snoop_lines(region, p, BIT_ULL(line % CACHE_MEM_PAGE_LINES),
+                              op);
+    }
+}
+
+const CacheMemDev *cache_mem_snoop_holder(CacheMemRegion *region,
+                                          uint64_t line, CXLCacheState *state)
+{
+    const CacheMemDev *found = NULL;
+    CacheMemDev *cm;
+
+    *state = CXL_CACHE_I;
+    QTAILQ_FOREACH(cm, &region->devices, next) {
+        CXLCacheState has = cxl_cache_dev_state(cm->dev, line);
+
+        if (has != CXL_CACHE_I) {
+            found = cm;
+            *state = has;
+        }
+    }
+    return found;
+}
+
 void cache_mem_snoop_page(CacheMemRegion *region, const CacheMemPage *p)
 {
     uint64_t lines = cache_mem_page_lines(p, true);

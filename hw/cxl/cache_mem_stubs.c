@@ -46,3 +46,14 @@ void hmp_info_cxl_cache_line(Monitor *mon, const QDict *qdict)
 {
     monitor_printf(mon, "CXL.cache is not available on this target\n");
 }
+
+CxlAliasesInfo *qmp_x_query_cxl_aliases(Error **errp)
+{
+    error_setg(errp, "CXL.cache is not available on this target");
+    return NULL;
+}
+
+void hmp_info_cxl_aliases(Monitor *mon, const QDict *qdict)
+{
+    monitor_printf(mon, "CXL.cache is not available on this target\n");
+}

@@ -293,10 +293,14 @@ static void ram_accessed(void *opaque, const AddressSpace *as,
      * of which a device has lines: not worth the lock.
      */
     if ((!qatomic_read(&region->discard_disabled) ||
-         (!as && len < CXL_CACHE_LINE_SIZE)) && !qatomic_read(&region->llc)) {
+         (!as && len < CXL_CACHE_LINE_SIZE)) && !qatomic_read(&region->llc) &&
+        !qatomic_read(&region->alias)) {
         return;
     }
     QEMU_LOCK_GUARD(&region->lock);
+    if (region->alias) {
+        cache_mem_alias_dma(region, rb, offset, len, is_write);
+    }
     if (region->hooks || !region->ram || is_ours(region, as)) {
         return;
     }
@@ -328,12 +332,19 @@ void cache_mem_touch_start(CacheMemRegion *region)
     region->beating = false;
     qemu_thread_create(&region->thread, "cxl-cache", touch_thread, region,
                        QEMU_THREAD_JOINABLE);
+    cache_mem_touch_listen(region);
+}
+
+void cache_mem_touch_listen(CacheMemRegion *region)
+{
     ram_access_func_set(ram_accessed, region);
 }
 
 void cache_mem_touch_stop(CacheMemRegion *region)
 {
-    ram_access_func_set(NULL, NULL);
+    if (!region->alias) {
+        ram_access_func_set(NULL, NULL);
+    }
     if (!region->trap) {
         return;
     }

@@ -261,10 +261,8 @@ static void llc_finalize(Object *obj)
 {
     CXLHostLlc *s = CXL_HOST_LLC(obj);
 
-    if (s->llc.watch) {
-        cache_mem_llc_watch_stop();
-    }
     if (s->region) {
+        cache_mem_llc_watch_stop(s->region);
         QEMU_LOCK_GUARD(&s->region->lock);
         s->region->llc = NULL;
     }

@@ -30,15 +30,26 @@ typedef struct TCGRamAccess {
     uintptr_t ra;
 } TCGRamAccess;
 
+/* What a vCPU does to its cache by an instruction */
+typedef enum TCGCacheFlush {
+    TCG_CACHE_FLUSH_LINE,       /* CLFLUSH */
+    TCG_CACHE_FLUSH_ALL,        /* WBINVD */
+    TCG_CACHE_WRITE_BACK_ALL,   /* WBNOINVD */
+} TCGCacheFlush;
+
 /**
  * TCGRamWatch:
  * @covers: is anything in the page at this address watched? Always the same
  * @access: is about to be done: no fault of the guest's stops it any more. By
  *          the vCPU's thread, which may hold the BQL and need not
+ * @flush: a vCPU flushes the line at @phys, or all; by its thread, likewise.
+ *         Of any memory, watched or not. NULL if it is of no interest
  */
 typedef struct TCGRamWatch {
     bool (*covers)(void *opaque, hwaddr page);
     void (*access)(void *opaque, const TCGRamAccess *access);
+    void (*flush)(void *opaque, CPUState *cpu, TCGCacheFlush how,
+                  hwaddr phys);
     void *opaque;
 } TCGRamWatch;
 
@@ -56,5 +67,9 @@ void tcg_ram_watch_set(const TCGRamWatch *watch);
 
 /* The guest's instruction that does it */
 vaddr tcg_ram_watch_pc(const TCGRamAccess *access);
+
+/* Whether flushes are of interest: if not, they have no effect and no faults */
+bool tcg_ram_watch_flushes(void);
+void tcg_ram_watch_flush(CPUState *cpu, TCGCacheFlush how, hwaddr phys);
 
 #endif /* ACCEL_TCG_RAM_WATCH_H */
