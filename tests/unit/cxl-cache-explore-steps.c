@@ -259,8 +259,12 @@ static bool step_route(World *w, const Step *s)
                              id == CXL_CACHE_UNROUTED ? s->dev :
                              id == s->dev ? CXL_CACHE_DEV_MAX - 1 - s->dev :
                              CXL_CACHE_UNROUTED);
+    w->g->dev[s->dev].unrouted = id == CXL_CACHE_DEV_MAX - 1 - s->dev;
+    if (cxl_cache_link_route(w->link[s->dev]) == id) {
+        world_broken(w, "route", "device %u keeps its Cache ID", s->dev);
+    }
     /* The fast gear asks nobody for the way: CacheMemRegion does likewise. */
-    w->link[s->dev]->messages = w->link[s->dev]->unrouted;
+    w->link[s->dev]->messages = w->g->dev[s->dev].unrouted;
     return true;
 }
 

@@ -172,6 +172,7 @@ typedef struct GhostDev {
     uint8_t told;               /* ... since the last flush began */
     uint8_t viral;
     uint8_t disabled;
+    uint8_t unrouted;           /* no Cache ID leads to it */
     uint8_t nt;                 /* lines brought in with the NT hint */
     uint8_t order[LINES];       /* line + 1, the last used first; 0: none */
 } GhostDev;
@@ -335,7 +336,7 @@ void world_free(World *w);
 /* What a line is to a device: nothing, if no Cache ID leads to it */
 static inline unsigned world_decode(const World *w, unsigned dev, unsigned line)
 {
-    return w->link[dev]->unrouted ? 0 : w->cfg->decode[line];
+    return w->g->dev[dev].unrouted ? 0 : w->cfg->decode[line];
 }
 void world_step_str(const Step *step, GString *out);
 void world_str(World *w, unsigned line, GString *out);
