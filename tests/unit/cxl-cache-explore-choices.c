@@ -99,6 +99,7 @@ static void dev_steps(const World *w, unsigned d, StepFunc *func,
         { MAY_VIRAL, STEP_VIRAL },
         { MAY_DISABLE, STEP_DISABLE },
         { MAY_DIE, STEP_DIE },
+        { MAY_ROUTE, STEP_ROUTE },
     };
     unsigned i;
 

@@ -216,6 +216,16 @@ const ExploreConfig explore_small[] = {
         .may = MAY_STORE, .decode = { OK },
         ONE_LINE(1, 1), HOME(1),
     }, {
+        .name = "route", .group = "ids/",
+        .bound = "1 line, 3 devices with 1 request each, 1 credit a channel; "
+                 "no host, whole lines; the ID of one device goes and comes "
+                 "while it has no line, the others only read",
+        .devs = 3,
+        .ops = { SHARE | OP(WR_INV) | OP(RD_CURR) | OP(RD_OWN_NO_DATA) |
+                 OP(CACHE_FLUSHED), OP(RD_OWN), OP(RD_SHARED) },
+        .may = MAY_STORE | MAY_ROUTE, .fates = 1, .decode = { OK },
+        ONE_LINE(1, 1), HOME(1),
+    }, {
         FIELD("three-back-invalidations"),
         .bound = "2 lines, room for 1 in the snoop filter, 3 devices with 1 "
                  "request each, 1 credit a channel; no host, whole lines; "
@@ -386,6 +396,15 @@ const ExploreConfig explore_large[] = {
                  SHARE | OP(RD_CURR) },
         .may = MAY_STORE | MAY_HOST_READ | MAY_HOST_FLUSH, .decode = { OK },
         ONE_LINE(1, 1), HOME(1, .forward_dirty = true),
+    }, {
+        .name = "all-routes", .group = "ids/",
+        .bound = "1 line, 3 devices with 1 request each, 1 credit a channel; "
+                 "no host, whole lines; the IDs of all go and come while they "
+                 "have no line",
+        .devs = 3,
+        .ops = { SHARE | OP(WR_INV), SHARE, SHARE },
+        .may = MAY_STORE | MAY_ROUTE, .fates = 7, .decode = { OK },
+        ONE_LINE(1, 1), HOME(1),
     }, {
         FIELD("all-ways"),
         .bound = "3 lines, 1 device with 1 set of 2 ways, 1 credit a channel; "

@@ -198,7 +198,8 @@ static bool error_expected(const World *w, CXLCacheError err)
         continue;
     }
     return err == CXL_CACHE_ERR_DECODE &&
-           (i != w->cfg->lines || w->cfg->may & (MAY_REFUSE | MAY_PIN));
+           (i != w->cfg->lines ||
+            w->cfg->may & (MAY_REFUSE | MAY_PIN | MAY_ROUTE));
 }
 
 static void home_error(void *opaque, unsigned dev, CXLCacheError err,

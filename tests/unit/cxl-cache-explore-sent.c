@@ -231,14 +231,14 @@ static void sent_pull(World *w, unsigned dev, const CXLCacheMsg *msg,
         .op = r->op, .line = r->line, .cqid = msg->cqid, .part = r->part,
         .empty = r->empty, .poison = r->poison,
         .drop = msg->opcode == CXL_CACHE_GO_ERR_WRITE_PULL ||
-                !(w->cfg->decode[r->line] & CXL_CACHE_MEM_WRITE),
+                !(world_decode(w, dev, r->line) & CXL_CACHE_MEM_WRITE),
     };
 }
 
 /* What memory is in a line that has a device's GO on its way */
-static void check_grant(World *w, const GhostReq *r, unsigned go)
+static void check_grant(World *w, unsigned dev, const GhostReq *r, unsigned go)
 {
-    unsigned decode = w->cfg->decode[r->line];
+    unsigned decode = world_decode(w, dev, r->line);
     bool readable_line = decode & CXL_CACHE_MEM_READ;
     bool modified = memcmp(w->g->line[r->line].ram, w->last[r->line],
                            HALVES);
@@ -302,7 +302,7 @@ static void sent_response(World *w, unsigned dev, const CXLCacheMsg *msg)
             r->flags |= REQ_ERR;
         }
         if (r->op != CXL_CACHE_CACHE_FLUSHED) {
-            check_grant(w, r, msg->rsp_data);
+            check_grant(w, dev, r, msg->rsp_data);
         }
         if (req_rules[r->op].keeps && w->cfg->home.sf_ways > 1 &&
             r->grant != CXL_CACHE_GO_I && r->grant != CXL_CACHE_GO_ERR) {
@@ -480,7 +480,7 @@ static void sent_h2d_data(World *w, unsigned dev, const CXLCacheMsg *msg,
         return;
     }
     r->flags |= REQ_DATA;
-    bad = !(w->cfg->decode[r->line] & CXL_CACHE_MEM_READ);
+    bad = !(world_decode(w, dev, r->line) & CXL_CACHE_MEM_READ);
     if (bad != all_ones(data) ||
         (msg->go_err && !bad) ||
         (bad && r->op == CXL_CACHE_RD_CURR && !msg->go_err)) {

@@ -233,6 +233,41 @@ static bool step_die(World *w, const Step *s)
     return true;
 }
 
+/* Nothing is under way, and neither device nor home knows of a line of its. */
+static bool is_at_rest(World *w, unsigned d)
+{
+    for (unsigned l = 0; l < w->cfg->lines; l++) {
+        if (cxl_cache_dev_state(w->dev[d], l) != CXL_CACHE_I ||
+            (cxl_cache_home_tracks(w->home, l, NULL) & 1 << d)) {
+            return false;
+        }
+    }
+    return cxl_cache_link_idle(w->link[d]) &&
+           !cxl_cache_dev_outstanding(w->dev[d]) &&
+           !w->home->dev[d].open && !w->home->dev[d].snoops;
+}
+
+/* None, its own, and one that no other device has, in turn */
+static bool step_route(World *w, const Step *s)
+{
+    int id = cxl_cache_link_route(w->link[s->dev]);
+
+    if (!is_at_rest(w, s->dev)) {
+        return false;
+    }
+    cxl_cache_link_set_route(w->link[s->dev],
+                             id == CXL_CACHE_UNROUTED ? s->dev :
+                             id == s->dev ? CXL_CACHE_DEV_MAX - 1 - s->dev :
+                             CXL_CACHE_UNROUTED);
+    w->g->dev[s->dev].unrouted = id == CXL_CACHE_DEV_MAX - 1 - s->dev;
+    if (cxl_cache_link_route(w->link[s->dev]) == id) {
+        world_broken(w, "route", "device %u keeps its Cache ID", s->dev);
+    }
+    /* The fast gear asks nobody for the way: CacheMemRegion does likewise. */
+    w->link[s->dev]->messages = w->g->dev[s->dev].unrouted;
+    return true;
+}
+
 static bool step_reset(World *w, const Step *s)
 {
     loss_reset(w);
@@ -432,6 +467,7 @@ static bool (*const take[])(World *w, const Step *s) = {
     [STEP_VIRAL] = step_viral,
     [STEP_DISABLE] = step_disable,
     [STEP_DIE] = step_die,
+    [STEP_ROUTE] = step_route,
     [STEP_RESET] = step_reset,
     [STEP_DEV_RX] = step_dev_rx,
     [STEP_HOME_RX] = step_home_rx,

@@ -115,10 +115,11 @@ static bool complete(const GhostReq *r)
            (!(r->flags & REQ_PULLED) || r->flags & REQ_DATA);
 }
 
-static void check_read(World *w, const GhostReq *r, const CXLCacheDone *done)
+static void check_read(World *w, unsigned dev, const GhostReq *r,
+                       const CXLCacheDone *done)
 {
     uint8_t value[HALVES];
-    bool bad = !(w->cfg->decode[r->line] & CXL_CACHE_MEM_READ);
+    bool bad = !(world_decode(w, dev, r->line) & CXL_CACHE_MEM_READ);
 
     if (!done->data) {
         world_broken(w, "I7", "%s is done without data", op_name(r->op));
@@ -173,9 +174,9 @@ void rules_flushed(World *w, unsigned dev)
 }
 
 /* Whether memory takes what the request writes */
-static bool write_fails(const World *w, const GhostReq *r)
+static bool write_fails(const World *w, unsigned dev, const GhostReq *r)
 {
-    return !(w->cfg->decode[r->line] & CXL_CACHE_MEM_WRITE);
+    return !(world_decode(w, dev, r->line) & CXL_CACHE_MEM_WRITE);
 }
 
 void rules_done(World *w, unsigned dev, const CXLCacheDone *done)
@@ -196,12 +197,12 @@ void rules_done(World *w, unsigned dev, const CXLCacheDone *done)
         world_broken(w, "I7", "%s is done too early", op_name(r->op));
     }
     if (req_rules[r->op].h2d) {
-        check_read(w, r, done);
+        check_read(w, dev, r, done);
     } else if (done->data) {
         world_broken(w, "I7", "%s is done with data", op_name(r->op));
     } else if (done->failed != !!(r->flags & REQ_ERR) ||
                (req_rules[r->op].d2h && !req_rules[r->op].evict &&
-                done->failed != write_fails(w, r))) {
+                done->failed != write_fails(w, dev, r))) {
         world_broken(w, "decode", "%s is done, failed %d", op_name(r->op),
                      done->failed);
     }

@@ -170,6 +170,10 @@ void world_step_str(const Step *s, GString *out)
         g_string_append_printf(out, "device %u dies, is isolated and reset",
                                s->dev);
         break;
+    case STEP_ROUTE:
+        g_string_append_printf(out, "the Cache ID of device %u goes, or comes",
+                               s->dev);
+        break;
     case STEP_RESET:
         g_string_append(out, "all are reset, but for memory");
         break;

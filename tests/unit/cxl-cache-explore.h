@@ -70,6 +70,7 @@ enum {
     MAY_RESET       = 1 << 19,  /* home and devices are reset */
     MAY_POISON_PART = 1 << 20,  /* partial writes may be poisoned */
     MAY_HOST_POISON = 1 << 21,  /* so may the host's, of all and of half */
+    MAY_ROUTE       = 1 << 22,  /* its Cache ID goes, another one comes */
 
     MAY_HOST        = MAY_HOST_READ | MAY_HOST_PEEK | MAY_HOST_WRITE |
                       MAY_HOST_FLUSH,
@@ -81,7 +82,7 @@ enum {
  * @bound: what it leaves out, and why
  * @devs: devices, 0 for the usual 2
  * @ops: D2H requests that device n may make, as 1 << opcode
- * @fates: devices that MAY_FLUSH, _VIRAL, _DISABLE and _DIE are about
+ * @fates: devices that MAY_FLUSH, _VIRAL, _DISABLE, _DIE and _ROUTE are about
  * @depth: credits of the channels, all alike
  * @hold_credits: devices on whose link a credit's return is a step of its own
  * @decode: what memory says of each line
@@ -171,6 +172,7 @@ typedef struct GhostDev {
     uint8_t told;               /* ... since the last flush began */
     uint8_t viral;
     uint8_t disabled;
+    uint8_t unrouted;           /* no Cache ID leads to it */
     uint8_t nt;                 /* lines brought in with the NT hint */
     uint8_t order[LINES];       /* line + 1, the last used first; 0: none */
 } GhostDev;
@@ -208,6 +210,7 @@ typedef enum StepKind {
     STEP_VIRAL,
     STEP_DISABLE,
     STEP_DIE,
+    STEP_ROUTE,
     STEP_RESET,
     STEP_DEV_RX,                /* arg: channel */
     STEP_HOME_RX,               /* arg: channel */
@@ -329,6 +332,12 @@ void world_cell_seen(void *opaque, CXLCacheHomeTable table, unsigned row,
 /* cxl-cache-explore-world.c */
 World *world_new(const ExploreConfig *cfg);
 void world_free(World *w);
+
+/* What a line is to a device: nothing, if no Cache ID leads to it */
+static inline unsigned world_decode(const World *w, unsigned dev, unsigned line)
+{
+    return w->g->dev[dev].unrouted ? 0 : w->cfg->decode[line];
+}
 void world_step_str(const Step *step, GString *out);
 void world_str(World *w, unsigned line, GString *out);
 void G_GNUC_PRINTF(3, 4) world_broken(World *w, const char *rule,
