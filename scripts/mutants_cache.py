@@ -124,7 +124,8 @@ FAULTS = [
     ("a reset of the home keeps a device's counts", HOME,
      """            *d = (CXLCacheHomeDev) {
                 .link = d->link, .quota = d->quota, .group = d->group,
-                .room = CXL_CACHE_NO_ID, .timeout = d->timeout,
+                .room = CXL_CACHE_NO_ID, .bucket = d->bucket,
+                .timeout = d->timeout,
             };""", ';'),
     ('a reset of the home keeps its count of lines', HOME,
      'sf_write(home, e, 0);', '*e = 0;'),

@@ -288,8 +288,8 @@ FAULTS = [
      '    return p->addr == addr ? cache_mem_page_lines(p, false) : 0;',
      CACHE),
     ('poison is read with many lines', HOST,
-     'region->llc || cache_mem_poison_any(region->poison)) {',
-     'region->llc) {', LOST),
+     'region->alias || cache_mem_poison_any(region->poison) ||',
+     'region->alias ||', LOST),
     ('x-gear=messages is not heard of', REGION,
      'cm->config.messages || cm->config.grouped', 'cm->config.grouped',
      GEARS),
@@ -424,7 +424,7 @@ FAULTS = [
      '        reset_caches(region);\n', '', CACHE),
     ('a flush does not look whether it is traced', REGION,
      '    cache_mem_trace_update(cm->region);\n'
-     '    while', '    while',
+     '    cm->region->urgent', '    cm->region->urgent',
      [(QUERY_TEST, 'trace-reset')]),
     # Devices that are lost
     ('rescue does not', REGION,
@@ -464,7 +464,7 @@ FAULTS = [
     ('an inclusive host cache leaves lines with devices', LLC,
      '    if (region->llc->inclusive) {\n', '    if (0) {\n', HOST_LLC),
     ('what leaves the host cache is not snooped', LLC,
-     '    snoop(region, line, CXL_CACHE_HOST_FLUSH);\n    if (!cm) {',
+     '    cache_mem_snoop_line(region, line, CXL_CACHE_HOST_FLUSH);\n    if (!cm) {',
      '    if (!cm) {', HOST_LLC),
     ('the host cache counts a grant and its data', LLC,
      'bool granted = llc->granted == line;', 'bool granted = false;', HOST_LLC),

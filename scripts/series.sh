@@ -60,6 +60,8 @@ check_claims() {
         echo "error: claimed by a patch, but not there: $f" >&2; bad=1
     done < <(sort -u "$tmp/claims" | comm -13 "$tmp/overlay" -)
     ((!bad)) || die "the series would not be complete"
+    "$PYTHON" "$TOP/scripts/series_files.py" "$PATCHES" "$TOP" ||
+        die "these patches would not build without what comes later"
 }
 
 compose() {

@@ -101,7 +101,7 @@ static void rescue_at_timeout(World *w, unsigned dev)
     cxl_cache_dev_reset(w->dev[dev]);
 }
 
-static void listen(World *w, void (*on_timeout)(World *w, unsigned dev))
+static void hear_timeouts(World *w, void (*on_timeout)(World *w, unsigned dev))
 {
     memset(&told, 0, sizeof(told));
     w->on_timeout = on_timeout;
@@ -249,7 +249,7 @@ static void test_timeout(void)
         world_make(w, 0, 0, CXL_CACHE_M, V1);
         world_make(w, 0, 1, CXL_CACHE_M, V2);
         t = begin(w);
-        listen(w, note_timeout);
+        hear_timeouts(w, note_timeout);
         cxl_cache_home_set_timeout(w->home, 0, T);
         hold(w, 0, 1 << CXL_CACHE_H2D_REQ);
         g_assert_cmpint(world_host_ask(w, CXL_CACHE_HOST_READ, 0, 0, 0), ==, 0);
@@ -288,7 +288,7 @@ static void test_slow(void)
 
         world_make(w, 0, 0, CXL_CACHE_M, V1);
         t = begin(w);
-        listen(w, isolate_at_timeout);
+        hear_timeouts(w, isolate_at_timeout);
         cxl_cache_home_set_timeout(w->home, 0, 2 * L - early);
         g_assert_cmpint(world_host_ask(w, CXL_CACHE_HOST_READ, 0, 0, 0), ==, 0);
         /* The answer comes at 2 L, and this is after both. */
@@ -310,7 +310,7 @@ static void test_advance(void)
 
     world_make(w, 0, 0, CXL_CACHE_M, V1);
     t = begin(w);
-    listen(w, isolate_at_timeout);
+    hear_timeouts(w, isolate_at_timeout);
     hold(w, 0, 1 << CXL_CACHE_D2H_RSP);
     g_assert_cmpint(world_host_ask(w, CXL_CACHE_HOST_READ, 0, 0, 0), ==, 0);
     cxl_cache_settle(w->home);
@@ -356,7 +356,7 @@ static void test_isolate(void)
         world_make(w, 0, 0, CXL_CACHE_M, V1);
         world_make(w, 0, 1, CXL_CACHE_M, V2);
         t = begin(w);
-        listen(w, isolate_at_timeout);
+        hear_timeouts(w, isolate_at_timeout);
         cxl_cache_home_set_timeout(w->home, 0, T);
         hold(w, 0, 1 << losses[i / 2].channel);
         if (losses[i / 2].evict) {
@@ -394,7 +394,7 @@ static void test_rescue(void)
         world_make(w, 0, 1, CXL_CACHE_M, V2);
         world_make(w, 0, 2, CXL_CACHE_E, 0);
         t = begin(w);
-        listen(w, rescue_at_timeout);
+        hear_timeouts(w, rescue_at_timeout);
         cxl_cache_home_set_timeout(w->home, 0, T);
         hold(w, 0, 1 << losses[i / 2].channel);
         if (losses[i / 2].evict) {
@@ -427,7 +427,7 @@ static void test_rescue_write(void)
     World *w = wait_world(1, true);
     uint64_t t = begin(w);
 
-    listen(w, rescue_at_timeout);
+    hear_timeouts(w, rescue_at_timeout);
     cxl_cache_home_set_timeout(w->home, 0, T);
     hold(w, 0, 1 << CXL_CACHE_D2H_DATA);
     g_assert_cmpint(world_ask(w, 0, CXL_CACHE_WR_INV, 0, V1, 0xff), >=, 0);
@@ -450,7 +450,7 @@ static void test_others(void)
     world_make(w, 1, 1, CXL_CACHE_M, V2);
     world_make(w, 2, 2, CXL_CACHE_M, V2);
     t = begin(w);
-    listen(w, isolate_at_timeout);
+    hear_timeouts(w, isolate_at_timeout);
     for (unsigned i = 0; i < 3; i++) {
         cxl_cache_home_set_timeout(w->home, i, T * (i + 1));
     }
