@@ -425,6 +425,7 @@ static void test_rescue(void)
 static void test_rescue_write(void)
 {
     World *w = wait_world(1, true);
+    CXLCacheLineData before = w->ram[0].data;
     uint64_t t = begin(w);
 
     hear_timeouts(w, rescue_at_timeout);
@@ -434,6 +435,8 @@ static void test_rescue_write(void)
     at(w, t + 2 * T);
     g_assert_cmpuint(told.rescued, ==, 1);
     g_assert_cmpmem(&w->ram[0].data, 8, &(uint64_t) { V1 }, 8);
+    /* ... and no other bytes */
+    g_assert_cmpmem(&w->ram[0].data.b[8], 56, &before.b[8], 56);
     g_assert_cmpuint(cxl_cache_home_open(w->home), ==, 0);
     hold(w, 0, 0);
     cxl_cache_home_set_timeout(w->home, 0, 0);
