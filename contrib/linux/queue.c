@@ -15,17 +15,21 @@
 /* Of callers that can be told to come again */
 #define MAX_WAITING	1024
 
-/* Announce what is in the ring? Then call virtqueue_notify() without the lock */
-static bool announce(struct ct1_queue *q, bool all)
+/*
+ * Announce what is in the ring? Then return whom to notify without the lock.
+ * That may be when the queue has no ring any more: q->vq says so, and RCU keeps
+ * the ring until the notification is over.
+ */
+static struct virtqueue *announce(struct ct1_queue *q, bool all)
 {
 	if (!q->unkicked || !(all || q->unkicked == q->num_inflight ||
 			      q->unkicked >= READ_ONCE(ct1_batch)))
-		return false;
+		return NULL;
 	q->unkicked = 0;
 	if (!virtqueue_kick_prepare(q->vq))
-		return false;
+		return NULL;
 	ct1_inc(CT1_KICKS);
-	return true;
+	return q->vq;
 }
 
 static int add(struct ct1_queue *q, struct ct1_request *r)
@@ -80,8 +84,8 @@ static int wait(struct ct1_queue *q, struct ct1_request *r)
  */
 int ct1_queue_submit(struct ct1_queue *q, struct ct1_request *r)
 {
+	struct virtqueue *notify = NULL;
 	unsigned long flags;
-	bool notify = false;
 	int err;
 
 	spin_lock_irqsave(&q->lock, flags);
@@ -100,7 +104,7 @@ int ct1_queue_submit(struct ct1_queue *q, struct ct1_request *r)
 	}
 	spin_unlock_irqrestore(&q->lock, flags);
 	if (notify)
-		virtqueue_notify(q->vq);
+		virtqueue_notify(notify);
 	return err ?: -EINPROGRESS;
 }
 
@@ -161,8 +165,8 @@ void ct1_queue_drain(struct ct1_queue *q)
 	struct ct1_request *r, *next;
 	LIST_HEAD(done);
 	LIST_HEAD(refused);
+	struct virtqueue *notify = NULL;
 	unsigned long flags;
-	bool notify = false;
 
 	/* As ct1_queue_submit() does it for the ring to stay */
 	rcu_read_lock();
@@ -174,7 +178,7 @@ void ct1_queue_drain(struct ct1_queue *q)
 	}
 	spin_unlock_irqrestore(&q->lock, flags);
 	if (notify)
-		virtqueue_notify(q->vq);
+		virtqueue_notify(notify);
 	rcu_read_unlock();
 
 	local_bh_disable();
