@@ -59,10 +59,11 @@ FORMATS = {
                        ": pages without lines are the guest's again",
     'cxl_cache_bypass': 'used past the trap by (?P<text>.+)',
 
-    # The host's last-level cache, and the way to a device
+    # The host's caches, and the way to a device
     'cxl_cache_llc_access': ADDR + ' (?P<text>kind .+)',
     'cxl_cache_llc_evict': ADDR + ' (?P<text>leaves .+)',
     'cxl_cache_llc_take': ADDR + ' is (?P<text>taken .+)',
+    'cxl_cache_alias': ADDR + r' (?P<text>\d+ bytes: .+)',
     'cxl_cache_id_commit': DEV + '(?P<text>.+)',
     'cxl_cache_path_assign': DEV + '(?P<text>.+)',
     'cxl_cache_route': DEV + '(?P<text>.+)',
