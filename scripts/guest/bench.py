@@ -16,7 +16,8 @@
 # What a request takes: descriptors, notifications, interrupts.
 #
 # Environment: ROUNDS (default 9), DEVICE and BACKEND for our side, QEMU,
-# QEMU_ARGS.  Writes build/bench/results.json, where a ratio above 1 means
+# QEMU_ARGS; PEER_QEMU, the prefix below which another QEMU is installed, for the
+# other side.  Writes build/bench/results.json, where a ratio above 1 means
 # that ours is better, be it throughput or latency.
 
 import contextlib
@@ -46,6 +47,23 @@ def size_name(size):
     return f'{size // 1024} KiB' if size >= 1024 else f'{size} B'
 
 
+def restore(name, value):
+    if value is None:
+        del os.environ[name]
+    else:
+        os.environ[name] = value
+
+
+def installed(prefix):
+    """The emulator that is installed below a prefix"""
+    for folder in ('bin', 'usr/bin'):
+        path = os.path.join(prefix, folder, guest.AMD64.emulator)
+        if os.access(path, os.X_OK):
+            return path
+    sys.exit(f'PEER_QEMU={prefix}: there is no bin/{guest.AMD64.emulator}, '
+             f'nor usr/bin/{guest.AMD64.emulator}')
+
+
 class Bench:
     def __init__(self):
         self.rounds = int(os.environ.get('ROUNDS') or 9)
@@ -58,6 +76,14 @@ class Bench:
         os.environ['WRITEBACK'] = writeback
         return guest.Guest(guest.device_args(device, backend),
                            os.path.join(self.dir, f'{name}.log'))
+
+    def start_peer(self, qemu):
+        """@qemu: another emulator, or None"""
+        with contextlib.ExitStack() as back:
+            if qemu:
+                back.callback(restore, 'QEMU', os.environ.get('QEMU'))
+                os.environ['QEMU'] = qemu
+            return self.start('peer', *PEER)
 
     def turns(self, guests, work):
         """What @work measures in each guest, the others stopped; by name."""
@@ -207,6 +233,8 @@ class Bench:
 
     def run(self):
         mine = guest.chosen_device()
+        prefix = os.environ.get('PEER_QEMU')
+        peer_qemu = installed(prefix) if prefix else None
         load = os.getloadavg()[0]
         if load > 1:
             self.say(f'the machine is busy (load {load:.1f}): expect noise')
@@ -215,7 +243,7 @@ class Bench:
         with contextlib.ExitStack() as stack:
             guests = {name: stack.enter_context(self.start(name, *mine, name))
                       for name in WRITEBACKS}
-            guests['peer'] = stack.enter_context(self.start('peer', *PEER))
+            guests['peer'] = stack.enter_context(self.start_peer(peer_qemu))
             for vm in guests.values():
                 vm.qmp('stop')
             self.compare_idle(guests)
