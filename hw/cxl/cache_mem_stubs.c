@@ -18,42 +18,7 @@ CxlCacheInfo *qmp_x_query_cxl_cache(Error **errp)
     return NULL;
 }
 
-CxlCacheLineInfo *qmp_x_query_cxl_cache_line(uint64_t addr, Error **errp)
-{
-    error_setg(errp, "CXL.cache is not available on this target");
-    return NULL;
-}
-
 void hmp_info_cxl_cache(Monitor *mon, const QDict *qdict)
-{
-    monitor_printf(mon, "CXL.cache is not available on this target\n");
-}
-
-CxlLlcInfo *qmp_x_query_cxl_llc(bool has_address, uint64_t address,
-                                bool has_slice, uint32_t slice,
-                                bool has_set, uint32_t set, Error **errp)
-{
-    error_setg(errp, "CXL.cache is not available on this target");
-    return NULL;
-}
-
-void hmp_info_cxl_llc(Monitor *mon, const QDict *qdict)
-{
-    monitor_printf(mon, "CXL.cache is not available on this target\n");
-}
-
-void hmp_info_cxl_cache_line(Monitor *mon, const QDict *qdict)
-{
-    monitor_printf(mon, "CXL.cache is not available on this target\n");
-}
-
-CxlAliasesInfo *qmp_x_query_cxl_aliases(Error **errp)
-{
-    error_setg(errp, "CXL.cache is not available on this target");
-    return NULL;
-}
-
-void hmp_info_cxl_aliases(Monitor *mon, const QDict *qdict)
 {
     monitor_printf(mon, "CXL.cache is not available on this target\n");
 }
