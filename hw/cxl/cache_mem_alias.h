@@ -46,7 +46,6 @@ typedef struct CacheMemRegion CacheMemRegion;
  */
 typedef struct CacheMemAlias {
     CXLAlias *model;
-    const char *name;
     unsigned bit;
     CXLAliasCoherence coherence;
     uint32_t asid;

@@ -477,7 +477,6 @@ static void alias_realize(PCIDevice *pdev, Error **errp)
             return;
         }
     }
-    s->alias.name = TYPE_CXL_CBIT_ALIAS;
     s->alias.bit = s->bit;
     s->alias.coherence = s->coherence;
     s->alias.crypt = crypt_line;

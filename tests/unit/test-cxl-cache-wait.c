@@ -334,16 +334,34 @@ static void test_advance(void)
 /* ---- Isolation ---- */
 
 /* What is stuck where: the line, and what the device was about to do with it */
-static const struct {
+typedef struct Loss {
     const char *name;
     CXLCacheChannelId channel;
     bool evict;
-} losses[] = {
+} Loss;
+
+static const Loss losses[] = {
     { "snoop", CXL_CACHE_H2D_REQ, false },
     { "response", CXL_CACHE_D2H_RSP, false },
     { "data", CXL_CACHE_D2H_DATA, false },
     { "evict", CXL_CACHE_D2H_DATA, true },
 };
+
+/* Device 0 stands still since @t, with a line that device 1 wants, until T */
+static void lose(World *w, const Loss *loss, uint64_t t)
+{
+    cxl_cache_home_set_timeout(w->home, 0, T);
+    hold(w, 0, 1 << loss->channel);
+    if (loss->evict) {
+        world_ask(w, 0, CXL_CACHE_DIRTY_EVICT, 0, 0, ALL);
+        at(w, t + 2 * L);
+    }
+    g_assert_cmpint(world_ask(w, 1, CXL_CACHE_RD_OWN, 0, 0, ALL), >=, 0);
+    at(w, w->clock);
+    at(w, t + 2 * T);
+    cxl_cache_settle(w->home);
+    g_assert_cmpuint(told.n, ==, 1);
+}
 
 /* Without copies the line is lost, and who wants it is told so. */
 static void test_isolate(void)
@@ -357,17 +375,7 @@ static void test_isolate(void)
         world_make(w, 0, 1, CXL_CACHE_M, V2);
         t = begin(w);
         hear_timeouts(w, isolate_at_timeout);
-        cxl_cache_home_set_timeout(w->home, 0, T);
-        hold(w, 0, 1 << losses[i / 2].channel);
-        if (losses[i / 2].evict) {
-            world_ask(w, 0, CXL_CACHE_DIRTY_EVICT, 0, 0, ALL);
-            at(w, t + 2 * L);
-        }
-        g_assert_cmpint(world_ask(w, 1, CXL_CACHE_RD_OWN, 0, 0, ALL), >=, 0);
-        at(w, w->clock);
-        at(w, t + 2 * T);
-        cxl_cache_settle(w->home);
-        g_assert_cmpuint(told.n, ==, 1);
+        lose(w, &losses[i / 2], t);
         g_assert_cmpuint(told.poisoned, ==, 2);
         g_assert_true(w->ram[0].poison);
         g_assert_true(w->ram[1].poison);
@@ -395,17 +403,7 @@ static void test_rescue(void)
         world_make(w, 0, 2, CXL_CACHE_E, 0);
         t = begin(w);
         hear_timeouts(w, rescue_at_timeout);
-        cxl_cache_home_set_timeout(w->home, 0, T);
-        hold(w, 0, 1 << losses[i / 2].channel);
-        if (losses[i / 2].evict) {
-            world_ask(w, 0, CXL_CACHE_DIRTY_EVICT, 0, 0, ALL);
-            at(w, t + 2 * L);
-        }
-        g_assert_cmpint(world_ask(w, 1, CXL_CACHE_RD_OWN, 0, 0, ALL), >=, 0);
-        at(w, w->clock);
-        at(w, t + 2 * T);
-        cxl_cache_settle(w->home);
-        g_assert_cmpuint(told.n, ==, 1);
+        lose(w, &losses[i / 2], t);
         g_assert_cmpuint(told.rescued, ==, 2);
         g_assert_cmphex(world_load(w, 1, 0), ==, V1);
         g_assert_cmphex(world_ram(w, 1), ==, V2);
