@@ -30,6 +30,7 @@ GOES_ON = 3
 POLL = 0.1
 
 KERNEL_LINES = 40
+IO_ERROR = 'I/O error'
 
 
 class Failed(Exception):
@@ -116,8 +117,19 @@ class Campaign:
 
     # -- what must hold
 
+    def judge_kernel_log(self):
+        """
+        A page that nobody waited for was not written: whoever wrote it does not
+        hear of that before it syncs, and reads an old one until then.
+        """
+        with open(self.vm.log, errors='replace') as log:
+            lost = [line for line in log if IO_ERROR in line]
+        if lost:
+            raise Failed('I/O error', lost[0].rstrip())
+
     def judge(self, state):
         if state['bad_blocks']:
+            self.judge_kernel_log()
             raise Failed('wrong data', f'{state["bad_blocks"]} bad blocks, '
                          f'the first: {state["first_failure"]}')
         if state['io_errors']:
@@ -131,6 +143,7 @@ class Campaign:
         with open(self.vm.log, errors='replace') as log:
             bad = guest.complaints(log.read())
         if bad:
+            self.judge_kernel_log()
             raise Failed('kernel', bad[0])
 
     def wait(self, condition, timeout, sort, text):
