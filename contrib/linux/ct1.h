@@ -85,6 +85,7 @@ extern unsigned int ct1_batch;
 extern unsigned int ct1_fallback;
 extern unsigned int ct1_fail_every;
 extern unsigned int ct1_fail_alloc_every;
+extern unsigned int ct1_notify_delay_ms;
 extern unsigned int ct1_priority;
 extern bool ct1_any;
 extern bool ct1_takeover;
@@ -296,7 +297,6 @@ struct ct1_device {
 	struct delayed_work watch;	/* for what is overdue */
 	bool removing;
 	bool frozen;			/* suspended, or reset by others */
-	struct task_struct *manager;	/* who runs manage */
 	unsigned int rests;		/* hangs since it last worked well */
 	atomic_t good;			/* requests since the last hang */
 	unsigned long rested;		/* jiffies, when it may be tried again */

@@ -440,7 +440,6 @@ static void manage_work(struct work_struct *work)
 					   msecs_to_jiffies(RETRY_LOCK_MS));
 		return;
 	}
-	WRITE_ONCE(dev->manager, current);
 	if (!left_alone(dev)) {
 		if (test_and_clear_bit(CT1_EVENT_HANG, &dev->events))
 			hang(dev);
@@ -449,7 +448,6 @@ static void manage_work(struct work_struct *work)
 		else if (test_and_clear_bit(CT1_EVENT_CONFIG, &dev->events))
 			look_ready(dev);
 	}
-	WRITE_ONCE(dev->manager, NULL);
 	device_unlock(&dev->vdev->dev);
 }
 
@@ -524,33 +522,64 @@ static void remove(struct virtio_device *vdev)
 	cancel_delayed_work_sync(&dev->manage);
 }
 
+/* Is it hang() or try_again() that asks?  They have the device's lock. */
+static bool is_managed(void)
+{
+	struct work_struct *work = current_work();
+
+	return work && work->func == manage_work;
+}
+
 /*
- * Suspend, hibernation, a reset of the function; and hang(), which none of these
- * may meet: they do not have the lock that manage_work() has.
+ * For suspend, hibernation and resets of the function, which come without the
+ * lock: whoever binds or unbinds the device, or sees to it, has it.  NULL: it is
+ * ours no more.
  */
+static struct ct1_device *lock_ours(struct virtio_device *vdev)
+{
+	device_lock(&vdev->dev);
+	if (vdev->dev.driver == &ct1_driver.driver)
+		return vdev->priv;
+	device_unlock(&vdev->dev);
+	return NULL;
+}
+
 static int freeze(struct virtio_device *vdev)
 {
-	struct ct1_device *dev = vdev->priv;
-	bool hung = READ_ONCE(dev->manager) == current;
+	struct ct1_device *dev;
 
-	if (!hung) {
-		WRITE_ONCE(dev->frozen, true);
-		cancel_delayed_work_sync(&dev->manage);
+	if (is_managed()) {
+		quiesce(vdev->priv, CT1_HUNG, false);
+		return 0;
 	}
-	quiesce(dev, hung ? CT1_HUNG : CT1_STOPPED, !hung);
+	dev = lock_ours(vdev);
+	if (!dev)
+		return 0;
+	WRITE_ONCE(dev->frozen, true);
+	cancel_delayed_work_sync(&dev->manage);
+	quiesce(dev, CT1_STOPPED, true);
+	device_unlock(&vdev->dev);
 	return 0;
 }
 
 static int restore(struct virtio_device *vdev)
 {
-	struct ct1_device *dev = vdev->priv;
-	int err = start(dev);
+	struct ct1_device *dev;
+	int err = 0;
 
-	if (READ_ONCE(dev->manager) != current) {
+	if (is_managed())
+		return start(vdev->priv);
+	dev = lock_ours(vdev);
+	if (!dev)
+		return 0;
+	/* If it is not, it was bound meanwhile, and is in use */
+	if (dev->frozen) {
+		err = start(dev);
 		WRITE_ONCE(dev->frozen, false);
 		/* Whatever happened meanwhile */
 		ct1_device_event(dev, CT1_EVENT_CONFIG);
 	}
+	device_unlock(&vdev->dev);
 	return err;
 }
 

@@ -7,6 +7,8 @@
  * one comes back: a notification is what costs most of a small request.
  */
 
+#include <linux/delay.h>
+
 #include "ct1.h"
 
 #define CREATE_TRACE_POINTS
@@ -14,6 +16,8 @@
 
 /* Of callers that can be told to come again */
 #define MAX_WAITING	1024
+
+#define MAX_NOTIFY_DELAY_MS	1000u
 
 /*
  * Announce what is in the ring? Then return whom to notify without the lock.
@@ -30,6 +34,15 @@ static struct virtqueue *announce(struct ct1_queue *q, bool all)
 		return NULL;
 	ct1_inc(CT1_KICKS);
 	return q->vq;
+}
+
+static void notify_late(struct virtqueue *vq)
+{
+	unsigned int ms = READ_ONCE(ct1_notify_delay_ms);
+
+	if (unlikely(ms))
+		mdelay(min(ms, MAX_NOTIFY_DELAY_MS));
+	virtqueue_notify(vq);
 }
 
 static int add(struct ct1_queue *q, struct ct1_request *r)
@@ -104,7 +117,7 @@ int ct1_queue_submit(struct ct1_queue *q, struct ct1_request *r)
 	}
 	spin_unlock_irqrestore(&q->lock, flags);
 	if (notify)
-		virtqueue_notify(notify);
+		notify_late(notify);
 	return err ?: -EINPROGRESS;
 }
 
@@ -178,7 +191,7 @@ void ct1_queue_drain(struct ct1_queue *q)
 	}
 	spin_unlock_irqrestore(&q->lock, flags);
 	if (notify)
-		virtqueue_notify(notify);
+		notify_late(notify);
 	rcu_read_unlock();
 
 	local_bh_disable();

@@ -109,6 +109,11 @@ module_param_named(fail_alloc_every, ct1_fail_alloc_every, uint, 0644);
 MODULE_PARM_DESC(fail_alloc_every,
 		 "for tests: refuse every Nth submission as if memory were short (0: none)");
 
+unsigned int ct1_notify_delay_ms;
+module_param_named(notify_delay_ms, ct1_notify_delay_ms, uint, 0644);
+MODULE_PARM_DESC(notify_delay_ms,
+		 "for tests: notify the device so late, up to 1000 ms, after a request is in its ring (0: at once)");
+
 /* AES-NI with AVX-512 has 800, other accelerators 3000 to 4001 */
 unsigned int ct1_priority = 4500;
 module_param_named(priority, ct1_priority, uint, 0444);

@@ -45,8 +45,20 @@ FAULTS = [
      'return status == ALL_ONES ? 0 : status;', 'return status ?: 1;',
      'recovery', 'surprise removal, and back'),
     ('a hang is seen to while others reset the device', 'device.c',
-     '\t\tWRITE_ONCE(dev->frozen, true);\n', '', 'recovery',
+     '\tWRITE_ONCE(dev->frozen, true);\n', '', 'recovery',
      'while it hangs', '7.3'),
+    ('whoever resets the device may meet who unbinds it', 'device.c',
+     """\tdevice_lock(&vdev->dev);
+\tif (vdev->dev.driver == &ct1_driver.driver)
+\t\treturn vdev->priv;
+\tdevice_unlock(&vdev->dev);
+\treturn NULL;""",
+     '\tdevice_trylock(&vdev->dev);\n\treturn vdev->priv;',
+     'recovery', 'while it is unbound and bound', '7.3'),
+    ('a ring that may be gone is notified', 'queue.c',
+     '\tvirtqueue_notify(vq);', """\tvirtqueue_notify(
+\t\t((struct ct1_device *)vq->vdev->priv)->queues[vq->index].vq);""",
+     'recovery', 'before the device is notified'),
     ('rests do not grow', 'device.c',
      '\tdev->rests++;', '', 'recovery', 'longer and longer'),
     ('BARs are not given back', 'reset.c',

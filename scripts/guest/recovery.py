@@ -23,6 +23,9 @@ STOCK = '/sys/bus/virtio/drivers/virtio_crypto'
 RESET_IS_TOLD = 6, 14
 # What a buffer that was given back is read with, by requests of 4 KiB
 HELD_BYTES = 64 << 10
+# Longer than a guest takes to notice that a device is gone
+NOTIFY_DELAY_MS = 800
+REBOUND = 10
 
 
 class RecoveryTests(Recovery):
@@ -205,6 +208,24 @@ class RecoveryTests(Recovery):
     def surprise_while_busy(self):
         return self.surprise('half-written')
 
+    def surprise_while_notifying(self):
+        """
+        A request is in the ring, and who put it there has not told the device
+        yet, when the ring goes.
+        """
+        def outage():
+            self.set(notify_delay_ms=NOTIFY_DELAY_MS)
+            time.sleep(NOTIFY_DELAY_MS / 2000)
+            self.device.fault('removal')
+            self.device.wait_gone()
+            self.set(notify_delay_ms=0)
+            self.wait_software()
+            self.wait_removed()
+            self.device.plug()
+        # Each time that delay may end too early
+        return ''.join(self.expect(self.during(outage), detached=1, attached=1)
+                       for _ in range(3))
+
     def hang_while_bound(self):
         """The first it is asked for is the open volume's key"""
         def outage():
@@ -244,6 +265,26 @@ class RecoveryTests(Recovery):
 
     def function_reset(self):
         return self.reset('flr')
+
+    def reset_while_rebound(self):
+        """Both at any time: neither may meet the other's half-done work"""
+        def outage():
+            reset = f'/sys/bus/pci/devices/{self.device.slot()}/reset'
+            self.vm.sh('touch /run/resets; (while [ -e /run/resets ]; do '
+                       f'echo 1 > {reset}; sleep 0.$((RANDOM % 3)); done; '
+                       'touch /run/no-resets) > /dev/null 2>&1 &')
+            for _ in range(REBOUND):
+                # Neither can be had at any time
+                self.vm.sh(f'echo {self.bound()} > {DRIVER}/unbind; true')
+                self.bind()
+            self.vm.sh('rm /run/resets; while ! [ -e /run/no-resets ]; do '
+                       'sleep 0.1; done; rm /run/no-resets')
+            self.bind()
+        # 6.1 is not told, and waits for what is forgotten
+        self.set(rest_ms=1)
+        wrong = self.during(outage, changes=10 * REBOUND)
+        self.set(rest_ms=REST_MS)
+        return self.expect(wrong, detached=2, attached=2)
 
     def reset_while_hung(self):
         """
@@ -528,10 +569,14 @@ class RecoveryTests(Recovery):
             ('surprise removal, and back', self.surprise),
             ('surprise removal in the middle of a request',
              self.surprise_while_busy),
+            ('surprise removal before the device is notified',
+             self.surprise_while_notifying),
             ('plugged in, and hangs at once', self.hang_while_bound),
             ('link down, and up', self.link_down),
             ('function level reset beneath the driver', self.function_reset),
             ('reset of the function while it hangs', self.reset_while_hung),
+            ('resets of the function while it is unbound and bound',
+             self.reset_while_rebound),
             ('bus reset beneath the driver', self.bus_reset),
             ('bus reset that nobody cleans up after', self.reset_for_good),
             ('a key after a reset', self.control_lost),
