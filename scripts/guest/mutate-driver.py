@@ -54,7 +54,7 @@ FAULTS = [
 \tdevice_unlock(&vdev->dev);
 \treturn NULL;""",
      '\tdevice_trylock(&vdev->dev);\n\treturn vdev->priv;',
-     'recovery', 'while it is unbound and bound', '7.3'),
+     'recovery', 'unbound while its function', '7.3'),
     ('a ring that may be gone is notified', 'queue.c',
      '\tvirtqueue_notify(vq);', """\tvirtqueue_notify(
 \t\t((struct ct1_device *)vq->vdev->priv)->queues[vq->index].vq);""",

@@ -25,7 +25,6 @@ RESET_IS_TOLD = 6, 14
 HELD_BYTES = 64 << 10
 # Longer than a guest takes to notice that a device is gone
 NOTIFY_DELAY_MS = 800
-REBOUND = 10
 
 
 class RecoveryTests(Recovery):
@@ -266,25 +265,24 @@ class RecoveryTests(Recovery):
     def function_reset(self):
         return self.reset('flr')
 
-    def reset_while_rebound(self):
-        """Both at any time: neither may meet the other's half-done work"""
+    def unbound_while_reset(self):
+        """
+        Whoever resets it waits for what it has, and somebody unbinds it: neither
+        may meet the other's half-done work.
+        """
         def outage():
-            reset = f'/sys/bus/pci/devices/{self.device.slot()}/reset'
-            self.vm.sh('touch /run/resets; (while [ -e /run/resets ]; do '
-                       f'echo 1 > {reset}; sleep 0.$((RANDOM % 3)); done; '
-                       'touch /run/no-resets) > /dev/null 2>&1 &')
-            for _ in range(REBOUND):
-                # Neither can be had at any time
-                self.vm.sh(f'echo {self.bound()} > {DRIVER}/unbind; true')
-                self.bind()
-            self.vm.sh('rm /run/resets; while ! [ -e /run/no-resets ]; do '
-                       'sleep 0.1; done; rm /run/no-resets')
+            start = self.software()
+            self.device.fault('hang', point='half-written')
+            time.sleep(LIMIT_MS / 2000)
+            self.vm.sh(f'echo 1 > /sys/bus/pci/devices/{self.device.slot()}'
+                       '/reset & sleep 0.1')
+            self.unbind()
+            self.device.fault('clear')
+            self.wait_software(start)
+            self.vm.sh('wait')
             self.bind()
-        # 6.1 is not told, and waits for what is forgotten
-        self.set(rest_ms=1)
-        wrong = self.during(outage, changes=10 * REBOUND)
-        self.set(rest_ms=REST_MS)
-        return self.expect(wrong, detached=2, attached=2)
+        wrong = self.during(outage, changes=8)
+        return self.expect(wrong, lost=1, detached=1, attached=1)
 
     def reset_while_hung(self):
         """
@@ -575,8 +573,8 @@ class RecoveryTests(Recovery):
             ('link down, and up', self.link_down),
             ('function level reset beneath the driver', self.function_reset),
             ('reset of the function while it hangs', self.reset_while_hung),
-            ('resets of the function while it is unbound and bound',
-             self.reset_while_rebound),
+            ('unbound while its function is reset',
+             self.unbound_while_reset),
             ('bus reset beneath the driver', self.bus_reset),
             ('bus reset that nobody cleans up after', self.reset_for_good),
             ('a key after a reset', self.control_lost),
