@@ -17,6 +17,7 @@
 #include "qemu/units.h"
 #include "libqtest.h"
 #include "libqos/cxl-type1.h"
+#include "libqos/malloc-pc.h"
 #include "hw/pci/pci_regs.h"
 
 #define L           500
@@ -591,7 +592,7 @@ static void unplug(Rig *r)
     plug_again(r);
 }
 
-static void remove(Rig *r)
+static void remove_now(Rig *r)
 {
     qct_fault(r->qts, &(QCTFault) { "removal" });
     qtest_qmp_eventwait(r->qts, "DEVICE_DELETED");
@@ -618,7 +619,7 @@ static const struct {
     { "system-reset", system_reset },
     { "bus-reset", bus_reset },
     { "unplug", unplug },
-    { "removal", remove },
+    { "removal", remove_now },
     { "link-down", link_down },
 };
 
