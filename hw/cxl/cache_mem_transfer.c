@@ -10,18 +10,23 @@
  * credit. A phase ends when all that it has asked for is there.
  *
  *   read:   FETCH
- *   write:  OWN, PUT, [ PUT, ... ] EVICT
+ *   write:  OWN, PUT, ARRIVE, [ PUT, ARRIVE, ... ] [ EVICT, LEAVE ]
  *
  * Between OWN and the end the host may take back any line, which is not asked
  * for again, or two who want the same page would never come to an end: it is
- * put to memory like those that cannot be kept. When PUT finds that all others
- * are still there they are written, all at once.
+ * put to memory like those that cannot be kept. When all that was put is there,
+ * and all others are still here, these are written, all at once.
+ *
+ * A device is done with ItoMWr and evicts when it has sent the data. Who looks at
+ * the line meanwhile, whichever way, has to wait for the host in a real machine;
+ * here vCPUs would find the old bytes. So it is over when the host is done, too.
  */
 
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
 #include "qemu/lockable.h"
 #include "hw/cxl/cache_mem_transfer.h"
+#include "hw/cxl/cxl_cache_look.h"
 #include "cache_mem_internal.h"
 #include "trace.h"
 
@@ -32,6 +37,7 @@ typedef enum TransferPhase {
     PHASE_FETCH,
     PHASE_OWN,
     PHASE_PUT,
+    PHASE_ARRIVE,
     PHASE_EVICT,
     PHASE_LEAVE,
     PHASE_OVER,
@@ -325,6 +331,30 @@ static void write_all(CacheMemTransfer *t)
 
 static TransferPhase put(CacheMemTransfer *t)
 {
+    return PHASE_ARRIVE;
+}
+
+static bool host_is_done(const CacheMemTransfer *t, uint64_t line)
+{
+    CXLCacheHomeLook look;
+
+    cxl_cache_home_look(t->cm->region->home, line, &look);
+    return look.uqid < 0;
+}
+
+static int arrive_part(CacheMemTransfer *t, const CacheMemLinePart *part)
+{
+    return !test_bit(t->cursor.index, t->put) ||
+           host_is_done(t, part->line) ? 0 : -EAGAIN;
+}
+
+static TransferPhase arrived(CacheMemTransfer *t)
+{
+    if (t->cm->mode == CACHE_MEM_OFF) {
+        /* Isolated, perhaps: what was on its way may be lost. */
+        t->failed = true;
+        return PHASE_OVER;
+    }
     if (!all_here(t)) {
         return PHASE_PUT;
     }
@@ -347,8 +377,9 @@ static TransferPhase evicted(CacheMemTransfer *t)
 /* Evicts are nobody's requests: look whether they are over. */
 static int leave_part(CacheMemTransfer *t, const CacheMemLinePart *part)
 {
-    return cxl_cache_dev_state(t->cm->dev, part->line) == CXL_CACHE_I ||
-           holds(t, part, CXL_CACHE_P_STABLE) ? 0 : -EAGAIN;
+    return (cxl_cache_dev_state(t->cm->dev, part->line) == CXL_CACHE_I ||
+            holds(t, part, CXL_CACHE_P_STABLE)) &&
+           host_is_done(t, part->line) ? 0 : -EAGAIN;
 }
 
 static TransferPhase left(CacheMemTransfer *t)
@@ -372,6 +403,7 @@ static const struct PhaseRule {
     [PHASE_FETCH] = { fetch_part, fetched },
     [PHASE_OWN] = { own_part, owned },
     [PHASE_PUT] = { put_part, put },
+    [PHASE_ARRIVE] = { arrive_part, arrived },
     [PHASE_EVICT] = { evict_part, evicted },
     [PHASE_LEAVE] = { leave_part, left },
 };
@@ -382,7 +414,7 @@ static const struct PhaseRule {
 static void come_again(CacheMemTransfer *t)
 {
     CXLCacheHome *home = t->cm->region->home;
-    uint64_t next = cxl_cache_next(home);
+    uint64_t next = MIN(cxl_cache_next(home), cxl_cache_deadline(home));
 
     t->again = next == UINT64_MAX ? cxl_cache_time(home) + IDLE_NS : next;
 }

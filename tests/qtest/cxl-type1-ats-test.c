@@ -326,6 +326,7 @@ static void post_and_step(QCIRig *r, QCIJob *j, QCTRequest *q, int64_t ns)
     wait_outstanding(r);
     if (ns) {
         qtest_clock_step(r->q.qts, ns);
+        qtest_readb(r->q.qts, 0);
     }
     g_assert_cmphex(r->ram[q->status_addr], ==, QCT_NO_STATUS);
 }

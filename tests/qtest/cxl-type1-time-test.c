@@ -16,6 +16,7 @@
 #include "qemu/bswap.h"
 #include "qemu/units.h"
 #include "libqtest.h"
+#include "libqos/cxl-tree.h"
 #include "libqos/cxl-type1.h"
 #include "libqos/malloc-pc.h"
 #include "hw/pci/pci_regs.h"
@@ -46,14 +47,17 @@ typedef struct Rig {
     uint8_t *ram;           /* what RAM really holds */
     uint64_t src;
     uint64_t area;
+    uint64_t iv;            /* a line of its own */
     uint8_t *once;          /* what becomes of the source */
     int64_t clock;
 } Rig;
 
+/* Before the next command is answered timers have run that are due by then. */
 static void step(Rig *r, int64_t ns)
 {
     if (ns) {
         r->clock = qtest_clock_step(r->qts, ns);
+        qtest_readb(r->qts, 0);
     }
 }
 
@@ -75,6 +79,8 @@ static void rig_start(Rig *r, const char *port, const char *opts)
     r->src = qct_alloc_source(&q, AREA);
     r->once = qct_encrypt_uncached(&q, r->src, AREA);
     r->area = qct_alloc_filled(&q, AREA, OLD);
+    r->iv = qct_alloc_filled(&q, PAGE, 0);
+    qtest_memwrite(r->qts, r->iv, qct_iv, sizeof(qct_iv));
     r->alloc = q.alloc;
 }
 
@@ -141,15 +147,21 @@ static void wait_outstanding(Rig *r, int64_t n)
     }
 }
 
-static void post(Rig *r, Flight *f, uint32_t src, uint32_t dst, uint32_t len)
+static void post_at(Rig *r, Flight *f, uint64_t src, uint64_t dst, uint32_t len)
 {
-    f->src = r->src + src;
-    f->dst = r->area + dst;
+    f->src = src;
+    f->dst = dst;
     f->len = len;
-    qct_prepare(r->t, &f->q, qct_iv, (QCTSeg[]) { { f->src, len }, { } },
-                (QCTSeg[]) { { f->dst, len }, { } });
+    qct_prepare(r->t, &f->q, qct_iv, (QCTSeg[]) { { src, len }, { } },
+                (QCTSeg[]) { { dst, len }, { } });
+    g_array_index(f->q.req.descs, struct vring_desc, 1).addr = r->iv;
     qvirtio_crypto_enqueue(r->t->c, r->t->c->vqs[f->vq], &f->q.req);
     qvirtio_crypto_notify(r->t->c, r->t->c->vqs[f->vq]);
+}
+
+static void post(Rig *r, Flight *f, uint32_t src, uint32_t dst, uint32_t len)
+{
+    post_at(r, f, r->src + src, r->area + dst, len);
 }
 
 static bool is_done(Rig *r, const Flight *f)
@@ -205,6 +217,13 @@ static void check_memory(Rig *r, uint64_t addr, const void *want, size_t len)
     g_autofree uint8_t *buf = g_malloc(len);
 
     qtest_memread(r->qts, addr, buf, len);
+    for (size_t i = 0; i < len; i++) {
+        if (buf[i] != ((const uint8_t *)want)[i]) {
+            g_test_message("byte %zu of %zu at 0x%" PRIx64 ", area 0x%" PRIx64,
+                           i, len, addr, r->area);
+            break;
+        }
+    }
     g_assert_cmpmem(buf, len, want, len);
 }
 
@@ -245,8 +264,8 @@ static bool host_keeps(void)
     return keeps;
 }
 
-/* The device does its work. */
-static void check_works(Rig *r)
+/* The device does its work. @lost: requests of its never had an answer */
+static void check_works(Rig *r, bool lost)
 {
     Flight f = { };
 
@@ -259,7 +278,9 @@ static void check_works(Rig *r)
     check_memory(r, f.dst, r->once, PAGE);
     check_filled(r, r->area, OLD, PAGE);
     catch_up(r);
-    check_quiet(r);
+    if (!lost) {
+        check_quiet(r);
+    }
 }
 
 /* ---- Where a request is, and when ---- */
@@ -307,6 +328,7 @@ static void test_many(Rig *r)
     int64_t alone, together;
 
     post(r, &f[0], 0, 8 * PAGE, 128);
+    wait_outstanding(r, 3);
     alone = run_until_done(r, &f[0], 10);
     take(r, &f[0], VIRTIO_CRYPTO_OK);
     check_used(r, 0, 1);
@@ -418,11 +440,7 @@ static void test_in_cache(Rig *r)
     take(r, &f, VIRTIO_CRYPTO_OK);
     g_assert_cmpint(lines_of(r, "M"), ==, QCT_PAGE_LINES);
     f.vq = 1;
-    f.src = r->area;
-    qct_prepare(r->t, &f.q, qct_iv, (QCTSeg[]) { { r->area, PAGE }, { } },
-                (QCTSeg[]) { { r->area, PAGE }, { } });
-    qvirtio_crypto_enqueue(r->t->c, r->t->c->vqs[1], &f.q.req);
-    qvirtio_crypto_notify(r->t->c, r->t->c->vqs[1]);
+    post_at(r, &f, r->area, r->area, PAGE);
     wait_outstanding(r, 1);
     /* The initialization vector alone is asked for. */
     g_assert_cmpint(run_until_done(r, &f, 10), ==, TRIP);
@@ -435,10 +453,7 @@ static void test_in_cache(Rig *r)
     qct_set_cache_enable(r->t, false);
     qtest_memwrite(r->qts, r->area + PAGE, r->once, PAGE);
     f.vq = 0;
-    qct_prepare(r->t, &f.q, qct_iv,
-                (QCTSeg[]) { { r->area + PAGE, PAGE }, { } },
-                (QCTSeg[]) { { r->area + PAGE, PAGE }, { } });
-    qct_submit(r->t, &f.q);
+    post_at(r, &f, r->area + PAGE, r->area + PAGE, PAGE);
     while (!is_done(r, &f)) {
         query_outstanding(r);
     }
@@ -613,10 +628,11 @@ static const struct {
     const char *name;
     void (*fn)(Rig *r);
     bool attach;            /* the same device, as it was but for virtio */
+    bool loses;             /* what is under way */
 } ends[] = {
     { "virtio-reset", virtio_reset, true },
     { "flr", flr, true },
-    { "system-reset", system_reset },
+    { "system-reset", system_reset, .loses = true },
     { "bus-reset", bus_reset },
     { "unplug", unplug },
     { "removal", remove_now },
@@ -652,7 +668,7 @@ static void test_end(Rig *r, int end)
             start_again(r);
         }
         check_filled(r, r->area, OLD, AREA);
-        check_works(r);
+        check_works(r, ends[end].loses);
         qtest_memset(r->qts, r->area, OLD, AREA);
         catch_up(r);
     }
@@ -728,7 +744,7 @@ static void test_viral(Rig *r)
 
         post(r, &f[0], 0, 0, 1024);
         post(r, &f[1], 0, PAGE + 24, 128);
-        wait_outstanding(r, 17 + 4);
+        wait_outstanding(r, 17 + 3);
         step(r, when);
         qct_fault(r->qts, &(QCTFault) { "viral" });
         while (!qct_fault_is(r->qts, "viral")) {
@@ -743,47 +759,104 @@ static void test_viral(Rig *r)
         check_used(r, 1, 1);
         g_assert_true(really_is(r, r->area, OLD, AREA));
         qct_clear(r->qts);
-        check_works(r);
+        check_works(r, false);
         qtest_memset(r->qts, r->area, OLD, AREA);
         catch_up(r);
     }
 }
 
+static void hold(Rig *r, const char *channel)
+{
+    qtest_qmp_assert_success(r->qts, "{'execute': 'x-cxl-type1-fault', "
+                             "'arguments': {'id': 't0', 'fault': "
+                             "'hang-snoop', 'channel': %s}}", channel);
+}
+
 /*
- * It answers no snoop, and is isolated while requests are under way: they end
- * in an error, once. What it had is lost as "unplug" says.
+ * It answers no snoop, and is isolated while a request is under way, as a CPU
+ * is here that cannot wait. A request whose lines are lost ends in an error; one
+ * that has its source goes on by CXL.io.
  */
 static void test_isolated(Rig *r)
 {
-    for (int poison = 0; poison < 2; poison++) {
-        Flight f[3] = { };
+    for (int owns = 0; owns < 2; owns++) {
+        Flight f[2] = { };
 
         post(r, &f[0], 0, 8 * PAGE, PAGE);
         run_until_done(r, &f[0], L);
         take(r, &f[0], VIRTIO_CRYPTO_OK);
-        qtest_qmp_assert_success(r->qts, "{'execute': 'x-cxl-type1-fault', "
-                                 "'arguments': {'id': 't0', 'fault': "
-                                 "'hang-snoop', 'channel': 'd2h-rsp'}}");
+        hold(r, "d2h-rsp");
         post(r, &f[1], 0, 0, 1024);
-        post(r, &f[2], 0, PAGE + 24, 128);
-        wait_outstanding(r, 17 + 4);
-        step(r, poison ? TRIP + L : L);
-        /* Nobody here can wait. */
+        wait_outstanding(r, 17);
+        step(r, owns ? TRIP + L : L);
         check_memory(r, f[0].dst, r->once, PAGE);
         run_until_done(r, &f[1], L);
-        run_until_done(r, &f[2], L);
-        take(r, &f[1], VIRTIO_CRYPTO_ERR);
-        take(r, &f[2], VIRTIO_CRYPTO_ERR);
+        take(r, &f[1], owns ? VIRTIO_CRYPTO_ERR : VIRTIO_CRYPTO_OK);
         step(r, 100 * L);
-        check_used(r, 0, 3);
-        g_assert_true(really_is(r, r->area, OLD, 8 * PAGE));
+        check_used(r, 0, 2);
+        if (owns) {
+            g_assert_true(really_is(r, r->area, OLD, 8 * PAGE));
+        } else {
+            check_memory(r, f[1].dst, r->once, 1024);
+        }
         qct_clear(r->qts);
         qct_set_cache_enable(r->t, false);
         qct_set_cache_enable(r->t, true);
-        check_works(r);
+        check_works(r, true);
         qtest_memset(r->qts, r->area, OLD, AREA);
         catch_up(r);
     }
+}
+
+#define CACHEMEM        0x1000
+#define T_CTRL          0x8
+#define T_STATUS        0xc
+/* 100 us, time-out and isolation */
+#define T_CTRL_100US    (1u << 8 | 1u << 12 | 1u << 18)
+#define T_STATUS_BOTH   (1u << 4 | 1u << 12)
+
+static uint32_t read_cachemem(void *opaque, uint16_t offset)
+{
+    Rig *r = opaque;
+
+    return qpci_io_readl(r->cxl->rp, r->cxl->rp_bar, CACHEMEM + offset);
+}
+
+/* By Timeout and Isolation, with requests that nothing can bring to an end */
+static void test_timeout(Rig *r)
+{
+    uint16_t at = qcxl_find_cap(read_cachemem, r, 0x09);
+    Flight f[2] = { { .vq = 0 }, { .vq = 1 } };
+    uint64_t old = 0;
+
+    memset(&old, OLD, sizeof(old));
+    qpci_io_writel(r->cxl->rp, r->cxl->rp_bar, CACHEMEM + at + T_CTRL,
+                   T_CTRL_100US);
+    hold(r, "d2h-data");
+    post(r, &f[0], 0, 0, 1024);
+    post(r, &f[1], 0, PAGE, 512);
+    wait_outstanding(r, 17 + 9);
+    step(r, 90000);
+    g_assert_false(is_done(r, &f[0]));
+    g_assert_false(is_done(r, &f[1]));
+    step(r, 20000);
+    g_assert_cmphex(read_cachemem(r, at + T_STATUS), ==, T_STATUS_BOTH);
+    take(r, &f[0], VIRTIO_CRYPTO_ERR);
+    take(r, &f[1], VIRTIO_CRYPTO_ERR);
+    step(r, 100 * L);
+    check_used(r, 0, 1);
+    check_used(r, 1, 1);
+    /* What it had sent is the host's, line by line. */
+    for (int i = 0; i < 1024; i += 8) {
+        uint64_t now = qtest_readq(r->qts, f[0].dst + i);
+
+        g_assert_true(now == old || !memcmp(&now, r->once + i, sizeof(now)));
+    }
+    check_filled(r, r->area + 1024, OLD, PAGE - 1024);
+    qct_clear(r->qts);
+    qpci_io_writel(r->cxl->rp, r->cxl->rp_bar, CACHEMEM + at + T_STATUS,
+                   T_STATUS_BOTH);
+    check_works(r, true);
 }
 
 /* Software turns the cache off with requests under way. */
@@ -855,6 +928,7 @@ static const Case cases[] = {
     { "nth", test_nth, TIMED, "" },
     { "viral", test_viral, TIMED, "" },
     { "isolated", test_isolated, TIMED, "" },
+    { "timeout", test_timeout, TIMED, ",writeback=through" },
     { "cache-off", test_cache_off, TIMED, "" },
     { "refused", test_refused, TIMED, ",window=0x0-0x3f" },
 };
