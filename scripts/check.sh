@@ -21,7 +21,7 @@ QTESTS_x86_64=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
                cxl-cache-host-test cxl-cache-line-test cxl-cache-accel-test
                cxl-cache-gear-test cxl-cache-llc-test cxl-cache-id-test
                cxl-cache-time-test cxl-cache-wait-test cxl-cache-limits-test
-               cxl-cbit-alias-test
+               cxl-cbit-alias-test cxl-type1-time-test
                cxl-test qos-test qmp-cmd-test)
 QTESTS_aarch64=(cxl-test arm-mec-test arm-mec-dma-test cxl-type1-smmu-test iommu-smmuv3-test)
 # cxl-type1-fault-test, -iommu-test and -ats-test start so many machines, or read

@@ -41,8 +41,10 @@ FAULTS = [
      '    if (refuses_requests(s)) {\n'
      '        return -VIRTIO_CRYPTO_ERR;\n'
      '    }\n'
-     '    if (!cxl_type1_fault_reading',
-     '    if (!cxl_type1_fault_reading',
+     '    if (cxl_type1_flight_has(p) ||\n'
+     '        !cxl_type1_fault_reading',
+     '    if (cxl_type1_flight_has(p) ||\n'
+     '        !cxl_type1_fault_reading',
      [(FAULT_TEST, 'abort/kept')]),
     ('reset recovers nothing', CRYPTO,
      '    if (!flr) {\n        cxl_type1_inject_recover(s);',
@@ -126,11 +128,9 @@ FAULTS = [
      [(REMOVAL_TEST, 'hang/stop')]),
     ('resumed from the end', VIRTIO,
      '    QTAILQ_FOREACH(req, &vcrypto->requests, next) {\n'
-     '        if (virtio_crypto_suspended(req)) {\n'
-     '            return req;',
+     '        if (virtio_crypto_suspended(req) && req->round',
      '    QTAILQ_FOREACH_REVERSE(req, &vcrypto->requests, next) {\n'
-     '        if (virtio_crypto_suspended(req)) {\n'
-     '            return req;',
+     '        if (virtio_crypto_suspended(req) && req->round',
      [(REMOVAL_TEST, 'hang/clear')]),
     ('points are one', INJECT,
      '    return point == CXL_TYPE1_FAULT_POINT_SOURCE_READ || '

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import mutants_cbit
 import mutants_fault
+import mutants_flight
 import mutants_iommu
 import mutants_look
 import mutants_memtime
@@ -31,7 +32,7 @@ BUILD = QEMU / 'build'
 TEST = 'cxl-type1-test'
 TESTS = (TEST, 'cxl-type1-cache-test', mutants_fault.FAULT_TEST,
          mutants_fault.REMOVAL_TEST, *mutants_cbit.TESTS,
-         *mutants_iommu.TESTS,
+         *mutants_flight.TESTS, *mutants_iommu.TESTS,
          *mutants_look.TESTS, *mutants_memtime.TESTS, *mutants_wait.TESTS,
          *mutants_region.TESTS)
 ENV = dict(os.environ, QTEST_QEMU_BINARY='./qemu-system-x86_64')
@@ -194,6 +195,7 @@ def main(words):
     words = [word for word in words if word != '--check']
     wanted = [fault for fault in [*FAULTS, *mutants_cbit.FAULTS,
                                   *mutants_fault.FAULTS,
+                                  *mutants_flight.FAULTS,
                                   *mutants_iommu.FAULTS,
                                   *mutants_look.FAULTS,
                                   *mutants_memtime.FAULTS,

@@ -68,6 +68,11 @@ CacheMemTranslation cache_mem_translate(CacheMemDev *cm, const CacheMemSeg *seg,
     return cache_mem_ats_translate(cm->ats, seg, n, write, to);
 }
 
+uint64_t cache_mem_translations_gone(const CacheMemDev *cm)
+{
+    return cm->ats ? cache_mem_ats_gone(cm->ats) : 0;
+}
+
 void cache_mem_ats_drop(CacheMemDev *cm)
 {
     if (cm->ats) {
@@ -107,8 +112,7 @@ bool cache_mem_usable(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
     return true;
 }
 
-/* To be called before anything is asked of the host. */
-static bool allowed(CacheMemDev *cm, hwaddr addr, uint64_t len)
+bool cache_mem_agent_allowed(CacheMemDev *cm, hwaddr addr, uint64_t len)
 {
     if (cache_mem_allows(cm->allow, addr, len)) {
         return true;
@@ -121,7 +125,7 @@ static bool allowed(CacheMemDev *cm, hwaddr addr, uint64_t len)
 static bool all_allowed(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
-        if (!allowed(cm, seg[i].addr, seg[i].len)) {
+        if (!cache_mem_agent_allowed(cm, seg[i].addr, seg[i].len)) {
             return false;
         }
     }
@@ -553,6 +557,11 @@ void cache_mem_dev_flush_range(CacheMemDev *cm, hwaddr addr, uint64_t len)
 
     QEMU_LOCK_GUARD(&cm->region->lock);
     cache_mem_trace_update(cm->region);
+    if (!QLIST_EMPTY(&cm->posted)) {
+        /* Lines that are on their way are among them, when they are here. */
+        cm->region->urgent = cm;
+        cache_mem_settle(cm->region);
+    }
     if (last - first >= cxl_cache_dev_num_lines(cm->dev)) {
         evict_slots(cm, first, last);
         finish(cm);
@@ -580,15 +589,11 @@ static uint64_t lines_taken(const CacheMemDev *cm)
     return sent[CXL_CACHE_RSP_I_FWD_M] + sent[CXL_CACHE_RSP_S_FWD_M];
 }
 
-static CacheMemWriteHow adapt(CacheMemDev *cm, const CacheMemSeg *seg,
-                              unsigned n)
+CacheMemWriteHow cache_mem_agent_how(CacheMemDev *cm, CacheMemWriteHow how,
+                                     size_t len)
 {
-    uint64_t len = 0;
-
-    for (unsigned i = 0; i < n; i++) {
-        len += seg[i].len;
-    }
-    return cxl_cache_keep(&cm->keep, DIV_ROUND_UP(len, CXL_CACHE_LINE_SIZE),
+    return how != CACHE_MEM_WRITE_ADAPT ? how :
+           cxl_cache_keep(&cm->keep, DIV_ROUND_UP(len, CXL_CACHE_LINE_SIZE),
                           lines_taken(cm)) ?
            CACHE_MEM_WRITE_KEEP : CACHE_MEM_WRITE_THROUGH;
 }
@@ -600,9 +605,7 @@ bool cache_mem_write(CacheMemDev *cm, const CacheMemSeg *seg, unsigned n,
     bool through;
 
     QEMU_LOCK_GUARD(&cm->region->lock);
-    if (how == CACHE_MEM_WRITE_ADAPT) {
-        how = adapt(cm, seg, n);
-    }
+    how = cache_mem_agent_how(cm, how, pieces_len(seg, n));
     through = how == CACHE_MEM_WRITE_THROUGH;
     if (!(through ? begin_write(cm, seg, n) : own_all(cm, seg, n))) {
         return false;
@@ -653,8 +656,8 @@ int cache_mem_agent_check(CacheMemDev *cm, const CXLCacheReq *req)
     if (!mode_allows(cm, req)) {
         return -EPERM;
     }
-    return allowed(cm, req->line * CXL_CACHE_LINE_SIZE,
-                   CXL_CACHE_LINE_SIZE) ? 0 : -EACCES;
+    return cache_mem_agent_allowed(cm, req->line * CXL_CACHE_LINE_SIZE,
+                                   CXL_CACHE_LINE_SIZE) ? 0 : -EACCES;
 }
 
 int cache_mem_request(CacheMemDev *cm, const CXLCacheReq *req,
@@ -718,6 +721,12 @@ static int post(CacheMemDev *cm, const CXLCacheReq *req, CacheMemPosted *posted,
     }
     cache_mem_time_arm(cm->region);
     return MIN(ret, 0);
+}
+
+int cache_mem_agent_post(CacheMemDev *cm, const CXLCacheReq *req,
+                         CacheMemPosted *posted)
+{
+    return post(cm, req, posted, NULL);
 }
 
 int cache_mem_post(CacheMemDev *cm, const CXLCacheReq *req,

@@ -381,6 +381,11 @@ CacheMemTranslation cache_mem_ats_translate(CacheMemAts *ats,
     return translate_lasting(ats, seg, n, write, to);
 }
 
+uint64_t cache_mem_ats_gone(const CacheMemAts *ats)
+{
+    return ats->dropped;
+}
+
 void cache_mem_ats_invalidate_all(CacheMemAts *ats)
 {
     invalidate(ats, 0, UINT64_MAX);

@@ -49,6 +49,9 @@ CacheMemAts *cache_mem_ats_new(PCIDevice *pdev, const char *name,
 void cache_mem_ats_free(CacheMemAts *ats);
 void cache_mem_ats_forget(CacheMemAts *ats);
 
+/* Entries that went, for whatever reason */
+uint64_t cache_mem_ats_gone(const CacheMemAts *ats);
+
 void cache_mem_ats_invalidate_all(CacheMemAts *ats);
 
 /* As cache_mem_translate() */

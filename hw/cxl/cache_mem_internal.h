@@ -7,6 +7,7 @@
  *
  * Who calls whom:
  *
+ *   cache_mem_transfer.c  the same while time goes on
  *   cache_mem_agent.c   what a device does: read, own, commit, give up
  *     cache_mem_region.c  the object; devices that come, go, are reset and die
  *       cache_mem_host.c    the host's side: its memory, its accesses
@@ -563,6 +564,19 @@ CacheMemPosted *cache_mem_posted_of(uint64_t tag);
 
 /* Follow "-trace cxl_cache_*" at run time, before messages are sent */
 void cache_mem_trace_update(CacheMemRegion *region);
+
+/* cache_mem_agent.c, for transfers */
+
+/* On the device's allow-list? Before anything is asked of the host; counts. */
+bool cache_mem_agent_allowed(CacheMemDev *cm, hwaddr addr, uint64_t len);
+
+/* What CACHE_MEM_WRITE_ADAPT comes to for @len bytes; others as they are */
+CacheMemWriteHow cache_mem_agent_how(CacheMemDev *cm, CacheMemWriteHow how,
+                                     size_t len);
+
+/* As cache_mem_post() */
+int cache_mem_agent_post(CacheMemDev *cm, const CXLCacheReq *req,
+                         CacheMemPosted *posted);
 
 /* cache_mem_agent.c, for injection */
 

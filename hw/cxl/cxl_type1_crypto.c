@@ -270,6 +270,7 @@ static void cxl_type1_crypto_exit(PCIDevice *pci_dev)
     cxl_type1_inject_exit(s);
     cxl_type1_port_link_down(pci_dev);
     CXL_TYPE1_CRYPTO_GET_CLASS(s)->parent_exit(pci_dev);
+    cxl_type1_flights_exit(s);
     cxl_type1_regs_exit(&s->regs);
     cache_mem_dev_detach(s->cache);
 }

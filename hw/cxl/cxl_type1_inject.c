@@ -9,7 +9,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "hw/cxl/cache_mem_inject.h"
-#include "cxl_type1_payload.h"
+#include "cxl_type1_flight.h"
 
 /* A status that virtio v1.3 section 5.9.7.4 does not have */
 #define STATUS_UNDEFINED 0x5a
@@ -104,10 +104,12 @@ static ssize_t inject_read(CXLType1Payload *p, uint8_t *buf)
     if (refuses_requests(s)) {
         return -VIRTIO_CRYPTO_ERR;
     }
-    if (!cxl_type1_fault_reading(&s->inject.faults)) {
+    if (cxl_type1_flight_has(p) ||
+        !cxl_type1_fault_reading(&s->inject.faults)) {
         return cxl_type1_payload_read(p, buf);
     }
     update_hooks(s);
+    p->at_once = true;
     cache_mem_dev_fail(s->cache, CACHE_MEM_FAIL_POISON);
     cxl_type1_payload_read(p, buf);
     if (cache_mem_dev_fail(s->cache, CACHE_MEM_FAIL_NONE)) {
@@ -217,7 +219,8 @@ static ssize_t inject_write(CXLType1Payload *p, uint8_t *buf)
     if (refuses_requests(s)) {
         return -VIRTIO_CRYPTO_ERR;
     }
-    if (!cxl_type1_payload_translate(p) ||
+    /* What is in flight has been asked about when it began. */
+    if (cxl_type1_flight_has(p) || !cxl_type1_payload_translate(p) ||
         !cxl_type1_fault_due(&s->inject.faults, &kind, &point)) {
         return cxl_type1_payload_publish(p, buf);
     }
@@ -313,7 +316,9 @@ static void fault_query(void *opaque, CxlType1FaultInfo *info)
     VirtIOCryptoReq *req;
 
     QTAILQ_FOREACH(req, &s->vdev.requests, next) {
-        info->held += virtio_crypto_suspended(req);
+        info->held += virtio_crypto_suspended(req) &&
+                      (s->inject.unresponsive ||
+                       !cxl_type1_flight_is(s, &req->elem));
     }
     info->hung = s->inject.unresponsive;
     info->viral = s->inject.viral;

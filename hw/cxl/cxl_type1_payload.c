@@ -10,7 +10,7 @@
  */
 
 #include "qemu/osdep.h"
-#include "cxl_type1_payload.h"
+#include "cxl_type1_flight.h"
 #include "system/address-spaces.h"
 #include "system/dma.h"
 #include "trace.h"
@@ -64,16 +64,16 @@ static bool all_valid(AddressSpace *as, const CXLType1Payload *p)
 }
 
 /*
- * By CXL.io. Returns false if memory cannot be accessed, with nothing written,
+ * By CXL.io. Returns -EIO if memory cannot be accessed, with nothing written,
  * and an IOMMU is asked for a bad page once, not for each word of it.
  */
-static bool move_uncached(const CXLType1Payload *p, uint8_t *buf)
+static int move_uncached(const CXLType1Payload *p, uint8_t *buf)
 {
     AddressSpace *as = dma_as_of(p->s);
     const char *name = cache_mem_dev_name(p->s->cache);
 
     if (!all_valid(as, p)) {
-        return false;
+        return -EIO;
     }
     for (unsigned i = 0; i < p->n; i++) {
         const CacheMemSeg *seg = &p->seg[i];
@@ -89,11 +89,11 @@ static bool move_uncached(const CXLType1Payload *p, uint8_t *buf)
             trace_cxl_type1_crypto_read(name, seg->addr, seg->len, result);
         }
         if (result != MEMTX_OK) {
-            return false;
+            return -EIO;
         }
         buf += seg->len;
     }
-    return true;
+    return 0;
 }
 
 static void payload_clear(CXLType1Payload *p)
@@ -113,13 +113,19 @@ static bool bypasses_iommu(CXLType1Crypto *s)
 }
 
 static void payload_init(CXLType1Payload *p, CXLType1Crypto *s, bool write,
-                         const hwaddr *addr, const struct iovec *sg,
-                         unsigned num, size_t offset, size_t len)
+                         const VirtQueueElement *elem, size_t offset,
+                         size_t len)
 {
+    unsigned num = write ? elem->in_num : elem->out_num;
+
     p->s = s;
+    p->elem = elem;
+    p->offset = offset;
     p->write = write;
     p->seg = g_new(CacheMemSeg, num);
-    p->n = find_payload(addr, sg, num, offset, len, p->seg, &p->total);
+    p->n = find_payload(write ? elem->in_addr : elem->out_addr,
+                        write ? elem->in_sg : elem->out_sg, num, offset, len,
+                        p->seg, &p->total);
 }
 
 bool cxl_type1_payload_translate(CXLType1Payload *p)
@@ -138,69 +144,100 @@ bool cxl_type1_payload_translate(CXLType1Payload *p)
     return p->how != CACHE_MEM_REFUSED;
 }
 
-static bool read_cached(const CXLType1Payload *p, uint8_t *buf)
+/* Returns: as cxl_type1_flight_move() */
+static int read_lines(CXLType1Payload *p, uint8_t *buf, bool *poison)
+{
+    return cxl_type1_flight_wanted(p) ?
+           cxl_type1_flight_move(p, buf, poison) :
+           cache_mem_read(p->s->cache, cxl_type1_payload_host(p), p->host->len,
+                          buf, poison) ? 0 : -EIO;
+}
+
+static int read_cached(CXLType1Payload *p, uint8_t *buf)
 {
     CXLType1Crypto *s = p->s;
-
     bool poison;
-    bool good = cache_mem_read(s->cache, cxl_type1_payload_host(p),
-                               p->host->len, buf, &poison);
+    int ret = read_lines(p, buf, &poison);
 
-    for (unsigned i = 0; i < p->host->len; i++) {
+    for (unsigned i = 0; ret != -EINPROGRESS && i < p->host->len; i++) {
         const CacheMemSeg *seg = &cxl_type1_payload_host(p)[i];
 
         trace_cxl_type1_crypto_read_cached(cache_mem_dev_name(s->cache),
-                                           seg->addr, seg->len, good);
+                                           seg->addr, seg->len, !ret);
     }
     if (poison) {
         cxl_type1_regs_error(&s->regs, CXL_RAS_UNC_ERR_POISON_RECEIVED);
     }
-    return good;
+    return ret;
 }
 
-static bool write_cached(const CXLType1Payload *p, const uint8_t *buf)
+CacheMemWriteHow cxl_type1_payload_how(const CXLType1Crypto *s)
 {
-    CXLType1Crypto *s = p->s;
     static const CacheMemWriteHow how[CXL_TYPE1_WRITEBACK__MAX] = {
         [CXL_TYPE1_WRITEBACK_ON_DEMAND] = CACHE_MEM_WRITE_KEEP,
         [CXL_TYPE1_WRITEBACK_COMPLETION] = CACHE_MEM_WRITE_EVICT,
         [CXL_TYPE1_WRITEBACK_THROUGH] = CACHE_MEM_WRITE_THROUGH,
         [CXL_TYPE1_WRITEBACK_ADAPTIVE] = CACHE_MEM_WRITE_ADAPT,
     };
-    bool good = cache_mem_write(s->cache, cxl_type1_payload_host(p),
-                                p->host->len, buf, how[s->writeback]);
 
-    for (unsigned i = 0; i < p->host->len; i++) {
+    return how[s->writeback];
+}
+
+/* Returns: as cxl_type1_flight_move() */
+static int write_lines(CXLType1Payload *p, uint8_t *buf)
+{
+    CXLType1Crypto *s = p->s;
+    bool poison;
+
+    return cxl_type1_flight_wanted(p) ?
+           cxl_type1_flight_move(p, buf, &poison) :
+           cache_mem_write(s->cache, cxl_type1_payload_host(p), p->host->len,
+                           buf, cxl_type1_payload_how(s)) ? 0 : -EIO;
+}
+
+static int write_cached(CXLType1Payload *p, uint8_t *buf)
+{
+    int ret = write_lines(p, buf);
+
+    for (unsigned i = 0; ret != -EINPROGRESS && i < p->host->len; i++) {
         const CacheMemSeg *seg = &cxl_type1_payload_host(p)[i];
 
-        trace_cxl_type1_crypto_write_cached(cache_mem_dev_name(s->cache),
-                                            seg->addr, seg->len, good);
-        if (good) {
+        trace_cxl_type1_crypto_write_cached(cache_mem_dev_name(p->s->cache),
+                                            seg->addr, seg->len, !ret);
+        if (!ret) {
             cache_mem_discard_code(&address_space_memory, seg->addr, seg->len);
         }
     }
-    return good;
+    return ret;
+}
+
+static ssize_t outcome(const CXLType1Payload *p, int ret)
+{
+    return !ret ? p->total : ret == -EINPROGRESS ? ret : -VIRTIO_CRYPTO_ERR;
+}
+
+/* Another call has begun with it, and has translated it. */
+static bool in_flight(CXLType1Payload *p)
+{
+    return cxl_type1_flight_has(p) && cxl_type1_flight_wanted(p);
 }
 
 ssize_t cxl_type1_payload_read(CXLType1Payload *p, uint8_t *buf)
 {
-    bool good = cxl_type1_payload_translate(p) &&
-                (p->cached ? read_cached(p, buf) : move_uncached(p, buf));
-
-    return good ? p->total : -VIRTIO_CRYPTO_ERR;
+    if (!in_flight(p) && !cxl_type1_payload_translate(p)) {
+        return -VIRTIO_CRYPTO_ERR;
+    }
+    return outcome(p, p->cached ? read_cached(p, buf) : move_uncached(p, buf));
 }
 
 ssize_t cxl_type1_payload_publish(CXLType1Payload *p, uint8_t *buf)
 {
-    bool good;
-
-    if (!cxl_type1_payload_translate(p)) {
+    if (!in_flight(p) && !cxl_type1_payload_translate(p)) {
         /* If it was suspended it may still have lines of those pages */
         cache_mem_give_up_clean(p->s->cache);
         return -VIRTIO_CRYPTO_ERR;
     }
-    good = p->cached ? write_cached(p, buf) : move_uncached(p, buf);
-    return good ? p->total : -VIRTIO_CRYPTO_ERR;
+    return outcome(p, p->cached ? write_cached(p, buf) : move_uncached(p, buf));
 }
 
 static ssize_t payload_read(VirtIOCrypto *vcrypto, const VirtQueueElement *elem,
@@ -210,9 +247,10 @@ static ssize_t payload_read(VirtIOCrypto *vcrypto, const VirtQueueElement *elem,
     const CXLType1InjectHooks *hooks = s->inject.hooks;
     g_auto(CXLType1Payload) p = { };
 
-    trace_cxl_type1_crypto_source(cache_mem_dev_name(s->cache), elem, len);
-    payload_init(&p, s, false, elem->out_addr, elem->out_sg, elem->out_num,
-                 offset, len);
+    payload_init(&p, s, false, elem, offset, len);
+    if (!cxl_type1_flight_has(&p)) {
+        trace_cxl_type1_crypto_source(cache_mem_dev_name(s->cache), elem, len);
+    }
     return hooks ? hooks->read(&p, buf) : cxl_type1_payload_read(&p, buf);
 }
 
@@ -225,11 +263,13 @@ static ssize_t payload_write(VirtIOCrypto *vcrypto,
     g_auto(CXLType1Payload) p = { };
     ssize_t ret;
 
-    payload_init(&p, s, true, elem->in_addr, elem->in_sg, elem->in_num, offset,
-                 len);
+    payload_init(&p, s, true, elem, offset, len);
     ret = hooks ? hooks->write(&p, (uint8_t *)buf) :
                   cxl_type1_payload_publish(&p, (uint8_t *)buf);
-    trace_cxl_type1_crypto_result(cache_mem_dev_name(s->cache), elem, len, ret);
+    if (ret != -EINPROGRESS || !cxl_type1_flight_has(&p)) {
+        trace_cxl_type1_crypto_result(cache_mem_dev_name(s->cache), elem, len,
+                                      ret);
+    }
     return ret;
 }
 
@@ -242,6 +282,11 @@ static void payload_abandon(VirtIOCrypto *vcrypto)
     if (s->cache) {
         cache_mem_give_up_clean(s->cache);
     }
+}
+
+static void payload_forget(VirtIOCrypto *vcrypto, const VirtQueueElement *elem)
+{
+    cxl_type1_flight_forget(container_of(vcrypto, CXLType1Crypto, vdev), elem);
 }
 
 static void payload_reset(VirtIOCrypto *vcrypto)
@@ -257,5 +302,6 @@ const VirtIOCryptoPayloadOps cxl_type1_payload_ops = {
     .read = payload_read,
     .write = payload_write,
     .abandon = payload_abandon,
+    .forget = payload_forget,
     .reset = payload_reset,
 };

@@ -13,6 +13,8 @@
 
 /**
  * CXLType1Payload: where the source of a request is, or its destination
+ * @elem, @offset: whose it is, and which of them
+ * @at_once: it may not be moved while time goes on
  * @seg: as the driver says, which is what CXL.io uses; @n pieces
  * @total: bytes in them
  * @translated: what follows has been found out
@@ -24,11 +26,15 @@
  * written, so that addresses are translated once each.  It lives no longer than
  * the callback that it is made in, and the BQL is not released in there: an
  * invalidation needs that, and so none can come between translation and use.
- * A request that is suspended meanwhile gets a new one.
+ * A request that is suspended meanwhile gets a new one; on a link with time it
+ * finds what was translated in its flight (cxl_type1_flight.h).
  */
 typedef struct CXLType1Payload {
     CXLType1Crypto *s;
+    const VirtQueueElement *elem;
+    size_t offset;
     bool write;
+    bool at_once;
     CacheMemSeg *seg;
     unsigned n;
     size_t total;
@@ -55,10 +61,13 @@ cxl_type1_payload_host(const CXLType1Payload *p)
     return (const CacheMemSeg *)p->host->data;
 }
 
+/* How results are written, by the property "writeback" */
+CacheMemWriteHow cxl_type1_payload_how(const CXLType1Crypto *s);
+
 /**
  * cxl_type1_payload_read: read all of it
  *
- * Returns: as VirtIOCryptoPayloadOps.read
+ * Returns: as VirtIOCryptoPayloadOps.read, -EINPROGRESS too
  */
 ssize_t cxl_type1_payload_read(CXLType1Payload *p, uint8_t *buf);
 

@@ -16,7 +16,8 @@
 # Environment: FAULTS, their number (default 64; half of them for each number
 # of accelerators, which is more than each kind and each point once);
 # FAULT_SEED, to have the same ones again; FAULT_KINDS, some of them
-# ("hang,removal"); FAULT_DIR, QEMU, QEMU_ARGS.
+# ("hang,removal"); LATENCY (ns) and JITTER (a seed) of the links; FAULT_DIR,
+# QEMU, QEMU_ARGS.
 #
 # Results are left in build/fault; after a failure, the image as well.
 

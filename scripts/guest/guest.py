@@ -131,6 +131,16 @@ def device_option(properties):
         for key, value in properties.items() if key != 'driver'])
 
 
+def link_time():
+    """
+    What a root port with CXL.cache has of time: LATENCY (ns, each way) and
+    JITTER (a seed) of the environment
+    """
+    return ''.join(f',{name}={os.environ[setting]}' for setting, name in (
+        ('LATENCY', 'cxl-cache-latency'), ('JITTER', 'x-jitter'))
+        if os.environ.get(setting))
+
+
 def port_args(number, device):
     """
     The port rpNUMBER that @device goes below: a root port, or with SWITCH=1 in
@@ -138,9 +148,10 @@ def port_args(number, device):
     """
     place = f'port={number},id=rp{number},chassis=0,slot={number + 2}'
     cxl_cache = ',cxl-cache=on' if device == TYPE1 else ''
+    root = cxl_cache and cxl_cache + link_time()
     if not os.environ.get('SWITCH'):
-        return ['-device', f'cxl-rp,bus=cxl.0,{place}{cxl_cache}']
-    switch = ['-device', f'cxl-rp,bus=cxl.0,id=root,chassis=1,slot=1{cxl_cache}',
+        return ['-device', f'cxl-rp,bus=cxl.0,{place}{root}']
+    switch = ['-device', f'cxl-rp,bus=cxl.0,id=root,chassis=1,slot=1{root}',
               '-device', f'cxl-upstream,bus=root,id=us,x-256b-flit=on{cxl_cache}']
     return (switch if number == 0 else []) + [
         '-device', f'cxl-downstream,bus=us,{place}{cxl_cache}']

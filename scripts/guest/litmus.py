@@ -8,7 +8,8 @@
 # usage: litmus.py [TEST]...       (default: all)
 #
 # Environment: LITMUS_SCALE, percent of the usual repetitions; LITMUS_SEED;
-# LITMUS_DEVICES, 1 or 2 test devices (default 2); QEMU, QEMU_ARGS.
+# LITMUS_DEVICES, 1 or 2 test devices (default 2); LATENCY (ns) and JITTER (a
+# seed) of the links; QEMU, QEMU_ARGS.
 
 import os
 import re
@@ -58,7 +59,7 @@ def devices(number):
     args = ['-device', 'pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.0']
     for i in range(number + 1):
         args += ['-device', f'cxl-rp,port={i},bus=cxl.0,id=rp{i},chassis=0,'
-                            f'slot={i + 2},cxl-cache=on']
+                            f'slot={i + 2},cxl-cache=on{guest.link_time()}']
     args += ['-object', 'cryptodev-backend-openssl,id=c0',
              '-device', f'{guest.TYPE1},bus=rp0,cryptodev=c0,id=t1,'
                         'writeback=on-demand']

@@ -300,6 +300,135 @@ static void test_in_request(gconstpointer data)
     qci_end(&r);
 }
 
+/* ---- On a link with time: while a request is in flight ---- */
+
+#define L           500
+/* With credits for all lines of a request */
+#define TIMED       " -global cxl-rp.cxl-cache-latency=500" \
+                    " -global cxl-rp.cxl-cache-depth=256"
+#define TRIP        (2 * L)
+
+static void wait_outstanding(QCIRig *r)
+{
+    int64_t n = 0;
+
+    while (!n) {
+        QDict *info = qct_query(r->q.qts);
+
+        n = qdict_get_int(qct_device(info, 0), "outstanding");
+        qobject_unref(info);
+    }
+}
+
+static void post_and_step(QCIRig *r, QCIJob *j, QCTRequest *q, int64_t ns)
+{
+    qci_job_post(j, r, q);
+    wait_outstanding(r);
+    if (ns) {
+        qtest_clock_step(r->q.qts, ns);
+        qtest_readb(r->q.qts, 0);
+    }
+    g_assert_cmphex(r->ram[q->status_addr], ==, QCT_NO_STATUS);
+}
+
+static uint8_t step_and_wait(QCIRig *r, QCTRequest *q)
+{
+    for (int i = 0; r->ram[q->status_addr] == QCT_NO_STATUS; i++) {
+        g_assert_cmpint(i, <, 1000);
+        qtest_clock_step(r->q.qts, L);
+    }
+    return qct_wait(r->q.t[0], q);
+}
+
+/*
+ * A page is taken back, and another one is there: the result goes to that, and
+ * no line of the first is owned from the moment on at which the invalidation is
+ * complete.
+ */
+static void test_time_moved(gconstpointer data)
+{
+    QCIRig r;
+
+    qci_start(&r, data, TIMED);
+    for (int when = 0; when < 2 * TRIP; when += L / 2) {
+        uint64_t other = qci_alloc(&r, PAGE);
+        QCTRequest q;
+        QCIJob j;
+
+        qci_job_init(&j, &r, 1);
+        post_and_step(&r, &j, &q, when);
+        qci_take_back(&r, 0, j.to, PAGE);
+        g_assert_cmpuint(qci_owned(&r, 0, j.dst, PAGE), ==, 0);
+        qcv_map(r.vtd, &r.dom[0], j.to, other, PAGE, QCV_RW);
+        g_assert_cmpuint(step_and_wait(&r, &q), ==, VIRTIO_CRYPTO_OK);
+        g_assert_cmpuint(qci_owned(&r, 0, j.dst, PAGE), ==, 0);
+        g_assert_cmpuint(qci_owned(&r, 0, other, PAGE), ==, PAGE_LINES);
+        qci_check_ram_filled(&r, j.dst, QCI_OLD, PAGE);
+        qct_check_memory(&r.q, other, j.want, PAGE);
+        qtest_clock_step(r.q.qts, 100 * L);
+        check_quiet(&r);
+        qci_job_clear(&j);
+    }
+    qci_end(&r);
+}
+
+/* Taken back for good: the request fails, and nothing has changed. */
+static void test_time_gone(gconstpointer data)
+{
+    QCIRig r;
+
+    qci_start(&r, data, TIMED);
+    for (int when = 0; when < 2 * TRIP; when += L / 2) {
+        for (int write = 0; write < 2; write++) {
+            bool late = !write && when >= TRIP;
+            QCTRequest q;
+            QCIJob j;
+
+            qci_job_init(&j, &r, 2);
+            post_and_step(&r, &j, &q, when);
+            qci_take_back(&r, 0, write ? j.to + PAGE : j.from + PAGE, PAGE);
+            g_assert_cmpuint(step_and_wait(&r, &q), ==,
+                             late ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_ERR);
+            if (late) {
+                qct_check_memory(&r.q, j.dst, j.want, j.len);
+            } else {
+                qci_job_check_untouched(&j, &r);
+            }
+            qtest_clock_step(r.q.qts, 100 * L);
+            check_quiet(&r);
+            qci_job_clear(&j);
+        }
+    }
+    qci_end(&r);
+}
+
+/* More pages in flight than translations that the device can keep */
+static void test_time_many(gconstpointer data)
+{
+    QCTRequest q[8];
+    QCIJob j[8];
+    QCIRig r;
+
+    qci_start(&r, data, TIMED);
+    for (int i = 0; i < G_N_ELEMENTS(j); i++) {
+        qci_job_init(&j[i], &r, 100);
+        qci_job_post(&j[i], &r, &q[i]);
+    }
+    for (int i = 0; i < G_N_ELEMENTS(j); i++) {
+        while (r.ram[q[i].status_addr] == QCT_NO_STATUS) {
+            qtest_clock_step(r.q.qts, L);
+        }
+    }
+    for (int i = 0; i < G_N_ELEMENTS(j); i++) {
+        g_assert_cmphex(r.ram[q[i].status_addr], ==, VIRTIO_CRYPTO_OK);
+        qct_forget(&q[i]);
+        r.q.t[0]->c->in_flight--;
+        qct_check_memory(&r.q, j[i].dst, j[i].want, j[i].len);
+        qci_job_clear(&j[i]);
+    }
+    qci_end(&r);
+}
+
 /* ---- Everything at once ---- */
 
 static void disable_ats(QCIRig *r)
@@ -1122,6 +1251,9 @@ static const struct {
     { "large-range", test_large_range },
     { "large-interrupt", test_large_interrupt },
     { "load", test_load },
+    { "time/moved", test_time_moved },
+    { "time/gone", test_time_gone },
+    { "time/many", test_time_many },
 };
 
 /* Figures, with "-m perf" alone */

@@ -236,7 +236,59 @@ static void test_waits(void)
     world_free(w);
 }
 
+/* A pull is the device's whose data they are, and begins after the snoops. */
+static void test_pull(void)
+{
+    World *w = wait_world(2, true);
+    CXLCacheWait wait;
+    uint64_t t;
+
+    world_make(w, 1, 0, CXL_CACHE_M, V1);
+    t = begin(w);
+    hold(w, 0, 1 << CXL_CACHE_D2H_DATA);
+    hold(w, 1, 1 << CXL_CACHE_D2H_RSP);
+    g_assert_cmpint(world_ask(w, 0, CXL_CACHE_I_TO_M_WR, 0, V2, ALL), >=, 0);
+    at(w, t + 10 * L);
+    check_wait(w, 1, CXL_CACHE_AWAITS_RSP, 0, t + L, 0);
+    g_assert_cmpuint(cxl_cache_home_waits(w->home, 0, &wait, 1), ==, 0);
+    hold(w, 1, 0);
+    at(w, t + 20 * L);
+    at(w, t + 30 * L);
+    check_wait(w, 0, CXL_CACHE_AWAITS_PULL, 0, t + 20 * L, 0);
+    check_no_wait(w, 1);
+    hold(w, 0, 0);
+    cxl_cache_settle(w->home);
+    g_assert_cmphex(world_ram(w, 0), ==, V2);
+    world_free(w);
+}
+
 /* ---- Time-outs ---- */
+
+/*
+ * A device that has taken the snoop and says nothing: no channel stands still,
+ * no link has time.
+ */
+static void test_silent(void)
+{
+    World *w = world_of_peers(1);
+    uint64_t t;
+
+    world_make(w, 0, 0, CXL_CACHE_M, V1);
+    t = begin(w);
+    hear_timeouts(w, isolate_at_timeout);
+    cxl_cache_home_set_timeout(w->home, 0, T);
+    g_assert_cmpint(world_host_ask(w, CXL_CACHE_HOST_READ, 0, 0, 0), ==, 0);
+    g_assert_nonnull(cxl_cache_link_peek(w->link[0], CXL_CACHE_H2D_REQ));
+    cxl_cache_link_pop(w->link[0], CXL_CACHE_H2D_REQ);
+    at(w, t);
+    at(w, t + T - 1);
+    g_assert_cmpuint(told.n, ==, 0);
+    at(w, t + T);
+    g_assert_cmpuint(told.n, ==, 1);
+    g_assert_true(w->ram[0].poison);
+    cxl_cache_home_set_timeout(w->home, 0, 0);
+    world_free(w);
+}
 
 /* Each is told of at its time, once, however late the engine is called. */
 static void test_timeout(void)
@@ -481,6 +533,8 @@ static const WorldTest tests[] = {
     { "late", test_late },
     { "gear", test_gear },
     { "waits", test_waits },
+    { "pull", test_pull },
+    { "silent", test_silent },
     { "timeout", test_timeout },
     { "slow", test_slow },
     { "advance", test_advance },

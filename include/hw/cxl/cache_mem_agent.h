@@ -57,6 +57,13 @@ CacheMemTranslation cache_mem_translate(CacheMemDev *cm, const CacheMemSeg *seg,
                                         unsigned n, bool write, GArray *to);
 
 /**
+ * cache_mem_translations_gone: how many translations the device has given up
+ *
+ * What it has translated before may be used as long as this stays what it was.
+ */
+uint64_t cache_mem_translations_gone(const CacheMemDev *cm);
+
+/**
  * CacheMemAtsIommu: what stands between a device and memory
  * @CACHE_MEM_ATS_NO_IOMMU: nothing, or the device is let past it
  * @CACHE_MEM_ATS_IOMMU_HAS_NOT: an IOMMU that answers no translation request

@@ -83,6 +83,20 @@ struct CXLType1CryptoClass {
     ResettablePhases parent_phases;
 };
 
+typedef struct CXLType1Flight CXLType1Flight;
+
+/**
+ * CXLType1Flights: requests that wait for their lines, on a link with time
+ * @by_elem: by VirtQueueElement; NULL before the first, as is @timer
+ * @list: the oldest first
+ * @timer: goes on with them
+ */
+typedef struct CXLType1Flights {
+    GHashTable *by_elem;
+    QTAILQ_HEAD(, CXLType1Flight) list;
+    QEMUTimer *timer;
+} CXLType1Flights;
+
 struct CXLType1Crypto {
     VirtIOPCIProxy parent_obj;
 
@@ -113,10 +127,14 @@ struct CXLType1Crypto {
     bool link_lost;
 
     CXLType1Inject inject;
+    CXLType1Flights flights;
 };
 
 /* How the payload of its requests moves */
 extern const VirtIOCryptoPayloadOps cxl_type1_payload_ops;
+
+/* The virtio device is unplugged, so that there is none of them any more. */
+void cxl_type1_flights_exit(CXLType1Crypto *s);
 
 /**
  * cxl_type1_link_lose: the link goes down by surprise, and the slot is empty
