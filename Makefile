@@ -18,8 +18,8 @@ override MAKEFLAGS += --no-print-directory
 	check-volumes-long check-iommu check-smmu \
 	check-kernels \
 	check-plug check-plug-long check-kcrypto check-kcrypto-long \
-	check-cache-id-long check-cbit-alias-long \
-	check-mutants check-driver-mutants demo demo-mec run bench \
+	check-cache-id-long check-cbit check-cbit-alias-long \
+	check-mutants check-driver-mutants demo demo-mec demo-cbit run bench \
 	refresh series clean distclean
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo '  make demo          LUKS on cxl-type1-crypto in a Linux guest, end to end'
 	@echo '  make run           a shell in such a guest'
 	@echo '  make demo-mec      FEAT_MEC: contexts, mismatch, a recycled granule'
+	@echo '  make demo-cbit     pages of a confidential guest, and who flushes what when they go'
 	@echo '  make build         build/bin/qemu-system-{x86_64,aarch64}'
 	@echo '  make bench         measure; results in build/bench/results.json'
 	@echo 'Test it:'
@@ -42,6 +43,7 @@ help:
 	@echo '  make check-kcrypto  the guest'\''s driver, tested by a module in its kernel'
 	@echo '  make check-kcrypto-long  ... for many minutes'
 	@echo '  make check-cache-id-long  16 devices below switches, random accesses'
+	@echo '  make check-cbit    what make demo-cbit shows, tested, with each policy and mode'
 	@echo '  make check-cbit-alias-long  lines under two encryption contexts, likewise'
 	@echo '  make check-litmus  CPUs and devices on the same lines; LITMUS_SCALE=percent'
 	@echo '  make check-fault   the device fails and goes away under a LUKS volume; FAULTS=N'
@@ -121,6 +123,9 @@ check-kernels: build deps-arm64
 check-cache-id-long: build
 	@scripts/check.sh cacheid
 
+check-cbit: build deps-guest
+	@CBIT=--all scripts/check.sh cbit
+
 check-cbit-alias-long: build
 	@scripts/check.sh cbitalias
 
@@ -166,6 +171,9 @@ demo: build deps-guest
 demo-mec: build
 	@scripts/mec/demo.sh
 
+demo-cbit: build deps-guest
+	@scripts/guest/cbit.sh
+
 run: build deps-guest
 	@scripts/guest/run.sh
 
@@ -173,6 +181,7 @@ bench: build deps-guest deps-mec
 	@scripts/guest/bench.sh
 	@scripts/mec/bench.sh
 	@scripts/bench-cache.sh
+	@scripts/bench-watch.py
 
 refresh:
 	@scripts/refresh.sh

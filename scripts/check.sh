@@ -4,7 +4,7 @@
 # Run test suites and end with "N passed, N failed":
 #   check.sh [quick|field|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|
 #             guest|kcrypto|volumes|iommu|smmu|plug|kernels|kernels-all|
-#             guests|litmus|fault|cacheid|cbitalias]...
+#             guests|litmus|fault|cbit|cacheid|cbitalias]...
 # Logs and counts are left in build/check.
 
 . "$(dirname "$0")/lib.sh"
@@ -21,7 +21,7 @@ QTESTS_x86_64=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
                cxl-cache-host-test cxl-cache-line-test cxl-cache-accel-test
                cxl-cache-gear-test cxl-cache-llc-test cxl-cache-id-test
                cxl-cache-time-test cxl-cache-wait-test cxl-cache-limits-test
-               cxl-cbit-alias-test cxl-type1-time-test
+               cxl-cbit-alias-test cxl-cache-evict-test cxl-type1-time-test
                cxl-test qos-test qmp-cmd-test)
 QTESTS_aarch64=(cxl-test arm-mec-test arm-mec-dma-test cxl-type1-smmu-test iommu-smmuv3-test)
 # cxl-type1-fault-test, -iommu-test and -ats-test start so many machines, or read
@@ -216,6 +216,11 @@ check_volumes() {
     $run volumes --show "$TOP/scripts/guest/volumes.sh" ${VOLUMES:-}
 }
 
+# CBIT=--all: each policy with each way that pages go, and coherent modes
+check_cbit() {
+    $run cbit --show "$TOP/scripts/guest/cbit.sh" --tap ${CBIT:---quick}
+}
+
 check_mec() {
     tally mec-upstream "$TOP/scripts/mec/upstream.sh"
     tally mec "$TOP/scripts/mec/check.sh"
@@ -233,6 +238,7 @@ check_guests() {
     check_guest
     check_kcrypto
     check_volumes
+    check_cbit
     check_iommu
     check_kernels
     check_firmware

@@ -107,4 +107,11 @@ FAULTS = [
      '(two != CXL_ALIAS_DEVICE && one < two);', '0;'),
     ('there is room for any pair', ALIAS,
      'if (a->pairs->len == CXL_ALIAS_MAX_PAIRS) {', 'if (0) {'),
+    ('a line that left is still found', 'hw/cxl/llc/alias.c',
+     '            a->recent[l->line % NUM_RECENT] = NULL;\n', ''),
+    ('a line that comes is not the first one', 'hw/cxl/llc/alias.c',
+     '    a->recent[first->line % NUM_RECENT] = first;\n', ''),
+    ("a plain line's memory is looked for elsewhere", 'hw/cxl/llc/alias.c',
+     '        return memcmp(l->data, l->base, sizeof(l->base));',
+     '        return false;'),
 ]

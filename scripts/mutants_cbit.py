@@ -8,9 +8,16 @@ HOST = 'hw/cxl/cache_mem_host.c'
 TOUCH = 'hw/cxl/cache_mem_touch.c'
 WATCH = 'hw/cxl/cache_mem_llc_watch.c'
 
+LLC = 'hw/cxl/cache_mem_llc.c'
+LLC_MODEL = 'hw/cxl/llc/llc.c'
+LLC_WINDOW = 'hw/cxl/cache_mem_llc_window.c'
+TIME = 'hw/cxl/cache_mem_time.c'
+
 TEST = 'cxl-cbit-alias-test'
-TESTS = (TEST,)
+EVICT = 'cxl-cache-evict-test'
+TESTS = (TEST, EVICT)
 ALL = [(TEST, None)]
+EVICTIONS = [(EVICT, None)]
 
 # As in mutants_fault.py
 FAULTS = [
@@ -56,4 +63,12 @@ FAULTS = [
     ('alias: RAM may be above the bit', DEVICE,
      'if (current_machine->maxram_size > size ||\n        has_ram_above(size)) {',
      'if (size == 1 && has_ram_above(size)) {', ALL),
+    # Evictions, as a vCPU meets them
+    ('evict: what leaves the cache is not taken from the device', LLC,
+     '    cache_mem_snoop_line(region, line, CXL_CACHE_HOST_FLUSH);\n    if (!cm) {',
+     '    if (!cm) {', EVICTIONS),
+    ("evict: vCPUs' loads are not seen", WATCH,
+     '    last = (a->phys + a->size - 1) >> CXL_CACHE_LINE_SHIFT;\n'
+     '    for (uint64_t line',
+     '    last = 0;\n    for (uint64_t line', EVICTIONS),
 ]

@@ -20,7 +20,7 @@ FAULTS = [
     ('a hash is of line numbers', HASH,
      'line << CXL_LLC_LINE_SHIFT);', 'line);'),
     ('slices in turn share a set', LLC,
-     'line / llc->config.slices : line)', 'line : line)'),
+     'line >> llc->slice_bits : line)', 'line : line)'),
     # Ages
     ('LRU: a hit ages all', POLICY,
      'age[i] += age[i] < before;', 'age[i]++;'),
@@ -63,8 +63,8 @@ FAULTS = [
      '(*at && strcmp(at, "_UMO"))) {', '0) {'),
     # Ways
     ('a way mask is ignored', LLC,
-     'way = array_room(a, set, llc->mask[class], empty);',
-     'way = array_room(a, set, all_ways(a->ways), empty);'),
+     'way = array_room(a, set, llc->mask[class]);',
+     'way = array_room(a, set, all_ways(a->ways));'),
     ('an empty way is taken whoever may', LLC,
      'return allowed & empty ? p->ops->empty(p, allowed & empty) :',
      'return empty ? p->ops->empty(p, empty) :'),
@@ -103,8 +103,8 @@ FAULTS = [
     return n;"""),
     # The directory
     ('the directory takes a line twice', LLC,
-     'if (!a->ways || array_find(a, set, line, &empty) >= 0) {',
-     'if (!a->ways || (array_find(a, set, line, &empty) >= 0 && 0)) {'),
+     'if (!a->ways || array_find(a, set, line) >= 0) {',
+     'if (!a->ways || (array_find(a, set, line) >= 0 && 0)) {'),
     ('the directory forgets nothing', LLC,
      """        a->tag[set * a->ways + way] = 0;
 """, ''),
@@ -112,4 +112,8 @@ FAULTS = [
      """    if (!left) {
         return false;""", """    if (left || 1) {
         return false;"""),
+    ('a hit that makes a line younger ages no other', 'hw/cxl/llc/policy.c',
+     'if (to != age[way] || p->others || p->step) {', 'if (0) {'),
+    ('U1 and U3 age nothing by a hit of the youngest', 'hw/cxl/llc/policy.c',
+     'if (to != age[way] || p->others || p->step) {', 'if (to != age[way]) {'),
 ]

@@ -64,19 +64,23 @@ static void left(CacheMemRegion *region, const CXLLlcEntry *was,
     }
 }
 
-static void use(CacheMemRegion *region, uint64_t line, CXLLlcKind kind,
+/* Returns: whether the line was there */
+static bool use(CacheMemRegion *region, uint64_t line, CXLLlcKind kind,
                 CXLLlcClass class)
 {
     CXLLlcResult r;
 
     cxl_llc_access(region->llc->cache, line, kind, class, &r);
-    trace_cxl_cache_llc_access(line << CXL_CACHE_LINE_SHIFT, kind,
-                               cxl_llc_class_name(class), r.at.slice, r.at.set,
-                               r.at.way, r.hit ? "hit" :
-                               r.allocated ? "filled" : "not kept");
+    if (trace_event_get_state_backends(TRACE_CXL_CACHE_LLC_ACCESS)) {
+        trace_cxl_cache_llc_access(line << CXL_CACHE_LINE_SHIFT, kind,
+                                   cxl_llc_class_name(class), r.at.slice,
+                                   r.at.set, r.at.way, r.hit ? "hit" :
+                                   r.allocated ? "filled" : "not kept");
+    }
     if (r.evicted) {
         left(region, &r.victim, r.reason, class);
     }
+    return r.hit;
 }
 
 /* What the home does for devices */
@@ -185,7 +189,13 @@ void cache_mem_llc_cpu(CacheMemRegion *region, uint64_t line, CXLLlcKind kind,
         !cache_mem_ram_find(region->ram, line << CXL_CACHE_LINE_SHIFT)) {
         return;
     }
-    cxl_cache_home_tracks(region->home, line, &excl);
+    if (!cxl_cache_home_tracks(region->home, line, &excl)) {
+        /* No device has it: there is nothing to be snooped, nor to wait for. */
+        found->modified = false;
+        found->hit = use(region, line, kind, class);
+        cache_mem_llc_settle(region);
+        return;
+    }
     found->hit = cxl_llc_find(region->llc->cache, line, &entry);
     cache_mem_snoop_holder(region, line, &state);
     found->modified = state == CXL_CACHE_M;

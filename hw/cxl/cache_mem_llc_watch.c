@@ -127,19 +127,19 @@ static void llc_accessed(CacheMemRegion *region, const TCGRamAccess *a)
 static void accessed(void *opaque, const TCGRamAccess *a)
 {
     CacheMemRegion *region = opaque;
-    bool has_alias;
+    bool written = false;
 
     WITH_QEMU_LOCK_GUARD(&region->lock) {
-        has_alias = region->alias;
-        if (has_alias) {
+        if (region->alias) {
             cache_mem_alias_cpu(region, a->cpu->cpu_index, a->phys, a->size,
                                 a->store);
+            written = region->alias->written->len;
         }
         if (region->llc) {
             llc_accessed(region, a);
         }
     }
-    if (has_alias) {
+    if (written) {
         cache_mem_alias_written(region);
     }
 }

@@ -175,14 +175,15 @@ def chosen_device():
     return device, backend
 
 
-def machine_args(memory='1G', arch=AMD64, options='', own_ram=False):
+def machine_args(memory='1G', arch=AMD64, options='', own_ram=False,
+                 accel=None):
     """
     RAM of the environment: "memfd" (default), which QEMU can map twice, so
     that the device can keep lines of it; or "ordinary"; with @own_ram the
     caller says what it is.  ACCEL: "kvm" where that works; existing is not
-    enough.
+    enough.  @accel: that one, whatever ACCEL is.
     """
-    accel = os.environ.get('ACCEL') or 'tcg,thread=multi'
+    accel = accel or os.environ.get('ACCEL') or 'tcg,thread=multi'
     ram = {'memfd': f'memory-backend-memfd,id=ram,size={memory},share=on',
            'ordinary': f'memory-backend-ram,id=ram,size={memory}'}
     backend = () if own_ram else (
@@ -295,7 +296,7 @@ class Guest:
     """
     A running guest.  sh() runs a shell command in it, qmp() one in its QEMU.
     What the kernel says goes to @log.  @machine: more options of the machine;
-    @ram: memory and own_ram of machine_args().
+    @ram: memory, own_ram and accel of machine_args().
     """
 
     def __init__(self, args, log, cmdline='', arch=AMD64, machine='', **ram):

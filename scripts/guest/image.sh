@@ -26,7 +26,8 @@ MODULES="virtio_pci virtio_blk virtio_crypto algif_skcipher algif_hash dm_crypt
 # ESP needs a random generator
 OPTIONAL="ecb ctr crc32c_generic crc32c_intel sha256_ssse3 crc32c_cryptoapi
           cryptd virtio_iommu drbg sha512_generic jitterentropy_rng"
-PROGRAMS="algtest algbench pattern heldread cxl-litmus faultload vfio-crypto"
+PROGRAMS="algtest algbench pattern heldread cxl-litmus faultload vfio-crypto
+          cbit-load"
 TOOLS="cryptsetup dmsetup mke2fs ip"
 
 # The default kernel was built without a driver for it
@@ -69,6 +70,7 @@ else
     "$here/module.sh" "$group"
     kos=("$GUEST/module-$group/$MODULE.ko")
     kos+=("$GUEST/testmodule-$group/cxl_crypto_test.ko")
+    kos+=("$GUEST/cbit-$group/cxl_cbit_lab.ko")
     inputs+=("${kos[@]}")
 fi
 
@@ -78,7 +80,8 @@ for program in $PROGRAMS; do
     srcs=("$ROOT/tests/guest/$program"{,-*}.c)
     [ -e "${srcs[1]}" ] || srcs=("${srcs[0]}")
     used=("${srcs[@]}" "$ROOT/tests/guest/"*.h
-          "$ROOT/include/hw/cxl/cxl_cache_testdev.h")
+          "$ROOT/include/hw/cxl/cxl_cache_testdev.h"
+          "$ROOT/contrib/linux/cbit/cxl_cbit_lab.h")
     if ! fresh "$bin/$program.stamp" "${used[@]}"; then
         say "compiling $program"
         "$cc" -O2 -Wall -Wextra -Werror -static -pthread -I "$ROOT/include" \

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Build contrib/linux, and the test module of tests/guest/kmod, against
-# unpacked headers; any warning is an error.  They end up in
-# build/guest/module-GROUP; for the default kernel ours in build/guest, too.
+# Build contrib/linux, contrib/linux/cbit, and the test module of
+# tests/guest/kmod, against unpacked headers; any warning is an error.  They end
+# up in build/guest/module-GROUP, cbit-GROUP and testmodule-GROUP; for the
+# default kernel ours in build/guest, too.
 #
 # usage: module.sh GROUP        kernel, kernel612, ... (fetch.sh knows them)
 set -euo pipefail
@@ -28,16 +29,17 @@ else
     need make gcc-12
 fi
 
-# build FOLDER OUT: the module of one folder
+# build FOLDER OUT [HEADER]...: the module of one folder, with headers of QEMU's
 build() {
     local src=$1 out=$2
-    local sources=("$src"/*.[ch] "$src/Kbuild" "$GUEST/debs/$group.list"
+    shift 2
+    local sources=("$src"/*.[ch] "$src/Kbuild" "$@" "$GUEST/debs/$group.list"
                    "$here/compiler.sh" "${BASH_SOURCE[0]}")
     ! fresh "$out.stamp" "${sources[@]}" || return 0
     say "building ${src#"$ROOT/"} for ${headers##*/linux-headers-}"
     rm -rf "$out" "$out.stamp"
     mkdir -p "$out"
-    cp "$src"/{*.[ch],Kbuild} "$out"
+    cp "$src"/{*.[ch],Kbuild} "$@" "$out"
     # BTF would want pahole and the kernel's own; nothing here needs it
     if ! nice make -C "$headers" M="$out" W=1 "${options[@]}" \
               CONFIG_DEBUG_INFO_BTF_MODULES= modules >"$out/log" 2>&1; then
@@ -55,6 +57,8 @@ build() {
 }
 
 build "$ROOT/contrib/linux" "$GUEST/module-$group"
+build "$ROOT/contrib/linux/cbit" "$GUEST/cbit-$group" \
+    "$ROOT/include/hw/cxl/cxl_cbit_alias_regs.h"
 build "$ROOT/tests/guest/kmod" "$GUEST/testmodule-$group"
 [ "$group" != kernel ] ||
     cp "$GUEST/module-$group/$MODULE.ko" "$GUEST/$MODULE.ko"

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Break the guest's driver one line at a time; its tests must catch each.
+"""Break the guest's driver, and the laboratory's, one line at a time; their
+tests must catch each.
 
 Works on copies, in build/driver-mutants.  Prints a line for each fault, and
 fails if one survives.
@@ -26,11 +27,11 @@ DRIVER = 'contrib/linux'
 TIMEOUT = 900
 
 # What the copies build anew; the rest of build/guest they share
-OWN = re.compile(r'module-|testmodule-|initramfs|image|cxl_type1|vmlinuz')
+OWN = re.compile(r'module-|testmodule-|cbit-|initramfs|image|cxl_type1|vmlinuz')
 
 # What is broken, where, the line, what it becomes, and the tests that are to
-# notice: a group of check.sh, and for "recovery" which of them; the kernel, if
-# not any
+# notice: a group of check.sh, and for "recovery" which of them, or "cbit"; the
+# kernel, if not any
 FAULTS = [
     ('requests are redone before the reset', 'device.c',
      '\tct1_reset_silence(dev);\n\tif (!dev->ctrl.vq)',
@@ -111,6 +112,32 @@ FAULTS = [
      'module', ''),
     ('transforms know nothing of software', 'software.c',
      '\tatomic64_inc(&ct1_tfm_of(r)->in_software);\n', '', 'module', ''),
+    ('laboratory: all CPUs are those that have run', 'cbit/flush.c',
+     '= { CHANGES, 0, true },', '= { CHANGES, 0, false },', 'cbit', ''),
+    ('laboratory: NUMA balancing gives pages up', 'cbit/flush.c',
+     '[CBIT_LAB_REASONS]\t= { GIVES_UP,', '[CBIT_LAB_REASONS]\t= { CHANGES,',
+     'cbit', ''),
+    ('laboratory: any number of pages is few', 'cbit/flush.c',
+     '#define FEW_PAGES\t16', '#define FEW_PAGES\tUINT_MAX', 'cbit', ''),
+    ("laboratory: a page is flushed of another's lines", 'cbit/flush.c',
+     'lab_device_flush_page(g->asid, pfn);',
+     'lab_device_flush_page(g->asid + 1, pfn);', 'cbit', ''),
+    ('laboratory: CPUs do not flush', 'cbit/flush.c',
+     'asm volatile("wbinvd"', 'asm volatile("nop"', 'cbit', ''),
+    ('laboratory: nobody notes where a guest runs', 'cbit/guest.c',
+     '\t\t\tcpumask_set_cpu(smp_processor_id(), g->have_run);\n', '', 'cbit',
+     ''),
+    ('laboratory: the end of a process goes unseen', 'cbit/notify.c',
+     '\t.release = release,\n', '', 'cbit', ''),
+    ('laboratory: reasons are taken for others', 'cbit/notify.c',
+     '\tcase MMU_NOTIFY_MIGRATE:\n\t\treturn CBIT_LAB_MIGRATE;',
+     '\tcase MMU_NOTIFY_MIGRATE:\n\t\treturn CBIT_LAB_PROTECTION;', 'cbit',
+     ''),
+    ('laboratory: who moves leaves lines', 'cbit/guest.c',
+     '\t\tlab_flush_cpus(from->have_run);', '\t\tcond_resched();', 'cbit', ''),
+    ('laboratory: who has moved keeps his mask', 'cbit/guest.c',
+     'bool leaks = !g->asid && (g->faults & CBIT_LAB_MOVE_KEEP_MASK);',
+     'bool leaks = !g->asid;', 'cbit', ''),
 ]
 
 
@@ -135,11 +162,13 @@ def run(fault):
     path = TREE / DRIVER / file
     path.write_text(path.read_text().replace(old, new))
     # A broken driver may leave a function without a caller
-    build = TREE / DRIVER / 'Kbuild'
-    build.write_text(build.read_text() + 'ccflags-y += -Wno-unused\n')
+    for build in (TREE / DRIVER).glob('**/Kbuild'):
+        build.write_text(build.read_text() + 'ccflags-y += -Wno-unused\n')
+    command = ['cbit.sh', '--tap', '--quick'] if group == 'cbit' else \
+        ['check.sh', group]
     with tempfile.TemporaryFile('w+') as errors:
         check = subprocess.Popen(
-            [TREE / 'scripts/guest/check.sh', group],
+            [TREE / 'scripts/guest' / command[0], *command[1:]],
             env={**os.environ, 'ONLY': only, **dict(zip(('KERNEL',), kernel))},
             stdout=subprocess.PIPE, stderr=errors, text=True,
             start_new_session=True)

@@ -22,8 +22,8 @@
 #include "hw/cxl/cxl_cache_llc_regs.h"
 #include "libqos/cxl.h"
 #include "libqos/cxl-tree.h"
-#include "cxl-cache-payload.h"
 #include "cxl-cache-testdev.h"
+#include "cxl-cache-vcpu.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
 
@@ -33,23 +33,6 @@
 /* Two pages of lines */
 #define A               (16 * MiB)
 #define B               (A + PAGE)
-
-/* The firmware: at the end of the first MiB, and of the first 4 GiB */
-#define BIOS_SIZE       (64 * KiB)
-#define BIOS_PAYLOAD    0xf000
-#define BIOS_RESET      0xfff0
-
-/* How many CPUs there are, and a CPU's mailbox, see cxl-cache-payload.S */
-#define CPUS            0x7f000
-#define BOX(cpu)        (0x80000 + (cpu) * PAGE)
-#define BOX_COMMAND     0x00
-#define BOX_ADDRESS     0x04
-#define BOX_VALUE       0x08
-#define BOX_COUNT       0x0c
-#define BOX_ALIVE       0x10
-#define BOX_LINE        0x40
-
-enum { LOAD_LINE = 1, STORE_WORD, LOCK_ADD, LOCK_COMPARE, COUNT, CALL };
 
 /* Of CPU and device in a contest */
 #define CPU_ROUND       5000
@@ -66,8 +49,6 @@ enum { LOAD_LINE = 1, STORE_WORD, LOCK_ADD, LOCK_COMPARE, COUNT, CALL };
 #define TIMED   " -global cxl-rp.cxl-cache-latency=2000 " \
                 "-global cxl-rp.x-jitter=9"
 
-#define TIMEOUT_US      (60 * G_USEC_PER_SEC)
-
 typedef struct Machine {
     QTestState *qts;
     Dev dev;
@@ -78,52 +59,30 @@ static char *bios_file;
 
 /* ---- The CPUs ---- */
 
-static bool wait_for(QTestState *qts, uint64_t addr, uint32_t value,
-                     int64_t timeout_us)
-{
-    int64_t end = g_get_monotonic_time() + timeout_us;
-
-    while (qtest_readl(qts, addr) != value) {
-        if (g_get_monotonic_time() > end) {
-            return false;
-        }
-        g_usleep(50);
-    }
-    return true;
-}
-
 static void cpu_start(Machine *m, int cpu, uint32_t command, uint64_t addr,
                       uint32_t value, uint32_t count)
 {
-    qtest_writel(m->qts, BOX(cpu) + BOX_ADDRESS, addr);
-    qtest_writel(m->qts, BOX(cpu) + BOX_VALUE, value);
-    qtest_writel(m->qts, BOX(cpu) + BOX_COUNT, count);
-    qtest_writel(m->qts, BOX(cpu) + BOX_COMMAND, command);
+    vcpu_start(m->qts, cpu, command, addr, value, count);
 }
 
 static uint32_t cpu_wait(Machine *m, int cpu)
 {
-    g_assert_true(wait_for(m->qts, BOX(cpu) + BOX_COMMAND, 0, TIMEOUT_US));
-    return qtest_readl(m->qts, BOX(cpu) + BOX_VALUE);
+    return vcpu_wait(m->qts, cpu);
 }
 
 static void cpu_load(Machine *m, int cpu, uint64_t addr, uint8_t *line)
 {
-    cpu_start(m, cpu, LOAD_LINE, addr, 0, 0);
-    cpu_wait(m, cpu);
-    qtest_memread(m->qts, BOX(cpu) + BOX_LINE, line, LINE);
+    vcpu_load(m->qts, cpu, addr, line);
 }
 
 static void cpu_store(Machine *m, int cpu, uint64_t addr, uint32_t value)
 {
-    cpu_start(m, cpu, STORE_WORD, addr, value, 0);
-    cpu_wait(m, cpu);
+    vcpu_do(m->qts, cpu, STORE_WORD, addr, value, 0);
 }
 
 static uint32_t cpu_call(Machine *m, int cpu, uint64_t addr)
 {
-    cpu_start(m, cpu, CALL, addr, 0, CALLS);
-    return cpu_wait(m, cpu);
+    return vcpu_do(m->qts, cpu, CALL, addr, 0, CALLS);
 }
 
 #define assert_cpu_sees(m, cpu, addr, v)                        \
@@ -145,11 +104,9 @@ static bool machine_boot(Machine *m, const char *accel, const char *opts,
                          ",cxl-cache=on -device cxl-cache-testdev,bus=rp0,"
                          "id=t0 %s",
                          accel, NUM_CPUS, bios_file, opts);
-    for (int i = 0; i < NUM_CPUS; i++) {
-        if (!wait_for(m->qts, BOX(i) + BOX_ALIVE, 1, timeout_us)) {
-            qtest_quit(m->qts);
-            return false;
-        }
+    if (!vcpus_alive(m->qts, NUM_CPUS, timeout_us)) {
+        qtest_quit(m->qts);
+        return false;
     }
     return true;
 }
@@ -198,7 +155,7 @@ static bool machine_start(Machine *m, const char *accel, const char *opts)
         g_test_skip(why);
         return false;
     }
-    g_assert_true(machine_boot(m, accel, opts, TIMEOUT_US));
+    g_assert_true(machine_boot(m, accel, opts, VCPU_TIMEOUT_US));
     dev_start(&m->dev, m->qts, 0);
     m->ram = qcxl_map_memfd(m->qts, QCXL_MEMFD, RAM_SIZE);
     if (request(&m->dev, CXL_CACHE_RD_OWN, B).state != CCT_STATE_E) {
@@ -428,19 +385,6 @@ static void test_code(const void *accel)
 }
 
 /* ---- */
-
-static void make_bios(void)
-{
-    static const uint8_t to_payload[] = { 0xea, 0x00, 0x00, 0x00, 0xff };
-    g_autofree uint8_t *bios = g_malloc0(BIOS_SIZE);
-    int fd = g_file_open_tmp("cxl-cache-accel-XXXXXX", &bios_file, NULL);
-
-    g_assert_cmpint(fd, >=, 0);
-    memcpy(bios + BIOS_PAYLOAD, cxl_cache_payload, sizeof(cxl_cache_payload));
-    memcpy(bios + BIOS_RESET, to_payload, sizeof(to_payload));
-    g_assert_cmpint(write(fd, bios, BIOS_SIZE), ==, BIOS_SIZE);
-    close(fd);
-}
 
 /*
  * The host's last-level cache sees what vCPUs load and store in memory that is
@@ -693,7 +637,8 @@ static void test_hang_reset(const void *accel)
     }
     qtest_system_reset(m.qts);
     for (int i = 0; i < NUM_CPUS; i++) {
-        g_assert_true(wait_for(m.qts, BOX(i) + BOX_ALIVE, 1, TIMEOUT_US));
+        g_assert_true(vcpu_wait_for(m.qts, BOX(i) + BOX_ALIVE, 1,
+                                    VCPU_TIMEOUT_US));
         cpu_wait(&m, i);
     }
     qcxl_init(m.dev.cxl);
@@ -840,7 +785,7 @@ int main(int argc, char **argv)
     int ret;
 
     g_test_init(&argc, &argv, NULL);
-    make_bios();
+    bios_file = vcpu_bios_new();
     for (int i = 0; i < ARRAY_SIZE(accels); i++) {
         for (int j = 0; j < ARRAY_SIZE(cases); j++) {
             g_autofree char *path = g_strdup_printf("/cxl-cache/accel/%s/%s",

@@ -24,8 +24,8 @@
 #include "libqos/pci-pc.h"
 #include "hw/cxl/cxl_cbit_alias_regs.h"
 #include "hw/pci/pci_regs.h"
-#include "cxl-cache-payload.h"
 #include "cxl-cache-testdev.h"
+#include "cxl-cache-vcpu.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
 
@@ -486,6 +486,70 @@ static void test_watch(void)
     machine_end(&m);
 }
 
+/* ---- vCPUs, to be told what to do ---- */
+
+#define CODE            (15 * MiB)
+
+/* They are without paging: the bit is one of theirs. */
+#define ENCRYPTED_32    (1u << 31)
+
+/* The CPU executes some instructions, and returns. */
+static void vcpu_run(Machine *m, int cpu, const void *code, size_t len)
+{
+    static unsigned runs;
+    uint64_t at = CODE + runs++ % 64 * LINE;
+    uint8_t line[LINE];
+
+    memset(line, 0x90, LINE);
+    memcpy(line, code, len);
+    line[LINE - 1] = 0xc3;
+    qtest_memwrite(m->qts, at, line, LINE);
+    vcpu_do(m->qts, cpu, CALL, at, 0, 1);
+}
+
+static void vcpu_clflush(Machine *m, int cpu, uint32_t addr)
+{
+    /* mov $addr, %eax; clflush (%eax) */
+    uint8_t code[] = { 0xb8, 0, 0, 0, 0, 0x0f, 0xae, 0x38 };
+
+    stl_le_p(code + 1, addr);
+    vcpu_run(m, cpu, code, sizeof(code));
+}
+
+static const uint8_t insn_wbinvd[] = { 0x0f, 0x09 };
+static const uint8_t insn_wbnoinvd[] = { 0xf3, 0x0f, 0x09 };
+
+static uint32_t vcpu_load_word(Machine *m, int cpu, uint32_t addr)
+{
+    vcpu_do(m->qts, cpu, LOAD_LINE, addr, 0, 0);
+    return qtest_readl(m->qts, BOX(cpu) + BOX_LINE);
+}
+
+static void vcpu_store_word(Machine *m, int cpu, uint32_t addr, uint32_t value)
+{
+    vcpu_do(m->qts, cpu, STORE_WORD, addr, value, 0);
+}
+
+/* Returns: false, and the test is skipped, where vCPUs do not run */
+static bool vcpus_start(Machine *m, const char *options)
+{
+    g_autofree char *bios = NULL;
+
+    *m = (Machine) { };
+    if (!qtest_has_accel("tcg")) {
+        g_test_skip("vCPUs run under TCG alone");
+        return false;
+    }
+    bios = vcpu_bios_new();
+    m->qts = qtest_initf("-accel tcg,thread=single -nodefaults -smp %d "
+                         "-cpu max " QCXL_MACHINE QCXL_SHARED_RAM "-bios %s "
+                         "%s " DEVICE, NUM_CPUS, bios, options);
+    g_assert_true(vcpus_alive(m->qts, NUM_CPUS, VCPU_TIMEOUT_US));
+    g_unlink(bios);
+    m->ram = qcxl_map_memfd(m->qts, QCXL_MEMFD, RAM_SIZE);
+    return true;
+}
+
 /* ---- At random ---- */
 
 /*
@@ -498,10 +562,16 @@ static void test_watch(void)
 #define ASIDS       2
 #define STEPS       100000
 
+/*
+ * @device: it takes part, and DMA; @vcpus: CPUs' accesses are by instructions,
+ * else by the alias' registers; @bit: of encrypted addresses
+ */
 typedef struct World {
     Machine m;
     GRand *rand;
     bool device;
+    bool vcpus;
+    uint64_t bit;
     uint8_t raw[LINES][LINE];
     bool wrong[LINES];
     uint64_t wrong_loads;
@@ -525,12 +595,33 @@ static uint64_t dma_load(Machine *m, uint64_t addr)
     return le64_to_cpu(value);
 }
 
+static uint64_t world_load(World *w, uint32_t cpu, uint64_t addr)
+{
+    uint8_t line[LINE];
+
+    if (!w->vcpus) {
+        return cpu_load(&w->m, cpu, addr);
+    }
+    vcpu_load(w->m.qts, cpu, QEMU_ALIGN_DOWN(addr, LINE), line);
+    return ldq_le_p(line + addr % LINE);
+}
+
+static void world_store(World *w, uint32_t cpu, uint64_t addr, uint64_t value)
+{
+    if (w->vcpus) {
+        vcpu_store_word(&w->m, cpu, addr, value);
+        vcpu_store_word(&w->m, cpu, addr + 4, value >> 32);
+    } else {
+        cpu_store(&w->m, cpu, addr, value);
+    }
+}
+
 static void encrypted_access(World *w, unsigned line, unsigned word, bool dma,
                              bool write)
 {
     uint32_t asid = line < ONE_ASID ? 1 : g_rand_int_range(w->rand, 1,
                                                            1 + ASIDS);
-    uint64_t addr = A + line * LINE, at = ENCRYPTED + addr + word * 8;
+    uint64_t addr = A + line * LINE, at = w->bit + addr + word * 8;
     uint64_t value = g_rand_int(w->rand) * 0x100000001ull, seen;
     uint32_t cpu = g_rand_int_range(w->rand, 0, NUM_CPUS);
     uint8_t text[LINE];
@@ -539,14 +630,14 @@ static void encrypted_access(World *w, unsigned line, unsigned word, bool dma,
     xts(asid, addr, w->raw[line], text, false);
     if (!write) {
         seen = cpu_to_le64(dma ? dma_load(&w->m, at) :
-                                 cpu_load(&w->m, cpu, at));
+                                 world_load(w, cpu, at));
         check_load(w, line, &seen, text + word * 8, 8);
         return;
     }
     if (dma) {
         qtest_writeq(w->m.qts, at, value);
     } else {
-        cpu_store(&w->m, cpu, at, value);
+        world_store(w, cpu, at, value);
     }
     stq_le_p(text + word * 8, value);
     xts(asid, addr, text, w->raw[line], true);
@@ -561,14 +652,14 @@ static void plain_access(World *w, unsigned line, unsigned word, bool dma,
 
     if (!write) {
         seen = cpu_to_le64(dma ? dma_load(&w->m, at) :
-                                 cpu_load(&w->m, cpu, at));
+                                 world_load(w, cpu, at));
         check_load(w, line, &seen, w->raw[line] + word * 8, 8);
         return;
     }
     if (dma) {
         qtest_writeq(w->m.qts, at, value);
     } else {
-        cpu_store(&w->m, cpu, at, value);
+        world_store(w, cpu, at, value);
     }
     stq_le_p(w->raw[line] + word * 8, value);
 }
@@ -658,30 +749,52 @@ static unsigned count_wrong(World *w)
  * Coherent: no byte is wrong, and nothing is in the list. "cpu" is, as long as
  * there are CPUs alone.
  */
+static void stay_coherent(World *w, unsigned n)
+{
+    w->rand = g_rand_new_with_seed(3);
+    world_start(w);
+    for (unsigned i = 0; i < n; i++) {
+        one_step(w);
+    }
+    g_assert_cmpuint(w->wrong_loads, ==, 0);
+    g_assert_cmpuint(counter(&w->m, CBR_WRITE_BACKS), >, n / 20);
+    g_assert_cmpuint(count_wrong(w), ==, 0);
+    g_assert_cmpuint(counter(&w->m, CBR_MISSED), ==, 0);
+    g_assert_cmpuint(counter(&w->m, CBR_PAIRS), ==, 0);
+    g_test_message("%u operations, no wrong byte", n);
+    machine_end(&w->m);
+    g_rand_free(w->rand);
+}
+
 static void test_coherent(const void *opaque)
 {
     const char *mode = opaque;
     g_autofree char *options =
         g_strdup_printf("tag-coherence=%s,lines=48", mode);
-    World w = { .device = g_str_equal(mode, "all") };
-    unsigned n = w.device ? steps() : steps() / 10;
+    World w = { .device = g_str_equal(mode, "all"), .bit = ENCRYPTED };
 
-    if (!machine_start(&w.m, options)) {
+    if (machine_start(&w.m, options)) {
+        stay_coherent(&w, w.device ? steps() : steps() / 10);
+    }
+}
+
+/* The same, with instructions of two vCPUs */
+static void test_coherent_vcpus(void)
+{
+    World w = { .device = true, .vcpus = true, .bit = ENCRYPTED_32 };
+
+    if (!vcpus_start(&w.m, ALIAS "bit=31,tag-coherence=all,lines=48")) {
         return;
     }
-    w.rand = g_rand_new_with_seed(3);
-    world_start(&w);
-    for (unsigned i = 0; i < n; i++) {
-        one_step(&w);
+    map_alias(&w.m);
+    dev_start(&w.m.dev, w.m.qts, 0);
+    if (request(&w.m.dev, CXL_CACHE_RD_OWN, A).state != CCT_STATE_E) {
+        g_test_skip("lines are not kept on this host");
+        machine_end(&w.m);
+        return;
     }
-    g_assert_cmpuint(w.wrong_loads, ==, 0);
-    g_assert_cmpuint(counter(&w.m, CBR_WRITE_BACKS), >, n / 20);
-    g_assert_cmpuint(count_wrong(&w), ==, 0);
-    g_assert_cmpuint(counter(&w.m, CBR_MISSED), ==, 0);
-    g_assert_cmpuint(counter(&w.m, CBR_PAIRS), ==, 0);
-    g_test_message("%u operations, no wrong byte", n);
-    machine_end(&w.m);
-    g_rand_free(w.rand);
+    evict(&w.m.dev, A);
+    stay_coherent(&w, getenv("CXL_CBIT_ALIAS_STEPS") ? steps() : steps() / 50);
 }
 
 /*
@@ -693,7 +806,7 @@ static void test_incoherent(const void *opaque)
     const char *mode = opaque;
     g_autofree char *options =
         g_strdup_printf("tag-coherence=%s,lines=48", mode);
-    World w = { .device = true };
+    World w = { .device = true, .bit = ENCRYPTED };
     unsigned n = steps() / 10, wrong, wrong_lines = 0;
     g_autoptr(QDict) info = NULL;
 
@@ -732,109 +845,6 @@ static void test_incoherent(const void *opaque)
 }
 
 /* ---- vCPUs ---- */
-
-#define BIOS_SIZE       (64 * KiB)
-#define BIOS_PAYLOAD    0xf000
-#define BIOS_RESET      0xfff0
-#define BOX(cpu)        (0x80000 + (cpu) * PAGE)
-#define BOX_COMMAND     0x00
-#define BOX_ADDRESS     0x04
-#define BOX_VALUE       0x08
-#define BOX_COUNT       0x0c
-#define BOX_ALIVE       0x10
-#define BOX_LINE        0x40
-#define CODE            (15 * MiB)
-
-/* They are without paging: the bit is one of theirs. */
-#define ENCRYPTED_32    (1u << 31)
-
-enum { LOAD_LINE = 1, STORE_WORD, CALL = 6 };
-
-static void wait_for(Machine *m, uint64_t addr, uint32_t value)
-{
-    for (int i = 0; qtest_readl(m->qts, addr) != value; i++) {
-        g_assert_cmpint(i, <, 60000);
-        g_usleep(1000);
-    }
-}
-
-static void vcpu_do(Machine *m, int cpu, uint32_t what, uint32_t addr,
-                    uint32_t value)
-{
-    qtest_writel(m->qts, BOX(cpu) + BOX_ADDRESS, addr);
-    qtest_writel(m->qts, BOX(cpu) + BOX_VALUE, value);
-    qtest_writel(m->qts, BOX(cpu) + BOX_COUNT, 1);
-    qtest_writel(m->qts, BOX(cpu) + BOX_COMMAND, what);
-    wait_for(m, BOX(cpu) + BOX_COMMAND, 0);
-}
-
-/* The CPU executes some instructions, and returns. */
-static void vcpu_run(Machine *m, int cpu, const void *code, size_t len)
-{
-    static unsigned runs;
-    uint64_t at = CODE + runs++ % 64 * LINE;
-    uint8_t line[LINE];
-
-    memset(line, 0x90, LINE);
-    memcpy(line, code, len);
-    line[LINE - 1] = 0xc3;
-    qtest_memwrite(m->qts, at, line, LINE);
-    vcpu_do(m, cpu, CALL, at, 0);
-}
-
-static void vcpu_clflush(Machine *m, int cpu, uint32_t addr)
-{
-    /* mov $addr, %eax; clflush (%eax) */
-    uint8_t code[] = { 0xb8, 0, 0, 0, 0, 0x0f, 0xae, 0x38 };
-
-    stl_le_p(code + 1, addr);
-    vcpu_run(m, cpu, code, sizeof(code));
-}
-
-static const uint8_t insn_wbinvd[] = { 0x0f, 0x09 };
-static const uint8_t insn_wbnoinvd[] = { 0xf3, 0x0f, 0x09 };
-
-static uint32_t vcpu_load(Machine *m, int cpu, uint32_t addr)
-{
-    vcpu_do(m, cpu, LOAD_LINE, addr, 0);
-    return qtest_readl(m->qts, BOX(cpu) + BOX_LINE);
-}
-
-static char *make_bios(void)
-{
-    const uint8_t jump[] = { 0xea, 0x00, 0x00, 0x00, 0xff };
-    g_autofree uint8_t *bios = g_malloc0(BIOS_SIZE);
-    char *name;
-    int fd = g_file_open_tmp("qtest-cbit-XXXXXX", &name, NULL);
-
-    memcpy(bios + BIOS_PAYLOAD, cxl_cache_payload, sizeof(cxl_cache_payload));
-    memcpy(bios + BIOS_RESET, jump, sizeof(jump));
-    g_assert_cmpint(write(fd, bios, BIOS_SIZE), ==, BIOS_SIZE);
-    close(fd);
-    return name;
-}
-
-/* Returns: false, and the test is skipped, where vCPUs do not run */
-static bool vcpus_start(Machine *m, const char *options)
-{
-    g_autofree char *bios = NULL;
-
-    *m = (Machine) { };
-    if (!qtest_has_accel("tcg")) {
-        g_test_skip("vCPUs run under TCG alone");
-        return false;
-    }
-    bios = make_bios();
-    m->qts = qtest_initf("-accel tcg,thread=single -nodefaults -smp %d "
-                         "-cpu max " QCXL_MACHINE QCXL_SHARED_RAM "-bios %s "
-                         "%s " DEVICE, NUM_CPUS, bios, options);
-    for (int i = 0; i < NUM_CPUS; i++) {
-        wait_for(m, BOX(i) + BOX_ALIVE, 1);
-    }
-    g_unlink(bios);
-    m->ram = qcxl_map_memfd(m->qts, QCXL_MEMFD, RAM_SIZE);
-    return true;
-}
 
 /* A last-level cache alone: flushes of vCPUs take its lines from a device. */
 static void test_llc(void)
@@ -880,12 +890,11 @@ static void run_written_back(Machine *m)
         stl_le_p(code + 1, v);
         xts(0, at, code, text, false);
         for (int i = 0; i < LINE; i += 4) {
-            vcpu_do(m, 0, STORE_WORD, ENCRYPTED_32 + at + i,
-                    ldl_le_p(text + i));
+            vcpu_store_word(m, 0, ENCRYPTED_32 + at + i, ldl_le_p(text + i));
         }
         vcpu_clflush(m, 0, at);
         vcpu_clflush(m, 0, ENCRYPTED_32 + at);
-        vcpu_do(m, 0, CALL, at, 0);
+        vcpu_do(m->qts, 0, CALL, at, 0, 1);
         g_assert_cmpuint(qtest_readl(m->qts, BOX(0) + BOX_VALUE), ==, v);
     }
 }
@@ -907,9 +916,9 @@ static void test_vcpus(void)
         uint64_t misses = counter(&m, CBR_MISSED);
 
         memset(m.ram + A, 0, LINE);
-        vcpu_do(&m, 0, STORE_WORD, ENCRYPTED_32 + A, 0x600d);
+        vcpu_store_word(&m, 0, ENCRYPTED_32 + A, 0x600d);
         g_assert_cmphex(ldl_le_p(m.ram + A), ==, 0);
-        g_assert_cmphex(vcpu_load(&m, 0, ENCRYPTED_32 + A), ==, 0x600d);
+        g_assert_cmphex(vcpu_load_word(&m, 0, ENCRYPTED_32 + A), ==, 0x600d);
         /* Another CPU's flush of all is of its own lines. */
         vcpu_run(&m, 1, insn_wbinvd, sizeof(insn_wbinvd));
         vcpu_clflush(&m, 1, A);
@@ -927,18 +936,18 @@ static void test_vcpus(void)
         }
         assert_encrypted(&m, 0, A, text);
         g_assert_cmpuint(counter(&m, CBR_MISSED), ==, misses);
-        g_assert_cmphex(vcpu_load(&m, 1, A), ==, ldl_le_p(m.ram + A));
-        g_assert_cmphex(vcpu_load(&m, 1, ENCRYPTED_32 + A), ==, 0x600d);
+        g_assert_cmphex(vcpu_load_word(&m, 1, A), ==, ldl_le_p(m.ram + A));
+        g_assert_cmphex(vcpu_load_word(&m, 1, ENCRYPTED_32 + A), ==, 0x600d);
         vcpu_run(&m, 0, insn_wbinvd, sizeof(insn_wbinvd));
         vcpu_run(&m, 1, insn_wbinvd, sizeof(insn_wbinvd));
     }
 
     /* Both side by side: the plain store is written back later, and wins. */
-    vcpu_do(&m, 0, STORE_WORD, ENCRYPTED_32 + A, 0xbad);
-    vcpu_do(&m, 1, STORE_WORD, A, 0x70d);
-    g_assert_cmphex(vcpu_load(&m, 1, ENCRYPTED_32 + A), ==, 0xbad);
+    vcpu_store_word(&m, 0, ENCRYPTED_32 + A, 0xbad);
+    vcpu_store_word(&m, 1, A, 0x70d);
+    g_assert_cmphex(vcpu_load_word(&m, 1, ENCRYPTED_32 + A), ==, 0xbad);
     vcpu_clflush(&m, 0, ENCRYPTED_32 + A);
-    g_assert_cmphex(vcpu_load(&m, 0, A), ==, 0x70d);
+    g_assert_cmphex(vcpu_load_word(&m, 0, A), ==, 0x70d);
     vcpu_clflush(&m, 0, A);
     g_assert_cmphex(ldl_le_p(m.ram + A), ==, 0x70d);
     g_assert_cmpuint(counter(&m, CBR_OVERWRITTEN), ==, 1);
@@ -1030,5 +1039,6 @@ int main(int argc, char **argv)
                         test_incoherent);
     qtest_add_data_func("/cxl-cbit-alias/coherent/cpu", "cpu", test_coherent);
     qtest_add_data_func("/cxl-cbit-alias/coherent/all", "all", test_coherent);
+    qtest_add_func("/cxl-cbit-alias/coherent/vcpus", test_coherent_vcpus);
     return g_test_run();
 }

@@ -9,6 +9,8 @@
 #include "qemu/osdep.h"
 #include "hw/cxl/cxl_cache_alias.h"
 
+#define NUM_RECENT  64
+
 /**
  * Line: in a CPU's cache
  * @cpu: which one's: that has used it last
@@ -37,6 +39,7 @@ typedef struct Pair {
 /**
  * CXLAlias:
  * @by_line: from a line's number to the first Line of that memory
+ * @recent: of these, some that were looked for, or NULL
  * @used: of Line; the one that was used last is last
  * @pairs: of Pair, in the order in which they came
  * @pairs_of: from a line's number to its Pair that came last
@@ -47,6 +50,7 @@ struct CXLAlias {
     const CXLAliasOps *ops;
     void *opaque;
     GHashTable *by_line;
+    Line *recent[NUM_RECENT];
     GQueue used;
     GPtrArray *pairs;
     GHashTable *pairs_of;
@@ -56,12 +60,18 @@ struct CXLAlias {
 
 /* ---- Lines ---- */
 
-static Line *first_of(const CXLAlias *a, uint64_t line)
+/* What is asked for again and again need not be looked for. */
+static Line *first_of(CXLAlias *a, uint64_t line)
 {
-    return g_hash_table_lookup(a->by_line, &line);
+    Line **recent = &a->recent[line % NUM_RECENT];
+
+    if (!*recent || (*recent)->line != line) {
+        *recent = g_hash_table_lookup(a->by_line, &line);
+    }
+    return *recent;
 }
 
-static Line *find(const CXLAlias *a, unsigned context, uint64_t line)
+static Line *find(CXLAlias *a, unsigned context, uint64_t line)
 {
     Line *l;
 
@@ -74,6 +84,7 @@ static Line *find(const CXLAlias *a, unsigned context, uint64_t line)
 static void chain(CXLAlias *a, Line *first)
 {
     g_hash_table_replace(a->by_line, &first->line, first);
+    a->recent[first->line % NUM_RECENT] = first;
 }
 
 static void insert(CXLAlias *a, Line *l)
@@ -93,6 +104,7 @@ static void forget(CXLAlias *a, Line *l)
             chain(a, l->same);
         } else {
             g_hash_table_remove(a->by_line, &l->line);
+            a->recent[l->line % NUM_RECENT] = NULL;
         }
     } else {
         while (first->same != l) {
@@ -133,6 +145,9 @@ static bool has_changed(CXLAlias *a, const Line *l)
 {
     uint8_t now[CXL_ALIAS_LINE_SIZE];
 
+    if (l->context == CXL_ALIAS_PLAIN) {
+        return memcmp(l->data, l->base, sizeof(l->base));
+    }
     memory_read(a, l->line, now);
     return memcmp(now, l->base, sizeof(now));
 }
@@ -501,8 +516,7 @@ unsigned cxl_alias_num_lines(const CXLAlias *a, int cpu)
     return n;
 }
 
-bool cxl_alias_find(const CXLAlias *a, unsigned context, uint64_t line,
-                    bool *dirty)
+bool cxl_alias_find(CXLAlias *a, unsigned context, uint64_t line, bool *dirty)
 {
     const Line *l = find(a, context, line);
 

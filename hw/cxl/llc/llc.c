@@ -34,13 +34,16 @@ typedef struct Array {
 
 /**
  * CXLLlc:
- * @sets: of a slice
+ * @sets: of a slice, a power of two: 1 << @set_bits
+ * @slice_bits: of the number of a slice
  * @all_sets: of all slices
  */
 struct CXLLlc {
     CXLLlcConfig config;
     char *policy;
     unsigned sets;
+    unsigned set_bits;
+    unsigned slice_bits;
     size_t all_sets;
     uint32_t mask[CXL_LLC_NUM_CLASSES];
     Array lines;
@@ -86,30 +89,36 @@ static void array_free(Array *a)
     g_free(a->age);
 }
 
-/* The line's way in a set, or -1; @empty is set to the ways without a line. */
-static int array_find(const Array *a, size_t set, uint64_t line,
-                      uint32_t *empty)
+/* The line's way in a set, or -1 */
+static int array_find(const Array *a, size_t set, uint64_t line)
 {
     const uint64_t *tag = &a->tag[set * a->ways];
-    int found = -1;
 
-    *empty = 0;
     for (unsigned i = 0; i < a->ways; i++) {
-        if (!tag[i]) {
-            *empty |= 1u << i;
-        } else if (tag[i] >> TAG_LINE_SHIFT == line) {
-            found = i;
+        if (tag[i] && tag[i] >> TAG_LINE_SHIFT == line) {
+            return i;
         }
     }
-    return found;
+    return -1;
+}
+
+static uint32_t empty_ways(const Array *a, size_t set)
+{
+    const uint64_t *tag = &a->tag[set * a->ways];
+    uint32_t empty = 0;
+
+    for (unsigned i = 0; i < a->ways; i++) {
+        empty |= (uint32_t)!tag[i] << i;
+    }
+    return empty;
 }
 
 /* One of @allowed for a line that is to come; its tag is what leaves, or 0 */
-static unsigned array_room(Array *a, size_t set, uint32_t allowed,
-                           uint32_t empty)
+static unsigned array_room(Array *a, size_t set, uint32_t allowed)
 {
     const CXLLlcPolicy *p = &a->policy;
     uint8_t *age = &a->age[set * a->ways];
+    uint32_t empty = empty_ways(a, set);
 
     p->ops->missed(p, age, a->ways);
     return allowed & empty ? p->ops->empty(p, allowed & empty) :
@@ -143,13 +152,13 @@ unsigned cxl_llc_set_of(const CXLLlc *llc, uint64_t line)
 {
     /* A hash leaves the bits below for the set, slices in turn take them. */
     return (llc->config.hash == CXL_LLC_HASH_LINEAR ?
-            line / llc->config.slices : line) & (llc->sets - 1);
+            line >> llc->slice_bits : line) & (llc->sets - 1);
 }
 
 /* The line's set among those of all slices */
 static size_t index_of(const CXLLlc *llc, uint64_t line)
 {
-    return (size_t)cxl_llc_slice_of(llc, line) * llc->sets +
+    return (size_t)cxl_llc_slice_of(llc, line) << llc->set_bits |
            cxl_llc_set_of(llc, line);
 }
 
@@ -158,8 +167,8 @@ static CXLLlcEntry entry_at(const CXLLlc *llc, size_t set, unsigned way,
 {
     return (CXLLlcEntry) {
         .line = tag >> TAG_LINE_SHIFT,
-        .slice = set / llc->sets,
-        .set = set % llc->sets,
+        .slice = set >> llc->set_bits,
+        .set = set & (llc->sets - 1),
         .way = way,
         .dirty = tag & TAG_DIRTY,
         .class = (tag & TAG_CLASS) >> TAG_CLASS_SHIFT,
@@ -249,17 +258,16 @@ void cxl_llc_access(CXLLlc *llc, uint64_t line, CXLLlcKind kind,
                     CXLLlcClass class, CXLLlcResult *result)
 {
     Array *a = &llc->lines;
-    CXLLlcStats *stats = &llc->stats[cxl_llc_slice_of(llc, line)];
     size_t set = index_of(llc, line);
+    CXLLlcStats *stats = &llc->stats[set >> llc->set_bits];
     uint64_t dirty = kind == CXL_LLC_READ || kind == CXL_LLC_OWN ? 0 :
                      TAG_DIRTY;
     uint64_t *tag = &a->tag[set * a->ways];
-    uint32_t empty;
     int way;
 
     line &= CXL_LLC_LINE_MAX - 1;
     *result = (CXLLlcResult) { };
-    way = array_find(a, set, line, &empty);
+    way = array_find(a, set, line);
     if (way >= 0) {
         result->hit = true;
         stats->hits++;
@@ -268,7 +276,7 @@ void cxl_llc_access(CXLLlc *llc, uint64_t line, CXLLlcKind kind,
         stats->misses++;
     }
     if (way < 0 && allocates(llc, kind, class)) {
-        way = array_room(a, set, llc->mask[class], empty);
+        way = array_room(a, set, llc->mask[class]);
         result->allocated = true;
         stats->fills++;
         if (tag[way]) {
@@ -286,9 +294,7 @@ void cxl_llc_access(CXLLlc *llc, uint64_t line, CXLLlcKind kind,
 bool cxl_llc_find(const CXLLlc *llc, uint64_t line, CXLLlcEntry *entry)
 {
     size_t set = index_of(llc, line);
-    uint32_t empty;
-    int way = array_find(&llc->lines, set, line & (CXL_LLC_LINE_MAX - 1),
-                         &empty);
+    int way = array_find(&llc->lines, set, line & (CXL_LLC_LINE_MAX - 1));
 
     if (way < 0) {
         return false;
@@ -304,15 +310,14 @@ bool cxl_llc_track(CXLLlc *llc, uint64_t line, CXLLlcEntry *conflict)
 {
     Array *a = &llc->directory;
     size_t set = index_of(llc, line);
-    uint32_t empty;
     uint64_t left;
     unsigned way;
 
     line &= CXL_LLC_LINE_MAX - 1;
-    if (!a->ways || array_find(a, set, line, &empty) >= 0) {
+    if (!a->ways || array_find(a, set, line) >= 0) {
         return false;
     }
-    way = array_room(a, set, all_ways(a->ways), empty);
+    way = array_room(a, set, all_ways(a->ways));
     left = a->tag[set * a->ways + way];
     array_fill(a, set, way, make_tag(line, CXL_LLC_DEVICE));
     if (!left) {
@@ -327,9 +332,7 @@ void cxl_llc_untrack(CXLLlc *llc, uint64_t line)
 {
     Array *a = &llc->directory;
     size_t set = index_of(llc, line);
-    uint32_t empty;
-    int way = a->ways ? array_find(a, set, line & (CXL_LLC_LINE_MAX - 1),
-                                   &empty) : -1;
+    int way = a->ways ? array_find(a, set, line & (CXL_LLC_LINE_MAX - 1)) : -1;
 
     if (way >= 0) {
         a->tag[set * a->ways + way] = 0;
@@ -339,10 +342,9 @@ void cxl_llc_untrack(CXLLlc *llc, uint64_t line)
 bool cxl_llc_tracks(const CXLLlc *llc, uint64_t line)
 {
     const Array *a = &llc->directory;
-    uint32_t empty;
 
     return a->ways && array_find(a, index_of(llc, line),
-                                 line & (CXL_LLC_LINE_MAX - 1), &empty) >= 0;
+                                 line & (CXL_LLC_LINE_MAX - 1)) >= 0;
 }
 
 /* Way masks */
@@ -489,6 +491,8 @@ CXLLlc *cxl_llc_new(const CXLLlcConfig *config, char **error)
     llc->config.policy = llc->policy = g_strdup(config->policy);
     llc->all_sets = config->size / config->ways / LINE_SIZE;
     llc->sets = llc->all_sets / config->slices;
+    llc->set_bits = __builtin_ctz(llc->sets);
+    llc->slice_bits = __builtin_ctz(config->slices);
     llc->lines.policy = policy;
     llc->lines.ways = config->ways;
     llc->directory.policy = cxl_llc_lru;

@@ -197,7 +197,12 @@ static void qlru_used(const CXLLlcPolicy *p, uint8_t *age, unsigned n,
 static void qlru_hit(const CXLLlcPolicy *p, uint8_t *age, unsigned n,
                      unsigned way)
 {
-    qlru_used(p, age, n, way, p->hit[age[way]]);
+    uint8_t to = p->hit[age[way]];
+
+    /* With U0 some way is of age 3 after each update: this changes nothing. */
+    if (to != age[way] || p->others || p->step) {
+        qlru_used(p, age, n, way, to);
+    }
 }
 
 static void qlru_filled(const CXLLlcPolicy *p, uint8_t *age, unsigned n,

@@ -187,8 +187,7 @@ void cxl_alias_flush(CXLAlias *a, int cpu, bool invalidate);
 /* Lines that are cached; those of them that a CPU has used last */
 unsigned cxl_alias_num_lines(const CXLAlias *a, int cpu);
 /* Is it cached? @dirty may be NULL */
-bool cxl_alias_find(const CXLAlias *a, unsigned context, uint64_t line,
-                    bool *dirty);
+bool cxl_alias_find(CXLAlias *a, unsigned context, uint64_t line, bool *dirty);
 const CXLAliasStats *cxl_alias_stats(const CXLAlias *a);
 /* By @n from 0 on, in the order in which they came; NULL after the last */
 const CXLAliasPair *cxl_alias_pair(const CXLAlias *a, unsigned n);
