@@ -18,7 +18,7 @@ override MAKEFLAGS += --no-print-directory
 	check-volumes-long check-iommu check-smmu \
 	check-kernels \
 	check-plug check-plug-long check-kcrypto check-kcrypto-long \
-	check-cache-id-long check-cbit check-cbit-alias-long \
+	check-cache-id-long check-cbit check-cbit-alias-long check-mec-long \
 	check-mutants check-driver-mutants demo demo-mec demo-cbit run bench \
 	refresh series clean distclean
 
@@ -50,6 +50,7 @@ help:
 	@echo '  make check-fault-long  ... 500 times'
 	@echo '  make check-volumes  what else is done with volumes, while the device fails'
 	@echo '  make check-mec     FEAT_MEC on a bare machine; LONG=1: a minute of stress'
+	@echo '  make check-mec-long  100,000 granules recycled where caches remember'
 	@echo '  make check-firmware  TF-A with RME and an arm64 kernel, with MEC and without'
 	@echo '  make check-explore  search larger state spaces of CXL.cache; minutes'
 	@echo '  make check-fuzz    libFuzzer against CXL.cache; FUZZ=seconds'
@@ -158,6 +159,9 @@ check-volumes-long: build deps-guest
 
 check-mec: build
 	@scripts/check.sh mec
+
+check-mec-long: build deps-mec
+	@ONLY=cycle ROUNDS=$${ROUNDS:-100000} LIMIT=600 scripts/mec/check.sh
 
 check-firmware: build deps-mec
 	@scripts/check.sh firmware

@@ -18,6 +18,7 @@
 #include "qemu/thread.h"
 #include "system/memory.h"
 #include "system/ram_view.h"
+#include "hw/arm/arm-security.h"
 
 /* The granule of RME, and the size of a TLB entry */
 #define MEC_PAGE_BITS 12
@@ -42,6 +43,20 @@ typedef enum MECPageState {
 #define MEC_ENTRY_OWNER(E) ((uint16_t)(E))
 #define MEC_ENTRY_STATE(E) ((MECPageState)extract32(E, 16, 2))
 
+/*
+ * Who accesses memory: his MECID. Where caches remember (mec_cache.c) the
+ * physical address space counts as well, and a page is somebody's or nobody's.
+ * It is an entry without its state.
+ */
+typedef uint32_t MECContext;
+
+#define MEC_NOBODY 0
+#define MEC_SOMEBODY (1u << 20)
+#define MEC_STATE_MASK (3u << 16)
+#define MEC_ENTRY_CONTEXT(E) ((MECContext)(E) & ~MEC_STATE_MASK)
+#define MEC_CONTEXT_MECID(C) ((uint16_t)(C))
+#define MEC_CONTEXT_SPACE(C) ((ARMSecuritySpace)extract32(C, 18, 2))
+
 /* A block of RAM with contexts */
 typedef struct MECBank {
     uint64_t first;             /* page */
@@ -53,6 +68,7 @@ typedef struct MECBank {
 
 typedef struct MECBanks MECBanks;
 typedef struct MECWriters MECWriters;
+typedef struct MECCache MECCache;
 
 /* What the reports keep: this many mismatches, and ways to so many pages */
 #define MEC_EVENTS 32
@@ -99,6 +115,10 @@ struct ARMMECState {
     uint64_t base;
     uint64_t size;
     ArmMecMismatch mismatch;
+    ArmMecWriteback writeback;
+    uint64_t seed;
+    MECCache *cache;            /* NULL: nothing is remembered */
+    Error *blocker;
 
     AddressSpace ram_as;        /* for stores that TCG must see */
     MemoryListener listener;
@@ -136,7 +156,7 @@ struct ARMMECState {
     unsigned notes_count;
     MECDmaNote notes[MEC_DMA_NOTES];
 
-    MECLog log_reads, log_walks, log_dma;
+    MECLog log_reads, log_walks, log_dma, log_lines;
     uint64_t event_seq;
     uint64_t event_count;
     MECEvent events[MEC_EVENTS];
@@ -204,6 +224,19 @@ void mec_each_page(ARMMECState *s, void (*fn)(ARMMECState *s, uint64_t page));
 
 /* mec.c: entries. The lock is held where one changes. */
 
+/**
+ * mec_context: who accesses memory
+ * @s: device
+ * @space: physical address space of the access
+ * @mecid: its MECID
+ */
+static inline MECContext mec_context(ARMMECState *s, ARMSecuritySpace space,
+                                     uint16_t mecid)
+{
+    return likely(!s->cache) ? mecid
+                             : mecid | (uint32_t)space << 18 | MEC_SOMEBODY;
+}
+
 static inline uint32_t mec_entry(ARMMECState *s, uint64_t page)
 {
     return le32_to_cpu(qatomic_read(&s->table[page]));
@@ -228,15 +261,16 @@ static inline bool mec_page_of(ARMMECState *s, hwaddr pa, uint64_t *page)
  * mec_is_pure_owner: does a page have one context, and is it this one?
  * @s: device
  * @pa: any physical address
- * @mecid: context
+ * @context: context
  *
  * What is nearly always so, found out without looking for the page's RAM.
  */
-static inline bool mec_is_pure_owner(ARMMECState *s, hwaddr pa, uint16_t mecid)
+static inline bool mec_is_pure_owner(ARMMECState *s, hwaddr pa,
+                                     MECContext context)
 {
     return pa >= s->base && pa - s->base < s->size &&
            mec_entry(s, (pa - s->base) >> MEC_PAGE_BITS) ==
-           MEC_ENTRY(mecid, MEC_PURE);
+           (context | MEC_ENTRY(0, MEC_PURE));
 }
 
 /**
@@ -283,10 +317,114 @@ uint64_t mec_convert(ARMMECState *s, uint32_t entry, hwaddr pa, unsigned size,
  * @s: device, lock held
  * @offset: into the range of RAM, naturally aligned
  * @size: 1, 2, 4 or 8 bytes
- * @mecid: context
+ * @context: context
  */
 uint64_t mec_read_locked(ARMMECState *s, hwaddr offset, unsigned size,
-                         uint16_t mecid);
+                         MECContext context);
+
+/* mec_cache.c: caches that remember, if @s->cache; the lock is held */
+
+/** mec_cache_init: have caches remember what is modified */
+void mec_cache_init(ARMMECState *s);
+
+/** mec_cache_finalize: free what mec_cache_init() needs */
+void mec_cache_finalize(ARMMECState *s);
+
+/** mec_cache_reset: caches are empty, and no page is anybody's */
+void mec_cache_reset(ARMMECState *s);
+
+/**
+ * mec_cache_enter: a CPU's translation is about to bypass the view
+ * @s: device, lock not held
+ * @page: number of the page
+ * @context: the CPU's
+ *
+ * A page of nobody's becomes @context's, if RAM has it as @context finds it.
+ * Returns whether the page is @context's.
+ */
+bool mec_cache_enter(ARMMECState *s, uint64_t page, MECContext context);
+
+/**
+ * mec_cache_read: what a context finds, in a cache or in memory
+ * @s: device
+ * @offset: into the range of RAM, naturally aligned
+ * @size: 1, 2, 4 or 8 bytes
+ * @context: context
+ */
+uint64_t mec_cache_read(ARMMECState *s, hwaddr offset, unsigned size,
+                        MECContext context);
+
+/**
+ * mec_cache_write: a store, which modifies a line of the context's
+ * @s: device
+ * @offset: into the range of RAM, naturally aligned
+ * @data: a little endian number
+ * @size: 1, 2, 4 or 8 bytes
+ * @context: context
+ */
+MemTxResult mec_cache_write(ARMMECState *s, hwaddr offset, uint64_t data,
+                            unsigned size, MECContext context);
+
+/** mec_cache_write_by_device: the same, but it goes to memory at once */
+MemTxResult mec_cache_write_by_device(ARMMECState *s, hwaddr offset,
+                                      uint64_t data, unsigned size,
+                                      MECContext context);
+
+/**
+ * mec_cache_read_memory: mec_cache_read() of a line, by who may not wait
+ * @s: device, lock not held
+ * @page: number of the page
+ * @line: of the page
+ * @context: context
+ * @data: gets the line; has what RAM has
+ *
+ * Returns false if that is for the caller to convert.
+ */
+bool mec_cache_read_memory(ARMMECState *s, uint64_t page, unsigned line,
+                           MECContext context, void *data);
+
+/**
+ * mec_cache_write_memory: a device writes a line, by who may not wait
+ * @s: device, lock not held
+ * @page: number of a page that is somebody's
+ * @line: of the page
+ * @data: in the plain text of @context
+ * @enable: bit i is byte i
+ * @context: context
+ */
+void mec_cache_write_memory(ARMMECState *s, uint64_t page, unsigned line,
+                            const void *data, uint64_t enable,
+                            MECContext context);
+
+/**
+ * mec_cache_switch: hold a page for another context from now on
+ * @s: device
+ * @page: number of the page
+ * @context: context
+ *
+ * In an exclusive section. What the old one has modified stays in a cache.
+ * Translations are the caller's concern.
+ */
+void mec_cache_switch(ARMMECState *s, uint64_t page, MECContext context);
+
+/**
+ * mec_cache_clean: maintenance of a line
+ * @s: device
+ * @offset: into the range of RAM
+ * @space: the physical address space that it is maintained in
+ *
+ * Returns whether nothing of the page is in a cache any more.
+ */
+bool mec_cache_clean(ARMMECState *s, hwaddr offset, ARMSecuritySpace space);
+
+/** mec_cache_is_clean: is nothing of a page in a cache? */
+bool mec_cache_is_clean(ARMMECState *s, uint64_t page);
+
+/** mec_cache_forget: no cache has anything of a page, which is nobody's */
+void mec_cache_forget(ARMMECState *s, uint64_t page);
+
+/** mec_cache_lines: modified lines that contexts have of others' page */
+unsigned mec_cache_lines(ARMMECState *s, uint64_t page);
 
 /* mec_dma.c: what devices find, who have context 0 */
 
@@ -295,6 +433,12 @@ void mec_dma_init(ARMMECState *s);
 
 /** mec_dma_finalize: free what mec_dma_init() needs */
 void mec_dma_finalize(ARMMECState *s);
+
+/** mec_dma_is_plain: do devices find a page of this context as it is held? */
+static inline bool mec_dma_is_plain(ARMMECState *s, MECContext owner)
+{
+    return owner == MEC_NOBODY || owner == mec_context(s, ARMSS_NonSecure, 0);
+}
 
 /**
  * mec_dma_claim: may a page that is held for context 0 be held for another?
@@ -323,17 +467,17 @@ void mec_dma_settle(ARMMECState *s);
  * @offset: into the range of RAM, naturally aligned
  * @data: a little endian number
  * @size: 1, 2, 4 or 8 bytes
- * @mecid: context
+ * @context: context
  */
 MemTxResult mec_store_locked(ARMMECState *s, hwaddr offset, uint64_t data,
-                             unsigned size, uint16_t mecid);
+                             unsigned size, MECContext context);
 
 /**
  * mec_note_use: a page is accessed through the view
  * @s: device, lock held
  * @page: number of the page
  * @entry: the page's, before the access
- * @mecid: context
+ * @context: context
  * @store: does it store?
  *
  * The first store to a page of another context takes it over. Readers, and
@@ -341,7 +485,7 @@ MemTxResult mec_store_locked(ARMMECState *s, hwaddr offset, uint64_t data,
  * go to and fro all the time.
  */
 void mec_note_use(ARMMECState *s, uint64_t page, uint32_t entry,
-                  uint16_t mecid, bool store);
+                  MECContext context, bool store);
 
 /**
  * mec_view_init: make the view of a device that knows its RAM
@@ -524,6 +668,19 @@ void mec_report_set_door(ARMMECState *s, uint64_t page, vaddr va,
  */
 void mec_report_read_by_view(ARMMECState *s, hwaddr offset, unsigned size,
                              uint16_t mecid);
+
+/**
+ * mec_report_return: tell of a line that has come back
+ * @s: device
+ * @offset: of the line, into the range of RAM
+ * @context: whose line it is
+ * @owner: who had the page, and finds other bytes now
+ */
+void mec_report_return(ARMMECState *s, hwaddr offset, MECContext context,
+                       MECContext owner);
+
+/** mec_space_name: a physical address space's name */
+const char *mec_space_name(ARMSecuritySpace space);
 
 /**
  * mec_report_text: one line about a mismatch, to be freed by the caller

@@ -27,6 +27,7 @@
 #include "qapi/error.h"
 #include "hw/core/cpu.h"
 #include "hw/core/qdev-properties.h"
+#include "migration/blocker.h"
 #include "system/address-spaces.h"
 #include "mec-internal.h"
 #include "trace.h"
@@ -95,13 +96,17 @@ uint64_t mec_convert(ARMMECState *s, uint32_t entry, hwaddr pa, unsigned size,
 }
 
 uint64_t mec_read_locked(ARMMECState *s, hwaddr offset, unsigned size,
-                         uint16_t mecid)
+                         MECContext context)
 {
+    uint16_t mecid = MEC_CONTEXT_MECID(context);
     uint64_t page = offset >> MEC_PAGE_BITS;
     const uint8_t *p = mec_host(s, page) + (offset & (MEC_PAGE_SIZE - 1));
     /* First: it may have a CXL.cache device write its line back to the page. */
     uint64_t data = ldn_le_p(p, size);
 
+    if (s->cache) {
+        return mec_cache_read(s, offset, size, context);
+    }
     barrier();
     return mec_convert(s, mec_entry(s, page), s->base + offset, size, mecid,
                        data);
@@ -123,25 +128,49 @@ bool arm_mec_contains(ARMMECState *s, hwaddr pa)
     return mec_page_of(s, pa, &page);
 }
 
-bool arm_mec_is_foreign(ARMMECState *s, hwaddr pa, uint16_t mecid)
+bool arm_mec_remembers(ARMMECState *s)
 {
+    return s->cache;
+}
+
+bool arm_mec_is_foreign(ARMMECState *s, hwaddr pa, ARMSecuritySpace space,
+                        uint16_t mecid)
+{
+    MECContext context = mec_context(s, space, mecid), owner;
     uint64_t page;
 
-    return !mec_is_pure_owner(s, pa, mecid) && mec_page_of(s, pa, &page) &&
-           MEC_ENTRY_OWNER(mec_entry(s, page)) != mecid;
+    if (mec_is_pure_owner(s, pa, context) || !mec_page_of(s, pa, &page)) {
+        return false;
+    }
+    owner = MEC_ENTRY_CONTEXT(mec_entry(s, page));
+    return owner != context && (owner != MEC_NOBODY || mecid);
+}
+
+bool arm_mec_enter(ARMMECState *s, hwaddr pa, ARMSecuritySpace space,
+                   uint16_t mecid)
+{
+    MECContext context = mec_context(s, space, mecid);
+    uint64_t page;
+
+    if (likely(!s->cache)) {
+        return !arm_mec_is_foreign(s, pa, space, mecid);
+    }
+    return mec_is_pure_owner(s, pa, context) || !mec_page_of(s, pa, &page) ||
+           mec_cache_enter(s, page, context);
 }
 
 void arm_mec_note_fill(ARMMECState *s, vaddr va, hwaddr pa, unsigned size,
-                       uint16_t mecid, bool store)
+                       ARMSecuritySpace space, uint16_t mecid, bool store)
 {
+    MECContext context = mec_context(s, space, mecid);
     uint32_t entry;
     uint64_t page;
 
-    if (mec_is_pure_owner(s, pa, mecid) || !mec_page_of(s, pa, &page)) {
+    if (mec_is_pure_owner(s, pa, context) || !mec_page_of(s, pa, &page)) {
         return;
     }
     entry = mec_entry(s, page);
-    if (MEC_ENTRY_OWNER(entry) != mecid) {
+    if (MEC_ENTRY_CONTEXT(entry) != context) {
         QEMU_LOCK_GUARD(&s->lock);
         mec_report_set_door(s, page, va, mecid);
     } else if (MEC_ENTRY_STATE(entry) != MEC_PURE && size && !store) {
@@ -160,20 +189,25 @@ static void mec_trace_walk(hwaddr pa, uint16_t owner, const ARMMECWalk *walk,
 uint64_t arm_mec_convert_read(ARMMECState *s, hwaddr pa, unsigned size,
                               const ARMMECWalk *walk, uint64_t data)
 {
+    MECContext context = mec_context(s, walk->space, walk->mecid);
     uint64_t page;
     uint32_t entry;
 
-    if ((current_cpu && mec_is_pure_owner(s, pa, walk->mecid)) ||
+    if ((current_cpu && mec_is_pure_owner(s, pa, context)) ||
         !mec_page_of(s, pa, &page)) {
         return data;
     }
     if (unlikely(!current_cpu)) {
         QEMU_LOCK_GUARD(&s->lock);
-        return mec_read_locked(s, pa - s->base, size, walk->mecid);
+        return mec_read_locked(s, pa - s->base, size, context);
     }
     entry = mec_entry(s, page);
-    if (MEC_ENTRY_OWNER(entry) == walk->mecid) {
+    if (MEC_ENTRY_CONTEXT(entry) == context) {
         return data;
+    }
+    if (s->cache) {
+        QEMU_LOCK_GUARD(&s->lock);
+        return mec_read_locked(s, pa - s->base, size, context);
     }
     if (!walk->debug) {
         QEMU_LOCK_GUARD(&s->lock);
@@ -203,7 +237,8 @@ uint64_t arm_mec_write_mask(ARMMECState *s, hwaddr pa, const ARMMECWalk *walk,
         mec_trace_walk(pa, owner, walk, "update");
         mec_report_walk(s, pa - s->base, 8, walk, true);
         mec_writers_store(s, pa - s->base, 8, walk->mecid, bytes);
-        mec_set_entry(s, page, MEC_ENTRY(owner, MEC_MIXED));
+        mec_set_entry(s, page, MEC_ENTRY_CONTEXT(mec_entry(s, page)) |
+                               MEC_ENTRY(0, MEC_MIXED));
     }
     return mask;
 }
@@ -213,7 +248,7 @@ uint64_t arm_mec_write_mask(ARMMECState *s, hwaddr pa, const ARMMECWalk *walk,
  * the context that the line was cached with (RKMNQX), so it does not matter
  * who asks, nor which physical address space the operand names.
  */
-void arm_mec_clean(ARMMECState *s, hwaddr pa)
+void arm_mec_clean(ARMMECState *s, hwaddr pa, ARMSecuritySpace space)
 {
     uint32_t entry;
     uint64_t page;
@@ -224,7 +259,10 @@ void arm_mec_clean(ARMMECState *s, hwaddr pa)
     QEMU_LOCK_GUARD(&s->lock);
     entry = mec_entry(s, page);
     trace_arm_mec_cmo(pa, MEC_ENTRY_OWNER(entry));
-    if (MEC_ENTRY_OWNER(entry) || mec_view_in_use(s, page)) {
+    if (s->cache && !mec_cache_clean(s, pa - s->base, space)) {
+        return;                 /* some is left, of other lines or spaces */
+    }
+    if (MEC_ENTRY_CONTEXT(entry) != MEC_NOBODY || mec_view_in_use(s, page)) {
         mec_queue_canonical(s, page);
     } else if (MEC_ENTRY_STATE(entry) != MEC_PURE) {
         mec_set_entry(s, page, MEC_ENTRY(0, mec_page_is_zero(s, page)
@@ -277,6 +315,9 @@ static void mec_reset_enter(Object *obj, ResetType type)
     mec_view_reset(s);
     mec_writers_reset(s);
     mec_each_page(s, mec_reset_page);
+    if (s->cache) {
+        mec_cache_reset(s);
+    }
 }
 
 static void mec_realize(DeviceState *dev, Error **errp)
@@ -296,6 +337,15 @@ static void mec_realize(DeviceState *dev, Error **errp)
         return;
     }
     s->table = memory_region_get_ram_ptr(&s->table_mr);
+    if (s->writeback != ARM_MEC_WRITEBACK_IMMEDIATE) {
+        error_setg(&s->blocker, "Lines that caches remember "
+                   "(mec-writeback=%s) do not migrate",
+                   ArmMecWriteback_str(s->writeback));
+        if (migrate_add_blocker(&s->blocker, errp) < 0) {
+            return;
+        }
+        mec_cache_init(s);
+    }
     mec_dma_init(s);
     mec_view_init(s);
     mec_writers_init(s);
@@ -313,6 +363,10 @@ static void mec_finalize(Object *obj)
 {
     ARMMECState *s = ARM_MEC(obj);
 
+    if (s->cache) {
+        mec_cache_finalize(s);
+    }
+    migrate_del_blocker(&s->blocker);
     mec_writers_finalize(s);
     mec_view_finalize(s);
     mec_dma_finalize(s);
@@ -329,11 +383,22 @@ static void mec_set_mismatch(Object *obj, int value, Error **errp)
     ARM_MEC(obj)->mismatch = value;
 }
 
+static int mec_get_writeback(Object *obj, Error **errp)
+{
+    return ARM_MEC(obj)->writeback;
+}
+
+static void mec_set_writeback(Object *obj, int value, Error **errp)
+{
+    ARM_MEC(obj)->writeback = value;
+}
+
 static const Property mec_properties[] = {
     DEFINE_PROP_LINK("memory", ARMMECState, memory, TYPE_MEMORY_REGION,
                      MemoryRegion *),
     DEFINE_PROP_UINT64("base", ARMMECState, base, 0),
     DEFINE_PROP_UINT64("size", ARMMECState, size, 0),
+    DEFINE_PROP_UINT64("seed", ARMMECState, seed, 0),
 };
 
 static void mec_class_init(ObjectClass *klass, const void *data)
@@ -348,6 +413,9 @@ static void mec_class_init(ObjectClass *klass, const void *data)
     object_class_property_add_enum(klass, "mismatch", "ArmMecMismatch",
                                    &ArmMecMismatch_lookup,
                                    mec_get_mismatch, mec_set_mismatch);
+    object_class_property_add_enum(klass, "writeback", "ArmMecWriteback",
+                                   &ArmMecWriteback_lookup,
+                                   mec_get_writeback, mec_set_writeback);
     rc->phases.enter = mec_reset_enter;
 }
 

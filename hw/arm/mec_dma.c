@@ -8,6 +8,7 @@
  * Devices have no MECID, so they find what context 0 finds (their requests are
  * Non-secure, or of a stream that has MECID 0). Pages that are held for context
  * 0 they access like any RAM; of others they are led here (system/ram_view.h).
+ * So are table walks of the granule protection table, by their own attributes.
  *
  * Two ways lead here. By the memory API, each access is one to an I/O region,
  * under the device's lock. A device with a cache of its own is served by
@@ -31,29 +32,41 @@
 
 /* Where pages are */
 
-/* Is it for another context that the page is held, or about to be? */
-static bool mec_dma_is_foreign(ARMMECState *s, uint64_t page)
+/* Attributes that say nothing are those of a device, which is Non-secure. */
+static MECContext mec_dma_context(ARMMECState *s, MemTxAttrs attrs)
 {
-    return MEC_ENTRY_OWNER(mec_entry(s, page)) ||
+    return mec_context(s, attrs.secure || attrs.space ? attrs.space
+                                                      : ARMSS_NonSecure, 0);
+}
+
+/* Is it for another context that the page is held, or about to be? */
+static bool mec_dma_is_foreign(ARMMECState *s, uint64_t page,
+                               MECContext context)
+{
+    MECContext owner = MEC_ENTRY_CONTEXT(mec_entry(s, page));
+
+    return (owner != MEC_NOBODY && owner != context) ||
            qatomic_read(&s->claimed) == page + 1;
 }
 
 static bool mec_dma_translate(RAMView *view, const RAMBlock *rb,
-                              ram_addr_t offset, hwaddr *addr, hwaddr *len)
+                              ram_addr_t offset, MemTxAttrs attrs,
+                              hwaddr *addr, hwaddr *len)
 {
     ARMMECState *s = container_of(view, ARMMECState, dma);
+    MECContext context = mec_dma_context(s, attrs);
     hwaddr in_page = offset & (MEC_PAGE_SIZE - 1);
     hwaddr done = MEC_PAGE_SIZE - in_page;
     uint64_t page = 0, next = 0;
     bool foreign;
 
     foreign = mec_page_of_ram(s, rb, offset, &page) &&
-              mec_dma_is_foreign(s, page);
+              mec_dma_is_foreign(s, page, context);
     /* As far as the answer is the same, and the pages are side by side */
     while (done < *len) {
         bool there = mec_page_of_ram(s, rb, offset + done, &next);
 
-        if ((there && mec_dma_is_foreign(s, next)) != foreign ||
+        if ((there && mec_dma_is_foreign(s, next, context)) != foreign ||
             (foreign && next != page + ((in_page + done) >> MEC_PAGE_BITS))) {
             break;
         }
@@ -93,7 +106,8 @@ static bool mec_dma_pin(RAMView *view, const RAMBlock *rb, ram_addr_t offset,
 
     mec_dma_count(s, rb, offset, len, 1);
     smp_mb();                   /* see mec_dma_claim() */
-    if (!mec_dma_translate(view, rb, offset, &addr, &plain) && plain == len) {
+    if (!mec_dma_translate(view, rb, offset, MEMTXATTRS_UNSPECIFIED, &addr,
+                           &plain) && plain == len) {
         return true;
     }
     mec_dma_count(s, rb, offset, len, -1);
@@ -156,7 +170,7 @@ static MemTxResult mec_dma_io_read(void *opaque, hwaddr offset, uint64_t *data,
     if (!mec_host(s, page)) {
         return MEMTX_DECODE_ERROR;
     }
-    *data = mec_read_locked(s, offset, size, 0);
+    *data = mec_read_locked(s, offset, size, mec_dma_context(s, attrs));
     trace_arm_mec_dma(s->base + offset, MEC_ENTRY_OWNER(mec_entry(s, page)),
                       "read");
     /* Who looks by the monitor is no device. */
@@ -179,6 +193,10 @@ static MemTxResult mec_dma_io_write(void *opaque, hwaddr offset, uint64_t data,
     }
     entry = mec_entry(s, page);
     trace_arm_mec_dma(s->base + offset, MEC_ENTRY_OWNER(entry), "write");
+    if (s->cache) {
+        return mec_cache_write_by_device(s, offset, data, size,
+                                         mec_dma_context(s, attrs));
+    }
     mec_note_use(s, page, entry, 0, true);
     return mec_store_locked(s, offset, data, size, 0);
 }
@@ -246,6 +264,8 @@ static void mec_dma_read(RAMView *view, const RAMBlock *rb, ram_addr_t offset,
                          void *buf, unsigned len, const char *who)
 {
     ARMMECState *s = container_of(view, ARMMECState, dma);
+    MECContext context = mec_dma_context(s, MEMTXATTRS_UNSPECIFIED);
+    hwaddr in_page = offset & (MEC_PAGE_SIZE - 1);
     uint64_t page;
     uint32_t entry;
     hwaddr pa;
@@ -254,12 +274,15 @@ static void mec_dma_read(RAMView *view, const RAMBlock *rb, ram_addr_t offset,
         return;
     }
     entry = mec_entry(s, page);
-    if (!MEC_ENTRY_OWNER(entry)) {
+    if (mec_dma_is_plain(s, MEC_ENTRY_CONTEXT(entry))) {
         return;
     }
-    pa = s->base + (page << MEC_PAGE_BITS) + (offset & (MEC_PAGE_SIZE - 1));
+    pa = s->base + (page << MEC_PAGE_BITS) + in_page;
     trace_arm_mec_dma(pa, MEC_ENTRY_OWNER(entry), "read");
-    mec_dma_convert(s, entry, pa, buf, len, false);
+    if (!s->cache || !mec_cache_read_memory(s, page, in_page / len, context,
+                                            buf)) {
+        mec_dma_convert(s, entry, pa, buf, len, false);
+    }
     if (who) {
         mec_dma_note(s, page, entry, offset, len, false, who);
     }
@@ -285,11 +308,13 @@ static uint32_t mec_dma_mix(ARMMECState *s, uint64_t page)
     }
 }
 
-static void mec_dma_write(RAMView *view, const RAMBlock *rb, ram_addr_t offset,
-                          void *buf, unsigned len, uint64_t enable,
-                          const char *who)
+static uint64_t mec_dma_write(RAMView *view, const RAMBlock *rb,
+                              ram_addr_t offset, void *buf, unsigned len,
+                              uint64_t enable, const char *who)
 {
     ARMMECState *s = container_of(view, ARMMECState, dma);
+    MECContext context = mec_dma_context(s, MEMTXATTRS_UNSPECIFIED);
+    hwaddr in_page = offset & (MEC_PAGE_SIZE - 1);
     unsigned first = enable ? ctz64(enable) : 0;
     unsigned last = enable ? 63 - clz64(enable) : 0;
     uint64_t page;
@@ -297,16 +322,26 @@ static void mec_dma_write(RAMView *view, const RAMBlock *rb, ram_addr_t offset,
     hwaddr pa;
 
     if (!enable || !mec_page_of_ram(s, rb, offset, &page)) {
-        return;
+        return enable;
+    }
+    pa = s->base + (page << MEC_PAGE_BITS) + in_page;
+    if (s->cache) {
+        entry = mec_entry(s, page);
+        if (mec_dma_is_plain(s, MEC_ENTRY_CONTEXT(entry))) {
+            return enable;
+        }
+        trace_arm_mec_dma(pa, MEC_ENTRY_OWNER(entry), "write");
+        mec_cache_write_memory(s, page, in_page / len, buf, enable, context);
+        return 0;               /* RAM has what the page's context finds */
     }
     entry = mec_dma_mix(s, page);
     if (!MEC_ENTRY_OWNER(entry)) {
-        return;
+        return enable;
     }
-    pa = s->base + (page << MEC_PAGE_BITS) + (offset & (MEC_PAGE_SIZE - 1));
     trace_arm_mec_dma(pa, MEC_ENTRY_OWNER(entry), "write");
     mec_dma_convert(s, entry, pa, buf, len, true);
     mec_dma_note(s, page, entry, offset + first, last - first + 1, true, who);
+    return enable;
 }
 
 /*

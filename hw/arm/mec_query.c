@@ -17,7 +17,7 @@
 #include "monitor/monitor.h"
 #include "target/arm/cpu.h"
 #include "target/arm/internals.h"
-#include "mec-internal.h"
+#include "mec-cache.h"
 
 static ARMMECState *mec_find(Error **errp)
 {
@@ -29,6 +29,21 @@ static ARMMECState *mec_find(Error **errp)
         return NULL;
     }
     return ARM_MEC(obj);
+}
+
+/* Where caches remember: whose page it is, and what others have of it */
+static void mec_query_cached(ARMMECState *s, ArmMecPage *info)
+{
+    uint64_t page = (info->addr - s->base) >> MEC_PAGE_BITS;
+    MECContext owner;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    owner = MEC_ENTRY_CONTEXT(mec_entry(s, page));
+    if (owner != MEC_NOBODY) {
+        info->space = g_strdup(mec_space_name(MEC_CONTEXT_SPACE(owner)));
+    }
+    info->has_cached_lines = true;
+    info->cached_lines = mec_cache_lines(s, page);
 }
 
 ArmMecPage *qmp_x_query_arm_mec(uint64_t addr, Error **errp)
@@ -50,6 +65,9 @@ ArmMecPage *qmp_x_query_arm_mec(uint64_t addr, Error **errp)
     info->addr = addr & ~UINT64_C(0xfff);
     info->mecid = mecid;
     info->mixed = mixed;
+    if (arm_mec_remembers(s)) {
+        mec_query_cached(s, info);
+    }
     return info;
 }
 
@@ -123,6 +141,11 @@ ArmMecState *qmp_x_query_arm_mec_state(Error **errp)
     QEMU_LOCK_GUARD(&s->lock);
     info->mismatches = s->event_count;
     info->events = mec_query_events(s);
+    info->writeback = s->writeback;
+    if (s->cache) {
+        info->has_returned_lines = true;
+        info->returned_lines = s->cache->returned;
+    }
     return info;
 }
 
@@ -173,6 +196,12 @@ static void mec_print_state(Monitor *mon)
     for (ArmMecEventList *l = info->events; l; l = l->next) {
         mec_print_event(mon, l->value);
     }
+    if (info->has_returned_lines) {
+        monitor_printf(mon, "mec-writeback=%s: lines written back over others' "
+                       "data: %" PRIu64 "\n",
+                       ArmMecWriteback_str(info->writeback),
+                       info->returned_lines);
+    }
 }
 
 void hmp_info_arm_mec(Monitor *mon, const QDict *qdict)
@@ -191,4 +220,9 @@ void hmp_info_arm_mec(Monitor *mon, const QDict *qdict)
     monitor_printf(mon, "page 0x%" PRIx64 ": MECID %u%s\n", info->addr,
                    info->mecid,
                    info->mixed ? ", written by more than one context" : "");
+    if (info->has_cached_lines) {
+        monitor_printf(mon, "  cached in: %s; modified lines of others: %u\n",
+                       info->space ?: "no physical address space",
+                       info->cached_lines);
+    }
 }

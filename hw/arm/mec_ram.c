@@ -117,6 +117,10 @@ static void mec_page_leaves(ARMMECState *s, const MECBank *bank, uint64_t page)
         memory_region_set_dirty(bank->mr, bank->offset + at, MEC_PAGE_SIZE);
         mec_set_entry(s, page, MEC_ENTRY(0, MEC_SEALED));
     }
+    if (s->cache) {
+        mec_set_entry(s, page, mec_entry(s, page) & MEC_STATE_MASK);
+        mec_cache_forget(s, page);
+    }
     mec_view_forget(s, page);
     mec_writers_drop(s, page);
 }

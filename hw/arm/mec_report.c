@@ -25,8 +25,23 @@
  * The text
  */
 
+const char *mec_space_name(ARMSecuritySpace space)
+{
+    static const char *const names[] = {
+        [ARMSS_Secure] = "Secure",
+        [ARMSS_NonSecure] = "Non-secure",
+        [ARMSS_Root] = "Root",
+        [ARMSS_Realm] = "Realm",
+    };
+
+    return names[space];
+}
+
 char *mec_report_who(const ArmMecEvent *e)
 {
+    if (e->access == ARM_MEC_ACCESS_WRITE_BACK) {
+        return g_strdup("cache");
+    }
     return e->device ? g_strdup_printf("device %s", e->device)
                      : g_strdup_printf("CPU %" PRId64, e->cpu_index);
 }
@@ -41,6 +56,13 @@ char *mec_report_text(const ArmMecEvent *e)
         return g_strdup_printf("read at %sPA 0x%" PRIx64 " with MECID %u of a "
                                "page written with MECID %u", va, e->addr,
                                e->mecid, e->writer);
+    }
+    if (e->access == ARM_MEC_ACCESS_WRITE_BACK) {
+        return g_strdup_printf("PA 0x%" PRIx64 " of %s MECID %u is destroyed: "
+                               "a line of %s MECID %u is written back, for "
+                               "which %s was missing when the page changed "
+                               "hands", e->addr, e->space, e->mecid,
+                               e->writer_space, e->writer, e->missing);
     }
     return g_strdup_printf("walk for %s 0x%" PRIx64 ": level %d descriptor at "
                            "PA 0x%" PRIx64 " %s with MECID %u (%s), written "
@@ -73,8 +95,9 @@ static void mec_log(MECLog *log, const ArmMecEvent *e)
         qemu_log_mask(LOG_GUEST_ERROR, "MEC: %s%s%s\n", who ?: "",
                       who ? ": " : "", text);
     } else if (log->count == MEC_LOG_LIMIT) {
-        qemu_log_mask(LOG_GUEST_ERROR,
-                      "MEC: more such reads, not shown\n");
+        qemu_log_mask(LOG_GUEST_ERROR, "MEC: more such %s, not shown\n",
+                      e->access == ARM_MEC_ACCESS_WRITE_BACK ? "lines"
+                                                             : "reads");
     }
     log->count++;
 }
@@ -122,7 +145,8 @@ static bool mec_event_same(const ArmMecEvent *a, const ArmMecEvent *b)
 {
     return a->access == b->access && a->mecid == b->mecid &&
            a->writer == b->writer && a->cpu_index == b->cpu_index &&
-           a->device == b->device &&
+           a->device == b->device && a->space == b->space &&
+           a->writer_space == b->writer_space &&
            a->addr >> MEC_PAGE_BITS == b->addr >> MEC_PAGE_BITS;
 }
 
@@ -144,7 +168,7 @@ static void mec_event_keep(ARMMECState *s, const ArmMecEvent *e)
             event = other;
         }
     }
-    s->event_count++;
+    s->event_count += e->access != ARM_MEC_ACCESS_WRITE_BACK;
     event->seq = ++s->event_seq;
     if (!times) {
         event->e = *e;
@@ -156,7 +180,7 @@ static void mec_event_keep(ARMMECState *s, const ArmMecEvent *e)
 
 static void mec_tell(ARMMECState *s, MECLog *log, ArmMecEvent *e)
 {
-    if (!e->device) {
+    if (!e->device && e->access != ARM_MEC_ACCESS_WRITE_BACK) {
         e->has_cpu_index = true;
         e->cpu_index = current_cpu->cpu_index;
     }
@@ -214,6 +238,35 @@ void mec_report_dma(ARMMECState *s, hwaddr offset, unsigned size,
     if (mec_writers_find(s, offset, size, 0, &writer, &was_there)) {
         mec_report_dma_of(s, offset, writer, who);
     }
+}
+
+/*
+ * Lines that come back. Within a space it takes maintenance to the point of
+ * encryption, between two to the point of physical aliasing.
+ */
+void mec_report_return(ARMMECState *s, hwaddr offset, MECContext context,
+                       MECContext owner)
+{
+    static const char *const between[] = {
+        [ARMSS_Secure] = "DC CIPAPA of its Secure address",
+        [ARMSS_NonSecure] = "DC CIPAPA of its Non-secure address",
+        [ARMSS_Root] = "DC CIPAPA of its Root address",
+        [ARMSS_Realm] = "DC CIPAPA of its Realm address",
+    };
+    ARMSecuritySpace from = MEC_CONTEXT_SPACE(context);
+    ARMSecuritySpace to = MEC_CONTEXT_SPACE(owner);
+    /* Text lives for ever, and is compared by its address. */
+    ArmMecEvent e = {
+        .access = ARM_MEC_ACCESS_WRITE_BACK,
+        .addr = s->base + offset,
+        .mecid = MEC_CONTEXT_MECID(owner),
+        .writer = MEC_CONTEXT_MECID(context),
+        .space = (char *)mec_space_name(to),
+        .writer_space = (char *)mec_space_name(from),
+        .missing = (char *)(from == to ? "DC CIPAE" : between[from]),
+    };
+
+    mec_tell(s, &s->log_lines, &e);
 }
 
 static MECDoor *mec_door(ARMMECState *s, uint64_t page)

@@ -25,18 +25,18 @@
 /* A page that is used through the view, and may be re-keyed for it. */
 typedef struct MECUse {
     uint64_t page;
-    uint16_t mecid;             /* the (last) context that did */
+    MECContext context;         /* the (last) one that did */
     bool queued;                /* re-keying is under way */
     bool others;                /* another one has stored as well */
     MECPageState before;        /* page state when it began */
-    bool stored;                /* @mecid has */
+    bool stored;                /* @context has */
     unsigned accesses;
 } MECUse;
 
 typedef struct MECWork {
     ARMMECState *s;
     uint64_t page;
-    uint16_t mecid;
+    MECContext context;
 } MECWork;
 
 /* Who has written the page that @use now takes over? */
@@ -46,7 +46,7 @@ static MECPageState mec_state_after(ARMMECState *s, MECUse *use,
     if (use->others || !use->stored || owner) {
         return MEC_MIXED;
     }
-    if (mec_writers_is_sole(s, use->page, use->mecid)) {
+    if (mec_writers_is_sole(s, use->page, MEC_CONTEXT_MECID(use->context))) {
         return MEC_PURE;
     }
     return use->before == MEC_PURE ? MEC_OVER_DEFAULT : MEC_MIXED;
@@ -63,29 +63,43 @@ static void mec_rekey_work(CPUState *cs, run_on_cpu_data data)
 {
     g_autofree MECWork *work = data.host_ptr;
     ARMMECState *s = work->s;
+    MECContext owner;
     MECUse *use;
-    uint16_t owner;
 
     QEMU_LOCK_GUARD(&s->lock);
     use = g_hash_table_lookup(s->uses, &work->page);
-    if (!use || !use->queued || use->mecid != work->mecid) {
+    if (!use || !use->queued || use->context != work->context) {
         /* Maintenance, reset, removal, or another context came first. */
         return;
     }
-    owner = MEC_ENTRY_OWNER(mec_entry(s, work->page));
-    if (!owner && work->mecid && !mec_dma_claim(s, work->page)) {
+    owner = MEC_ENTRY_CONTEXT(mec_entry(s, work->page));
+    if (mec_dma_is_plain(s, owner) && !mec_dma_is_plain(s, work->context) &&
+        !mec_dma_claim(s, work->page)) {
         /* Not yet: a device has a pointer. Nobody but the log can tell. */
         use->queued = false;
         use->accesses = 0;
         use->before = MEC_MIXED;
         return;
     }
-    if (owner != work->mecid) {
-        mec_rekey_and_tell(s, work->page, work->mecid,
+    if (owner != work->context && s->cache) {
+        mec_cache_switch(s, work->page, work->context);
+        s->rekeyed();
+    } else if (owner != work->context) {
+        mec_rekey_and_tell(s, work->page, work->context,
                            mec_state_after(s, use, owner));
     }
     mec_dma_claimed(s);
     g_hash_table_remove(s->uses, &work->page);
+}
+
+/* Who has written a page that is in no cache any more? */
+static MECPageState mec_state_cleaned(ARMMECState *s, uint64_t page)
+{
+    uint32_t entry = mec_entry(s, page);
+
+    return !MEC_ENTRY_OWNER(entry) && (MEC_ENTRY_STATE(entry) == MEC_PURE ||
+                                       mec_page_is_zero(s, page))
+           ? MEC_PURE : MEC_SEALED;
 }
 
 static void mec_canonical_work(CPUState *cs, run_on_cpu_data data)
@@ -97,7 +111,13 @@ static void mec_canonical_work(CPUState *cs, run_on_cpu_data data)
     if (!mec_host(s, work->page)) {
         return;                 /* it has been taken out of the machine */
     }
-    if (MEC_ENTRY_OWNER(mec_entry(s, work->page))) {
+    if (s->cache && !mec_cache_is_clean(s, work->page)) {
+        return;                 /* a CPU has stored to it in the meantime */
+    }
+    if (s->cache && mec_entry(s, work->page)) {
+        mec_rekey_and_tell(s, work->page, 0, mec_state_cleaned(s, work->page));
+        mec_cache_forget(s, work->page);
+    } else if (MEC_ENTRY_OWNER(mec_entry(s, work->page))) {
         mec_rekey_and_tell(s, work->page, 0, MEC_SEALED);
     } else if (mec_view_in_use(s, work->page)) {
         mec_set_entry(s, work->page, MEC_ENTRY(0, MEC_SEALED));
@@ -106,11 +126,11 @@ static void mec_canonical_work(CPUState *cs, run_on_cpu_data data)
 }
 
 static void mec_queue(ARMMECState *s, run_on_cpu_func func, uint64_t page,
-                      uint16_t mecid)
+                      MECContext context)
 {
     MECWork *work = g_new(MECWork, 1);
 
-    *work = (MECWork) { .s = s, .page = page, .mecid = mecid };
+    *work = (MECWork) { .s = s, .page = page, .context = context };
     async_safe_run_on_cpu(current_cpu ?: first_cpu, func,
                           RUN_ON_CPU_HOST_PTR(work));
 }
@@ -121,20 +141,20 @@ void mec_queue_canonical(ARMMECState *s, uint64_t page)
 }
 
 void mec_note_use(ARMMECState *s, uint64_t page, uint32_t entry,
-                  uint16_t mecid, bool store)
+                  MECContext context, bool store)
 {
     MECUse *use = g_hash_table_lookup(s->uses, &page);
 
     if (!use) {
         use = g_new0(MECUse, 1);
         use->page = page;
-        use->mecid = mecid;
+        use->context = context;
         use->before = MEC_ENTRY_STATE(entry);
         g_hash_table_insert(s->uses, &use->page, use);
     }
-    if (use->mecid != mecid) {
+    if (use->context != context) {
         use->others |= use->stored || store;
-        use->mecid = mecid;
+        use->context = context;
         use->queued = false;
         use->accesses = 0;
         use->stored = false;
@@ -145,7 +165,7 @@ void mec_note_use(ARMMECState *s, uint64_t page, uint32_t entry,
         (use->accesses >= MEC_VIEW_THRESHOLD ||
          (store && use->before != MEC_MIXED))) {
         use->queued = true;
-        mec_queue(s, mec_rekey_work, page, mecid);
+        mec_queue(s, mec_rekey_work, page, context);
     }
 }
 
@@ -159,6 +179,11 @@ static void mec_trace_view(hwaddr pa, uint32_t entry, MemTxAttrs attrs,
     if (MEC_ENTRY_OWNER(entry) != attrs.mecid) {
         trace_arm_mec_view(pa, MEC_ENTRY_OWNER(entry), attrs.mecid, rw);
     }
+}
+
+static MECContext mec_attrs_context(ARMMECState *s, MemTxAttrs attrs)
+{
+    return mec_context(s, attrs.space, attrs.mecid);
 }
 
 /* Accesses are naturally aligned, of up to 8 bytes. */
@@ -175,25 +200,30 @@ static MemTxResult mec_view_read(void *opaque, hwaddr offset, uint64_t *data,
     }
     entry = mec_entry(s, page);
     mec_trace_view(s->base + offset, entry, attrs, "read");
-    *data = mec_read_locked(s, offset, size, attrs.mecid);
+    *data = mec_read_locked(s, offset, size, mec_attrs_context(s, attrs));
     if (!current_cpu || attrs.debug) {
         return MEMTX_OK;
     }
     mec_report_read_by_view(s, offset, size, attrs.mecid);
-    if (mec_is_legible(entry, attrs.mecid)) {
-        mec_note_use(s, page, entry, attrs.mecid, false);
+    if (mec_is_legible(entry, attrs.mecid) ||
+        (s->cache && MEC_CONTEXT_SPACE(entry) != attrs.space)) {
+        mec_note_use(s, page, entry, mec_attrs_context(s, attrs), false);
     }
     return MEMTX_OK;
 }
 
 MemTxResult mec_store_locked(ARMMECState *s, hwaddr offset, uint64_t data,
-                             unsigned size, uint16_t mecid)
+                             unsigned size, MECContext context)
 {
+    uint16_t mecid = MEC_CONTEXT_MECID(context);
     uint64_t page = offset >> MEC_PAGE_BITS;
     hwaddr pa = s->base + offset;
     uint16_t owner = MEC_ENTRY_OWNER(mec_entry(s, page));
     uint8_t buf[8];
 
+    if (s->cache) {
+        return mec_cache_write(s, offset, data, size, context);
+    }
     stn_le_p(buf, size, data ^ mec_delta(owner, mecid, pa, size));
     mec_writers_store(s, offset, size, mecid, buf);
     if (owner != mecid) {
@@ -216,9 +246,10 @@ static MemTxResult mec_view_write(void *opaque, hwaddr offset, uint64_t data,
     entry = mec_entry(s, page);
     mec_trace_view(s->base + offset, entry, attrs, "write");
     if (current_cpu && !attrs.debug) {
-        mec_note_use(s, page, entry, attrs.mecid, true);
+        mec_note_use(s, page, entry, mec_attrs_context(s, attrs), true);
     }
-    return mec_store_locked(s, offset, data, size, attrs.mecid);
+    return mec_store_locked(s, offset, data, size,
+                            mec_attrs_context(s, attrs));
 }
 
 static const MemoryRegionOps mec_view_ops = {

@@ -148,6 +148,7 @@ static bool home_write_line(void *opaque, uint64_t line,
     uint64_t addr = line << CXL_CACHE_LINE_SHIFT;
     CacheMemSection *s = cache_mem_ram_find(region->ram, addr);
     CXLCacheLineData buf;
+    uint64_t to_ram = be;
     uint8_t *mem;
 
     if (!s) {
@@ -157,14 +158,14 @@ static bool home_write_line(void *opaque, uint64_t line,
         cache_mem_alias_home(region, line, true);
     }
     mem = cache_mem_ram_mem(s, addr);
-    data = cache_mem_view_write(s, addr, data, be, &buf);
+    data = cache_mem_view_write(s, addr, data, &to_ram, &buf);
     if (why == CXL_CACHE_WRITE_POISON) {
         cache_mem_poison_lose(region->poison, line, mem);
     } else {
-        if (be == CXL_CACHE_BE_ALL) {
+        if (to_ram == CXL_CACHE_BE_ALL) {
             memcpy(mem, data, sizeof(*data));
         } else {
-            write_pieces(mem, data->b, be);
+            write_pieces(mem, data->b, to_ram);
         }
         if (poison || cache_mem_poison_any(region->poison)) {
             cache_mem_poison_write(region->poison, line, be, poison);

@@ -67,14 +67,14 @@ static inline void cache_mem_view_read(const CacheMemSection *s, uint64_t addr,
  * cache_mem_view_write: a device's line becomes what memory is to hold
  * @addr: of the line
  * @data: the device's
- * @be: the bytes that will be written
+ * @be: the bytes that it writes; becomes those that memory is to get
  * @buf: for the line
  *
  * Returns: @data, or @buf
  */
 static inline const CXLCacheLineData *
 cache_mem_view_write(const CacheMemSection *s, uint64_t addr,
-                     const CXLCacheLineData *data, uint64_t be,
+                     const CXLCacheLineData *data, uint64_t *be,
                      CXLCacheLineData *buf)
 {
     if (cache_mem_view_has(s)) {
@@ -83,8 +83,9 @@ cache_mem_view_write(const CacheMemSection *s, uint64_t addr,
 
         if (view) {
             *buf = *data;
-            view->write(view, s->mr->ram_block, cache_mem_view_offset(s, addr),
-                        buf, sizeof(*buf), be, NULL);
+            *be = view->write(view, s->mr->ram_block,
+                              cache_mem_view_offset(s, addr), buf,
+                              sizeof(*buf), *be, NULL);
             return buf;
         }
     }

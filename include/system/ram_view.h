@@ -34,7 +34,7 @@
  *
  * @io: what devices access in place of RAM
  * @translate: the address in @io of the block's @offset; or false where RAM is
- *             as devices find it. @len, in bytes and not 0, is cut to where the
+ *             as they find it. @len, in bytes and not 0, is cut to where the
  *             answer changes.
  * @pin: keep pages as devices find them, from now on and all of them; or false
  *       if one is not so. Calls nest.
@@ -43,21 +43,22 @@
  *        them what @who, a device, finds there. NULL: nobody is told.
  * @write: @buf has @len bytes, aligned to eight, that @who writes at @offset;
  *         make them what RAM is to hold. Those without a bit in @enable, of
- *         which bit i is byte i, are not written.
+ *         which bit i is byte i, are not written. Returns those that are.
  */
 typedef struct RAMView RAMView;
 struct RAMView {
     MemoryRegion *io;
     bool (*translate)(RAMView *view, const RAMBlock *rb, ram_addr_t offset,
-                      hwaddr *addr, hwaddr *len);
+                      MemTxAttrs attrs, hwaddr *addr, hwaddr *len);
     bool (*pin)(RAMView *view, const RAMBlock *rb, ram_addr_t offset,
                 hwaddr len);
     void (*unpin)(RAMView *view, const RAMBlock *rb, ram_addr_t offset,
                   hwaddr len);
     void (*read)(RAMView *view, const RAMBlock *rb, ram_addr_t offset,
                  void *buf, unsigned len, const char *who);
-    void (*write)(RAMView *view, const RAMBlock *rb, ram_addr_t offset,
-                  void *buf, unsigned len, uint64_t enable, const char *who);
+    uint64_t (*write)(RAMView *view, const RAMBlock *rb, ram_addr_t offset,
+                      void *buf, unsigned len, uint64_t enable,
+                      const char *who);
 };
 
 /**
@@ -100,8 +101,8 @@ static inline bool ram_view_is_plain(const RAMBlock *rb, ram_addr_t offset,
     RAMView *view = ram_view(rb);
     hwaddr addr, n = len;
 
-    return !view || (!view->translate(view, rb, offset, &addr, &n) &&
-                     n == len);
+    return !view || (!view->translate(view, rb, offset, MEMTXATTRS_UNSPECIFIED,
+                                      &addr, &n) && n == len);
 }
 
 /**

@@ -10,7 +10,7 @@
 mode=${1:-deadbeef}
 "$TOP/scripts/deps.sh" mec
 [[ -x $QEMU_AARCH64 ]] || die "$QEMU_AARCH64 is not there: make build"
-build_payloads demo
+build_payloads demo cycle
 say "qemu-system-aarch64 -M virt,mec=on,mec-mismatch=$mode -cpu max,x-rme=on"
 # shellcheck disable=SC2016  # another shell's words
 timeout --foreground 60 bash -c '. "$0"; qemu_mec "$@"' \
@@ -22,3 +22,14 @@ timeout --foreground 60 bash -c '. "$0"; qemu_mec "$@"' \
     -device cxl-cache-testdev,bus=rp0 \
     -fw_cfg "name=opt/mec/text,string=from a device,, by DMA " ||
     die "the demo did not go as it should"
+
+# Firmware with a mistake, on CPUs whose caches remember
+log=$OUT/demo.log
+say "the same with mec-writeback=adversarial, and firmware that forgets a DC CIPAPA"
+rm -f "$log"
+# shellcheck disable=SC2016
+timeout --foreground 60 bash -c '. "$0"; qemu_mec "$@"' \
+    "$TOP/scripts/mec/lib.sh" ",mec=on,mec-writeback=adversarial" \
+    "omit=undelegate lost=1 rounds=200" -kernel "$OUT/mec-cycle.elf" \
+    -d guest_errors -D "$log" || die "nothing was lost"
+grep -m 1 "^MEC: PA .* is destroyed" "$log" || die "it was not told"

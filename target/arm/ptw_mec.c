@@ -23,6 +23,9 @@
 #include "qemu/osdep.h"
 #include "exec/cpu-common.h"
 #include "exec/cputlb.h"
+#include "exec/tlb-flags.h"
+#include "accel/tcg/cpu-mmu-index.h"
+#include "accel/tcg/probe.h"
 #include "exec/target_page.h"
 #include "hw/core/cpu.h"
 #include "cpregs.h"
@@ -175,6 +178,7 @@ void arm_mec_walk_begin(CPUARMState *env, ARMMMUIdx mmu_idx,
         reg = regime_has_2_ranges(mmu_idx) && !(env->cp15.tcr_el[2] & TTBCR_A1)
               ? MEC_P1 : MEC_P0;
     }
+    walk->space = space;
     walk->mecid = mec_reg_value(env, reg);
     walk->reg = mec_regs[reg].name;
     walk->stage2 = regime_is_stage2(mmu_idx);
@@ -192,6 +196,7 @@ void arm_mec_walk_by_stage2(const CPUTLBEntryFull *full, ARMMECWalk *walk)
     if (full->extra.arm.shareability & MEC_S2_HAS_REG) {
         reg = full->extra.arm.shareability & MEC_S2_AMEC ? MEC_VA : MEC_VP;
     }
+    walk->space = full->attrs.space;
     walk->mecid = full->attrs.mecid;
     walk->reg = mec_regs[reg].name;
     walk->stage2 = false;
@@ -356,6 +361,7 @@ void arm_mec_tlb_fill(ARMCPU *cpu, vaddr va, int size,
                       MMUAccessType access_type, ARMMMUIdx mmu_idx,
                       GetPhysAddrResult *res)
 {
+    ARMSecuritySpace space = res->f.attrs.space;
     uint16_t mecid = res->f.attrs.mecid;
     hwaddr pa = res->f.phys_addr;
 
@@ -372,9 +378,9 @@ void arm_mec_tlb_fill(ARMCPU *cpu, vaddr va, int size,
             (res->mec_reg == MEC_VA ? MEC_S2_AMEC : 0);
         return;
     }
-    res->f.attrs.encrypted = arm_mec_is_foreign(cpu->mec, pa, mecid);
+    res->f.attrs.encrypted = !arm_mec_enter(cpu->mec, pa, space, mecid);
     if (mecid) {
-        arm_mec_note_fill(cpu->mec, va, pa, size, mecid,
+        arm_mec_note_fill(cpu->mec, va, pa, size, space, mecid,
                           access_type == MMU_DATA_STORE);
     }
 }
@@ -386,7 +392,8 @@ void arm_mec_tlb_fill(ARMCPU *cpu, vaddr va, int size,
 void arm_mec_debug_attrs(ARMCPU *cpu, hwaddr pa, MemTxAttrs *attrs)
 {
     attrs->encrypted = current_cpu
-                       ? arm_mec_is_foreign(cpu->mec, pa, attrs->mecid)
+                       ? arm_mec_is_foreign(cpu->mec, pa, attrs->space,
+                                            attrs->mecid)
                        : arm_mec_contains(cpu->mec, pa);
 }
 
@@ -410,8 +417,66 @@ uint64_t arm_mec_ptw_write_mask(ARMCPU *cpu, hwaddr pa, bool be,
     return be ? bswap64(mask) : mask;
 }
 
-/* DC CIPAE, CIGDPAE, CIPAPA and CIGDPAPA: [51:0] of the operand is the PA */
+/*
+ * DC CIPAE, CIGDPAE, CIPAPA and CIGDPAPA: [51:0] of the operand is the PA, 63
+ * and 62 are NS and NSE
+ */
 void arm_mec_cmo_pa(CPUARMState *env, const ARMCPRegInfo *ri, uint64_t value)
 {
-    arm_mec_clean(env_archcpu(env)->mec, extract64(value, 0, 52));
+    static const ARMSecuritySpace spaces[2][2] = {  /* [NSE][NS] */
+        { ARMSS_Secure, ARMSS_NonSecure },
+        { ARMSS_Root, ARMSS_Realm },
+    };
+
+    arm_mec_clean(env_archcpu(env)->mec, extract64(value, 0, 52),
+                  spaces[extract64(value, 62, 1)][extract64(value, 63, 1)]);
+}
+
+/*
+ * Maintenance by VA to the point of coherency. There it says what cannot be
+ * translated, as it does elsewhere in QEMU: nothing.
+ */
+static void mec_cmo_va(CPUARMState *env, const ARMCPRegInfo *ri, uint64_t value)
+{
+    CPUState *cs = env_cpu(env);
+    CPUTLBEntryFull *full;
+    void *host;
+
+    if (probe_access_full(env, value, 0, MMU_DATA_LOAD,
+                          cpu_mmu_index(cs, false), true, &host, &full, 0) &
+        TLB_INVALID_MASK) {
+        return;
+    }
+    arm_mec_clean(env_archcpu(env)->mec,
+                  full->phys_addr | (value & ~TARGET_PAGE_MASK),
+                  full->attrs.space);
+}
+
+void arm_mec_define_va_cmos(ARMCPU *cpu)
+{
+    static const struct {
+        uint8_t op1, crm, op2;
+    } ops[] = {
+        { 0, 6, 1 },            /* IVAC, which may write back */
+        { 0, 6, 5 },            /* IGDVAC */
+        { 3, 10, 1 },           /* CVAC */
+        { 3, 10, 5 },           /* CGDVAC */
+        { 3, 14, 1 },           /* CIVAC */
+        { 3, 14, 5 },           /* CIGDVAC */
+    };
+
+    if (!arm_mec_remembers(cpu->mec)) {
+        return;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(ops); i++) {
+        uint32_t key = ENCODE_AA64_CP_REG(1, ops[i].op1, 7, ops[i].crm,
+                                          ops[i].op2);
+        ARMCPRegInfo *ri = g_hash_table_lookup(cpu->cp_regs,
+                                               (gpointer)(uintptr_t)key);
+
+        if (ri) {
+            ri->type = (ri->type & ~ARM_CP_NOP) | ARM_CP_NO_RAW;
+            ri->writefn = mec_cmo_va;
+        }
+    }
 }

@@ -133,6 +133,14 @@ uint64_t arm_mec_ptw_write_mask(ARMCPU *cpu, hwaddr pa, bool be,
 void arm_mec_cmo_pa(CPUARMState *env, const ARMCPRegInfo *ri, uint64_t value);
 
 /**
+ * arm_mec_define_va_cmos: have maintenance by VA reach caches that remember
+ * @cpu: CPU whose registers are defined
+ *
+ * Where they do not it stays a nop.
+ */
+void arm_mec_define_va_cmos(ARMCPU *cpu);
+
+/**
  * arm_mec_mecid_changed: a MECID register has a new value
  * @env: CPU
  * @ri: the register

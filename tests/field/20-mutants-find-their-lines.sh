@@ -9,9 +9,9 @@ TOP=$(cd "$(dirname "$0")/../.." && pwd -P)
 export PYTHONDONTWRITEBYTECODE=1
 
 n=0
-for script in mutate-cache.py mutate.py; do
+for script in mutate-cache.py mutate.py mutate-mec.py; do
     n=$((n + 1))
-    if [[ $script == mutate.py && ! -e $TOP/build/qemu ]]; then
+    if [[ $script != mutate-cache.py && ! -e $TOP/build/qemu ]]; then
         echo "ok $n /field/20-mutants-find-their-lines/$script # SKIP no QEMU"
         continue
     fi

@@ -48,6 +48,9 @@ void edu_find(QPCIBus *bus, int devfn, QPCIDevice **edu, QPCIBar *bar);
 void edu_copy(QPCIDevice *edu, QPCIBar bar, uint64_t from, uint64_t to,
               uint64_t count);
 
+/** arm_mec_writeback_add_tests: caches that remember */
+void arm_mec_writeback_add_tests(void);
+
 /** arm_gpc_add_tests: granule protection checks */
 void arm_gpc_add_tests(void);
 

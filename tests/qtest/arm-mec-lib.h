@@ -54,7 +54,13 @@ enum {
     WATCH,
     WITHOUT_EMEC,
     GRANULES,
+    CIPAPA_LINES,
+    CIPAE_LINES,
+    CIVAC_LINES,
+    CVAC_LINES,
 };
+
+#define LINES_OF_PAGE   64
 
 /* Aliases of main memory in the payload's address space */
 #define ROOT(pa)        ((uint64_t)(pa))
@@ -67,8 +73,10 @@ enum {
 #define DIMM_REALM(pa)  ((uint64_t)(pa) + 0xc0000000)
 #define DIMM_NS(pa)     ((uint64_t)(pa) + 0x100000000)
 
-/* Operand of DC CIPAPA for a Realm address */
+/* Operands of DC CIPAPA for addresses of three spaces */
 #define CLEAN_REALM(pa) ((uint64_t)(pa) | 3ull << 62)
+#define CLEAN_ROOT(pa)  ((uint64_t)(pa) | 1ull << 62)
+#define CLEAN_NS(pa)    ((uint64_t)(pa) | 1ull << 63)
 
 #define DEADBEEF        0xdeadbeefdeadbeefull
 #define VALUE           0x0123456789abcdefull

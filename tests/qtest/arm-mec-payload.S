@@ -10,7 +10,8 @@
  *
  * Main memory is mapped at its own address as Root (MECID 0), and at three
  * aliases as Realm, Non-secure and Secure; memory that is plugged in as Realm
- * and Non-secure.  GPC is off, so that each of these is reachable.
+ * and Non-secure.  GPC is off, so that each of these is reachable.  The test is
+ * a device to caches that remember, so mailboxes are accessed as Non-secure.
  */
         .arch   armv8.5-a
 
@@ -37,7 +38,7 @@
 #define RAM             0x40000000
 #define DIMM            0x80000000
 #define TABLE           0x40200000
-#define BOX             0x40300000
+#define BOX             0xc0300000      /* Non-secure 0x40300000 */
 #define BOX_SIZE_SHIFT  13              /* one for each CPU */
 
 /* The mailbox, 64-bit words; the test writes the command last */
@@ -144,6 +145,10 @@ commands:
         b       watch
         b       without_emec
         b       granules
+        b       cipapa_lines
+        b       cipae_lines
+        b       civac_lines
+        b       cvac_lines
 commands_end:
 
 done:   str     x3, [x19, #BOX_VALUE]
@@ -324,6 +329,28 @@ granules:
         dsb     sy
         isb
         b       done
+
+/* Maintenance of VALUE lines from @address on, which is the operand */
+        .macro  maintain op1, crm, op2
+        context x1
+        dsb     sy
+8:      cbz     x3, 9f
+        sys     #\op1, c7, c\crm, #\op2, x2
+        add     x2, x2, #64
+        sub     x3, x3, #1
+        b       8b
+9:      dsb     sy
+        b       done
+        .endm
+
+cipapa_lines:
+        maintain 6, 14, 1
+cipae_lines:
+        maintain 4, 14, 0
+civac_lines:
+        maintain 3, 14, 1
+cvac_lines:
+        maintain 3, 10, 1
 
         .ltorg
 

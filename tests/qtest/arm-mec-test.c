@@ -52,6 +52,15 @@ static const struct {
         "'mec-mismatch' does not accept value 'zeroes'\n"
         "Valid values are deadbeef and keystream.",
     }, {
+        "unknown-writeback",
+        "-accel tcg -M " MACHINE ",mec=on,mec-writeback=later " CPU,
+        "'mec-writeback' does not accept value 'later'\n"
+        "Valid values are immediate, lazy and adversarial.",
+    }, {
+        "writeback-alone",
+        "-accel tcg -M " MACHINE ",mec-writeback=lazy " CPU,
+        "mec-writeback=lazy requires mec=on",
+    }, {
         "kvm",
         "-accel kvm -M " MACHINE ",mec=on -cpu max",
         "only with TCG",

@@ -15,6 +15,8 @@
  *  + QOM properties "base", "size": the range of it in which RAM has contexts;
  *    RAM can come and go there
  *  + QOM property "mismatch": ArmMecMismatch, what a wrong context reads
+ *  + QOM property "writeback": ArmMecWriteback, when what a context has modified
+ *    is in memory; "seed": of what is left to chance there
  *  + CPUs take the device by their link property "mec", before realize
  */
 
@@ -23,6 +25,7 @@
 
 #include "exec/hwaddr.h"
 #include "exec/vaddr.h"
+#include "hw/arm/arm-security.h"
 #include "qom/object.h"
 
 #define TYPE_ARM_MEC "arm-mec"
@@ -55,21 +58,41 @@ void arm_mec_set_rekeyed(ARMMECState *s, void (*rekeyed)(void));
  */
 bool arm_mec_contains(ARMMECState *s, hwaddr pa);
 
+/** arm_mec_remembers: do caches keep what is modified until maintenance? */
+bool arm_mec_remembers(ARMMECState *s);
+
 /**
  * arm_mec_is_foreign: does an access have to be converted?
  * @s: device
  * @pa: physical address
- * @mecid: context of the access
+ * @space: physical address space of the access
+ * @mecid: its context
  *
- * False if @mecid is the page's resident context, or @pa has no context. The
- * answer to a running CPU holds until the next exclusive section.
+ * False if @mecid is the page's resident context, or @pa has no context. Where
+ * caches remember, the context is one of @space. The answer to a running CPU
+ * holds until the next exclusive section.
  */
-bool arm_mec_is_foreign(ARMMECState *s, hwaddr pa, uint16_t mecid);
+bool arm_mec_is_foreign(ARMMECState *s, hwaddr pa, ARMSecuritySpace space,
+                        uint16_t mecid);
+
+/**
+ * arm_mec_enter: may a CPU's translation bypass the view?
+ * @s: device
+ * @pa: physical address
+ * @space: physical address space of the access
+ * @mecid: its context
+ *
+ * As arm_mec_is_foreign() the other way round, but that the page may become the
+ * CPU's.
+ */
+bool arm_mec_enter(ARMMECState *s, hwaddr pa, ARMSecuritySpace space,
+                   uint16_t mecid);
 
 /* A fetch, or an update, of a translation table descriptor */
 typedef struct ARMMECWalk {
     uint64_t address;       /* what is translated: a VA, or an IPA at stage 2 */
     const char *reg;        /* the register that gave @mecid, or "default" */
+    ARMSecuritySpace space; /* of the table */
     uint16_t mecid;
     int8_t level;
     bool stage2;
@@ -82,6 +105,7 @@ typedef struct ARMMECWalk {
  * @va: virtual address of the access
  * @pa: physical address of the access
  * @size: of the access in bytes, which stays within the page
+ * @space: its physical address space
  * @mecid: its context
  * @store: does it store?
  *
@@ -91,7 +115,7 @@ typedef struct ARMMECWalk {
  * reported now.
  */
 void arm_mec_note_fill(ARMMECState *s, vaddr va, hwaddr pa, unsigned size,
-                       uint16_t mecid, bool store);
+                       ARMSecuritySpace space, uint16_t mecid, bool store);
 
 /**
  * arm_mec_convert_read: a descriptor as its reader sees it
@@ -122,14 +146,17 @@ uint64_t arm_mec_write_mask(ARMMECState *s, hwaddr pa, const ARMMECWalk *walk,
                             uint64_t data);
 
 /**
- * arm_mec_clean: maintenance by PA to the point of encryption
+ * arm_mec_clean: maintenance to the point of encryption
  * @s: device
  * @pa: physical address
+ * @space: physical address space
  *
  * RAM holds the page as anybody without a key sees it before the CPU that
- * calls executes its next instruction.
+ * calls executes its next instruction. Where caches remember, the line of
+ * @space has been written back, and the other is so when none of the page is
+ * left.
  */
-void arm_mec_clean(ARMMECState *s, hwaddr pa);
+void arm_mec_clean(ARMMECState *s, hwaddr pa, ARMSecuritySpace space);
 
 /**
  * arm_mec_query: who has a page?
