@@ -575,6 +575,65 @@ static void test_noisy_requests(void)
     g_assert_cmpfloat(c, >=, 0.9);
 }
 
+/* ---- Turns ---- */
+
+#define TURN_DEVS   4
+#define TURN_NS     50000
+
+static unsigned turns_done[TURN_DEVS];
+
+static void count_turn(World *w, unsigned dev, const CXLCacheDone *done)
+{
+    turns_done[dev]++;
+}
+
+/*
+ * Where transactions are what is short, every device that asks all the time
+ * gets as many as another, whatever its number. Links have time, or only the
+ * rate of another device has, or nothing has.
+ */
+static void test_turns(void)
+{
+    static const CXLCacheTiming wires = { .latency = L };
+
+    for (unsigned timed = 0; timed < 3; timed++) {
+        WorldConfig cfg = world_config(TURN_DEVS);
+        unsigned least = UINT_MAX, most = 0;
+        World *w;
+
+        cfg.link.timing = timed == 2 ? &wires : NULL;
+        cfg.home.transactions = 2;
+        cfg.ram_lines = 64 * TURN_DEVS;
+        cfg.no_log = cfg.no_monitor = true;
+        w = world_new(&cfg);
+        w->on_done = count_turn;
+        memset(turns_done, 0, sizeof(turns_done));
+        if (timed == 1) {
+            set_rate(w, TURN_DEVS - 1, NS_PER_S, 1);
+        }
+        for (unsigned i = 0; i < TURN_NS / L; i++) {
+            for (unsigned d = 0; d < TURN_DEVS; d++) {
+                unsigned line = 0;
+
+                while (world_ask(w, d, CXL_CACHE_WO_WR_INV_F,
+                                 64 * d + line++ % 64, V1, ALL) >= 0) {
+                    /* As many as it can */
+                }
+            }
+            at(w, i * L);
+        }
+        cxl_cache_settle(w->home);
+        world_free(w);
+        for (unsigned d = 0; d < TURN_DEVS - (timed == 1); d++) {
+            least = MIN(least, turns_done[d]);
+            most = MAX(most, turns_done[d]);
+        }
+        g_test_message("time %u: %u to %u each", timed, least, most);
+        g_assert_cmpuint(least, >, 0);
+        g_assert_cmpuint(most - least, <=, most / 10);
+    }
+}
+
 #define SF_LINES    64
 #define STREAM      (10 * SF_LINES)
 #define VICTIM_SET  16
@@ -660,6 +719,7 @@ static const WorldTest tests[] = {
     { "one-wire", test_one_wire },
     { "noisy-requests", test_noisy_requests },
     { "noisy-stream", test_noisy_stream },
+    { "turns", test_turns },
 };
 
 int main(int argc, char **argv)

@@ -7,6 +7,10 @@
  *
  * Any order is correct, as far as the ordering rules of each side let a message
  * be taken at all; this is the deterministic one that everybody gets.
+ *
+ * Devices take turns: what the host has room for goes to the one behind the
+ * device whose request was taken last. By their numbers one that asks all the
+ * time would leave nothing to those behind it.
  */
 
 #include "qemu/osdep.h"
@@ -34,6 +38,13 @@ static inline unsigned to_home(CXLCacheHome *home, const CXLCacheLink *link,
            cxl_cache_home_take(home, dev, channel, most) : 0;
 }
 
+/* The request of the device that has the turn */
+static bool took_turn(CXLCacheHome *home, unsigned dev, bool took)
+{
+    home->turn = took ? dev + 1 : home->turn;
+    return took;
+}
+
 /* What one device and the home have for each other, and one request */
 static unsigned serve(CXLCacheHome *home, unsigned dev)
 {
@@ -51,7 +62,8 @@ static unsigned serve(CXLCacheHome *home, unsigned dev)
     }
     n += to_home(home, link, dev, CXL_CACHE_D2H_RSP, UINT_MAX);
     n += to_home(home, link, dev, CXL_CACHE_D2H_DATA, UINT_MAX);
-    return n + to_home(home, link, dev, CXL_CACHE_D2H_REQ, 1);
+    return n + took_turn(home, dev,
+                         to_home(home, link, dev, CXL_CACHE_D2H_REQ, 1));
 }
 
 /* Links with time: messages that have arrived */
@@ -132,17 +144,20 @@ static unsigned serve_home(CXLCacheHome *home, unsigned dev)
     }
     n = take_arrived(home, dev, link, CXL_CACHE_D2H_RSP);
     n += take_arrived(home, dev, link, CXL_CACHE_D2H_DATA);
-    return n + (!deferred(home, link) &&
-                take_one(home, dev, link, CXL_CACHE_D2H_REQ));
+    return n + took_turn(home, dev, !deferred(home, link) &&
+                         take_one(home, dev, link, CXL_CACHE_D2H_REQ));
 }
 
-static unsigned for_devices(CXLCacheHome *home,
-                            unsigned (*serve_one)(CXLCacheHome *home,
-                                                  unsigned dev))
+static inline unsigned for_devices(CXLCacheHome *home,
+                                   unsigned (*serve_one)(CXLCacheHome *home,
+                                                         unsigned dev))
 {
-    unsigned n = 0;
+    unsigned first = home->turn < home->num_devs ? home->turn : 0, n = 0;
 
-    for (unsigned i = 0; i < home->num_devs; i++) {
+    for (unsigned i = first; i < home->num_devs; i++) {
+        n += serve_one(home, i);
+    }
+    for (unsigned i = 0; i < first; i++) {
         n += serve_one(home, i);
     }
     return n;
@@ -271,10 +286,7 @@ unsigned cxl_cache_run(CXLCacheHome *home)
         return run_until(home, cxl_cache_time(home));
     }
     do {
-        n = 0;
-        for (unsigned i = 0; i < home->num_devs; i++) {
-            n += serve(home, i);
-        }
+        n = for_devices(home, serve);
         n += home->n_stalled && cxl_cache_home_tx(home);
         n += home->made_room;
         home->made_room = false;
