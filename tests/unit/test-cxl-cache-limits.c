@@ -492,6 +492,7 @@ static void test_one_wire(void)
 
 typedef struct Noise {
     bool noisy;
+    bool one_wire;
     CXLCacheLimits limits;      /* of the noisy one */
     unsigned credits;
 } Noise;
@@ -510,6 +511,7 @@ static void count_done(World *w, unsigned dev, const CXLCacheDone *done)
 /*
  * Device 0 writes as fast as it can, device 1 reads, 4 lines at a time. A write
  * is a transaction until its data have come: device 0 has all that there are.
+ * On one wire its data stand in the way as well.
  *
  * Returns: reads in NOISE_NS
  */
@@ -520,13 +522,14 @@ static unsigned reads_beside_flood(const Noise *noise)
     World *w;
 
     static const CXLCacheTiming wires = {
-        .latency = L, .bandwidth = 16000000000,
+        .latency = L, .bandwidth = 8000000000,
     };
 
     for (int i = 0; i < CXL_CACHE_NUM_CHANNELS; i++) {
         cfg.link.depth[i] = FLOOD_AT_ONCE;
     }
     cfg.link.timing = &wires;
+    cfg.one_wire = noise->one_wire;
     cfg.home.transactions = 64;
     cfg.dev.requests = FLOOD_AT_ONCE;
     cfg.ram_lines = 2 * FLOOD_LINES;
@@ -555,24 +558,34 @@ static unsigned reads_beside_flood(const Noise *noise)
     return victims_done;
 }
 
-/* A flood of requests: with a rate, and with few credits, it is none. */
+/*
+ * A flood of requests: with a rate, and with few credits, it is none. Where
+ * transactions alone are what is short, turns are enough.
+ */
 static void test_noisy_requests(void)
 {
-    const Noise alone = { }, flood = { .noisy = true };
+    const Noise alone = { .one_wire = true };
+    const Noise flood = { .noisy = true, .one_wire = true };
     const Noise rate = {
-        .noisy = true, .limits = { .rate = 40000000, .burst = 16 },
+        .noisy = true, .one_wire = true,
+        .limits = { .rate = 5000000, .burst = 4 },
     };
-    const Noise few = { .noisy = true, .credits = 8 };
+    const Noise few = { .noisy = true, .one_wire = true, .credits = 2 };
+    const Noise apart = { }, turns = { .noisy = true };
     double a = reads_beside_flood(&alone);
     double f = reads_beside_flood(&flood) / a;
     double r = reads_beside_flood(&rate) / a;
     double c = reads_beside_flood(&few) / a;
+    double t = (double)reads_beside_flood(&turns) /
+               reads_beside_flood(&apart);
 
     g_test_message("%.0f reads alone; beside a flood %.3f of it, with a rate "
-                   "%.3f, with 8 credits %.3f", a, f, r, c);
+                   "%.3f, with 2 credits %.3f; with wires of their own %.3f",
+                   a, f, r, c, t);
     g_assert_cmpfloat(f, <, 0.5);
     g_assert_cmpfloat(r, >=, 0.9);
     g_assert_cmpfloat(c, >=, 0.9);
+    g_assert_cmpfloat(t, >=, 0.9);
 }
 
 /* ---- Turns ---- */

@@ -133,8 +133,8 @@ static unsigned serve_device(CXLCacheHome *home, unsigned dev)
     return n + (link->dev && link->dev->due && cxl_cache_dev_tx(link->dev));
 }
 
-/* What a device has for the home, and one request */
-static unsigned serve_home(CXLCacheHome *home, unsigned dev)
+/* What a device has to say about what the home has asked for */
+static unsigned serve_answers(CXLCacheHome *home, unsigned dev)
 {
     CXLCacheLink *link = timed_link(home, dev);
     unsigned n;
@@ -143,9 +143,16 @@ static unsigned serve_home(CXLCacheHome *home, unsigned dev)
         return serve(home, dev);
     }
     n = take_arrived(home, dev, link, CXL_CACHE_D2H_RSP);
-    n += take_arrived(home, dev, link, CXL_CACHE_D2H_DATA);
-    return n + took_turn(home, dev, !deferred(home, link) &&
-                         take_one(home, dev, link, CXL_CACHE_D2H_REQ));
+    return n + take_arrived(home, dev, link, CXL_CACHE_D2H_DATA);
+}
+
+/* One request; not at once with the answers, which make room for anybody's */
+static unsigned serve_request(CXLCacheHome *home, unsigned dev)
+{
+    CXLCacheLink *link = timed_link(home, dev);
+
+    return link && took_turn(home, dev, !deferred(home, link) &&
+                             take_one(home, dev, link, CXL_CACHE_D2H_REQ));
 }
 
 static inline unsigned for_devices(CXLCacheHome *home,
@@ -171,7 +178,8 @@ static unsigned run_now(CXLCacheHome *home)
     do {
         n = for_devices(home, serve_device);
         if (!n) {
-            n = for_devices(home, serve_home);
+            n = for_devices(home, serve_answers);
+            n += for_devices(home, serve_request);
             n += home->n_stalled && cxl_cache_home_tx(home);
             /* A snoop to make room is there at once on a link without time. */
             n += home->made_room;
