@@ -75,7 +75,6 @@ void cxl_cache_home_reset(CXLCacheHome *home)
     home_enter(home);
     reset_transactions(home);
     cxl_cache_tx_init(home);
-    home->turn = 0;
     for (unsigned i = 0; i < CXL_CACHE_DEV_MAX; i++) {
         cxl_cache_sf_each(home, i, reset_entry);
     }
@@ -92,6 +91,7 @@ void cxl_cache_home_reset(CXLCacheHome *home)
             cxl_cache_rate_reset(&d->bucket);
         }
     }
+    home->turn = 0;
     home_leave(home);
 }
 
