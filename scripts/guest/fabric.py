@@ -33,7 +33,7 @@ BELOW_SWITCH = ('p0', 'p1')
 VPPB = {'p0': 1, 'p1': 2, 'memory': 3}
 PORT = {'p0': 0, 'p1': 1}
 CCI_ID = '0xa123'
-TYPE_NONE, TYPE_1, TYPE_3 = 0, 2, 5
+TYPE_1, TYPE_3 = 2, 5
 REFUSED = 2
 
 REGION_MIB = 256
@@ -279,8 +279,8 @@ class FabricTests:
         said = self.fm('list').splitlines()
         if f'vppb {VPPB[port]} unbound port 0' not in said:
             return f'{said}'
-        if f'port {PORT[port]} type {TYPE_NONE}' != self.fm(
-                'ports', PORT[port]):
+        # It is not the host's any more, and still where it is plugged in
+        if f'port {PORT[port]} type {TYPE_1}' != self.fm('ports', PORT[port]):
             return self.fm('ports', PORT[port])
         said = self.fm('events').splitlines()
         return '' if said == [f'vppb {VPPB[port]} unbound'] else f'{said}'
