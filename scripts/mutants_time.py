@@ -11,7 +11,9 @@ ROWS = [
      """        n = for_devices(home, serve_device);
         if (!n) {
             n = for_devices(home, serve_answers);
+            n += for_devices(home, serve_request);
 """, """        n = for_devices(home, serve_answers);
+        n += for_devices(home, serve_request);
         if (!n) {
             n = for_devices(home, serve_device);
 """),
@@ -33,7 +35,7 @@ ROWS = [
 """),
     ('devices below the one whose turn it is are forgotten', SCHED,
      'for (unsigned i = 0; i < first; i++) {',
-     'for (unsigned i = 0; i < 0; i++) {'),
+     'for (unsigned i = first; i < first; i++) {'),
     ('what arrives is there at once', SCHED,
      '!cxl_cache_time_arrived(link, channel, home->now)) {',
      '!cxl_cache_link_peek(link, channel)) {'),

@@ -226,8 +226,9 @@ class FabricTests:
                    'device_dax; do modprobe $m; done')
         self.wait(lambda: '"mem0"' in self.vm.sh('cxl list -M'), 'mem0')
         status, said = self.vm.try_sh(
-            'cxl create-region -m -t ram -d decoder0.0 -w 1 mem0')
-        if status:
+            'cxl create-region -m -t ram -d decoder0.0 -w 1 '
+            f'-s {REGION_MIB}M mem0')
+        if status or 'created 1 region' not in said:
             return f'{said}\n{self.vm.sh("cxl list -vvv; dmesg | tail -n 20")}'
         said = self.vm.sh('cxl list -R')
         if '"decode_state":"commit"' not in said or \

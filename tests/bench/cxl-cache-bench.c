@@ -16,10 +16,10 @@
  * as an accelerator walks them, or in random order. Cache and snoop filter have
  * the same size for every number of lines.
  *
- * Several devices have the same number of lines in all, each every so many-th,
- * and of a batch each asks for its own: the host's work is the same, and what is
- * more is to look at every device's channels, and bits of more devices in the
- * filter. One of several that are there and silent is measured as well.
+ * Several devices have the same number of lines in all, a range each; they ask for
+ * a batch one after the other, or each for some lines of every batch. The host's
+ * work is the same, and what is more is to look at every device's channels, and
+ * their memory. One of several that are there and silent is measured as well.
  *
  * A page is what a request makes of 4 KiB: all of its lines are read (RdCurr),
  * owned (RdOwnNoData), written, and taken by the host (SnpInv, RspIFwdM, data);
@@ -43,13 +43,13 @@
 #define BASE        (0x100000000ULL >> CXL_CACHE_LINE_SHIFT)
 #define MAX_LINES   (1 << 20)
 
-/* @spread: device numbers that lines are of, by their low bits */
+/* @range: log2 of the lines that each device has */
 typedef struct Bench {
     CXLCacheHome *home;
     CXLCacheLink *link[CXL_CACHE_DEV_MAX];
     CXLCacheDev *devs[CXL_CACHE_DEV_MAX];
     unsigned num_devs;
-    unsigned spread;
+    unsigned range;
     CXLCacheDev *dev;           /* the first */
     CXLCacheLineData *ram;
     uint32_t *order;            /* of the lines, for the walk */
@@ -204,6 +204,7 @@ static Bench *bench_new(unsigned devs)
         cxl_cache_link_set_route(b->link[n], n);
     }
     b->dev = b->devs[0];
+    b->range = 31;
     /* Aligned and touched: page faults are not what is measured. */
     b->ram = aligned_alloc(4096, (size_t)MAX_LINES * CXL_CACHE_LINE_SIZE);
     memset(b->ram, 1, (size_t)MAX_LINES * CXL_CACHE_LINE_SIZE);
@@ -225,7 +226,7 @@ static void bench_free(Bench *b)
 
 static CXLCacheDev *owner(const Bench *b, uint32_t line)
 {
-    return b->devs[line & b->spread];
+    return b->devs[line >> b->range];
 }
 
 static void own(Bench *b, const uint32_t *lines, unsigned n)
@@ -396,15 +397,23 @@ static double median(double *v)
     return v[ROUNDS / 2];
 }
 
-/* @devs: all that there are; @busy: a power of two of them has the lines */
+/*
+ * @devs: all that there are; @busy: a power of two of them has the lines, a range
+ * each; @group: how many of one range come before those of the next. One device
+ * has all ranges, and takes them in the same order.
+ */
 static Bench *prepared(unsigned lines, bool random, unsigned devs,
-                       unsigned busy)
+                       unsigned busy, unsigned group)
 {
     Bench *b = bench_new(devs);
     unsigned i;
 
-    b->spread = busy - 1;
+    b->range = devs > 1 ? __builtin_ctz(lines / busy) : 31;
     order_lines(b, lines, random);
+    for (i = 0; busy > 1 && i < lines; i++) {
+        b->order[i] = i / group % busy * (lines / busy) +
+                      i / group / busy * group + i % group;
+    }
     for (i = 0; i < lines; i += BATCH) {
         own(b, &b->order[i], BATCH);
     }
@@ -428,8 +437,8 @@ static void bench_speed(bool random, double seconds)
 {
     const char *how = random ? "random" : "sequential";
     double small[ROUNDS], large[ROUNDS], s, l;
-    Bench *k1 = prepared(1 << 10, random, 1, 1);
-    Bench *m1 = prepared(MAX_LINES, random, 1, 1);
+    Bench *k1 = prepared(1 << 10, random, 1, 1, 1);
+    Bench *m1 = prepared(MAX_LINES, random, 1, 1, 1);
     unsigned at_small = 0, at_large = 0, i;
     g_autofree char *cost = NULL;
 
@@ -504,43 +513,74 @@ static void bench_size(void)
             size[0] - each * lines);
 }
 
-/* One device, all of them, and one of all, in turns */
+/* All devices, and one of all, each against one that does the same, in turns */
 static void bench_devices(double seconds)
 {
     static const struct {
-        unsigned devs;
         unsigned busy;
+        unsigned group;
         const char *name;
     } kinds[] = {
-        { 1, 1 },
-        { CXL_CACHE_DEV_MAX, CXL_CACHE_DEV_MAX, "16 devices" },
-        { CXL_CACHE_DEV_MAX, 1, "one of 16 devices" },
+        { CXL_CACHE_DEV_MAX, BATCH, "16 devices, a batch each" },
+        { CXL_CACHE_DEV_MAX, 1, "16 devices, line by line" },
+        { 1, 1, "one of 16 devices" },
     };
     const unsigned lines = 1 << 14;
-    double cost[ARRAY_SIZE(kinds)][ROUNDS], one;
-    unsigned at[ARRAY_SIZE(kinds)] = { };
-    Bench *b[ARRAY_SIZE(kinds)];
 
     for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
-        b[k] = prepared(lines, false, kinds[k].devs, kinds[k].busy);
-        walk(b[k], lines, &at[k], seconds / 4);
-    }
-    for (unsigned i = 0; i < ROUNDS; i++) {
-        for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
-            cost[k][i] = walk(b[k], lines, &at[k], seconds);
-        }
-    }
-    one = median(cost[0]);
-    for (unsigned k = 1; k < ARRAY_SIZE(kinds); k++) {
         g_autofree char *name = g_strdup_printf(
             "CXL.cache throughput, %s against one", kinds[k].name);
-        double ns = median(cost[k]);
+        double cost[2][ROUNDS], m[2];
+        unsigned at[2] = { };
+        Bench *b[2];
 
-        result(name, 1000 / ns, 1000 / one, one / ns, "M/s", 0.9);
+        for (int i = 0; i < 2; i++) {
+            b[i] = prepared(lines, false, i ? 1 : CXL_CACHE_DEV_MAX,
+                            kinds[k].busy, kinds[k].group);
+            walk(b[i], lines, &at[i], seconds / 4);
+        }
+        for (unsigned n = 0; n < ROUNDS; n++) {
+            for (int i = 0; i < 2; i++) {
+                cost[i][n] = walk(b[i], lines, &at[i], seconds);
+            }
+        }
+        for (int i = 0; i < 2; i++) {
+            m[i] = median(cost[i]);
+            bench_free(b[i]);
+        }
+        result(name, 1000 / m[0], 1000 / m[1], m[1] / m[0], "M/s", 0.9);
     }
-    for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
+}
+
+/* A page of one device after a page of another, by the fast gear */
+static void page_by_turns(Bench *b, uint64_t line)
+{
+    b->dev = b->devs[(line - BASE) / PAGE_LINES % b->num_devs];
+    page_by_gear(b, line);
+}
+
+static void bench_device_pages(double seconds)
+{
+    static const unsigned devs[] = { 1, CXL_CACHE_DEV_MAX };
+    double cost[ARRAY_SIZE(devs)][ROUNDS], m[ARRAY_SIZE(devs)];
+    const unsigned lines = 1 << 14;
+    Bench *b[ARRAY_SIZE(devs)];
+
+    for (unsigned k = 0; k < ARRAY_SIZE(devs); k++) {
+        b[k] = bench_new(devs[k]);
+        walk_pages(b[k], page_by_turns, lines, seconds / 4);
+    }
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        for (unsigned k = 0; k < ARRAY_SIZE(devs); k++) {
+            cost[k][i] = walk_pages(b[k], page_by_turns, lines, seconds);
+        }
+    }
+    for (unsigned k = 0; k < ARRAY_SIZE(devs); k++) {
+        m[k] = median(cost[k]);
         bench_free(b[k]);
     }
+    result("CXL.cache pages, 16 devices against one", m[1], m[0], m[0] / m[1],
+           "us", 0.9);
 }
 
 int main(void)
@@ -550,6 +590,7 @@ int main(void)
 
     if (g_getenv("CXL_CACHE_BENCH_DEVICES")) {
         bench_devices(seconds);
+        bench_device_pages(seconds);
         return 0;
     }
     bench_speed(false, seconds);
@@ -558,5 +599,6 @@ int main(void)
     bench_pages(MAX_LINES, "1 M lines", seconds / 2);
     bench_size();
     bench_devices(seconds / 2);
+    bench_device_pages(seconds / 4);
     return 0;
 }

@@ -1487,8 +1487,8 @@ static void test_refused_17(void)
 
 /* ---- Figures, with "-m perf" alone ---- */
 
-#define COST_ROUNDS     15
-#define COST_LOOPS      40000
+#define COST_ROUNDS     60
+#define COST_LOOPS      10000
 #define COST_TARGET     1.05
 
 /* Microseconds for a RdCurr and a WrInv, by a thread of the device */
@@ -1504,17 +1504,13 @@ static double time_requests(Dev *d)
     return (double)(g_get_monotonic_time() - start) / COST_LOOPS;
 }
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* A device directly below a root port, and below two switches, in turns */
+/*
+ * A device directly below a root port, and below two switches, in turns: the best
+ * of each, as whatever else the machine does only makes them longer
+ */
 static void test_cost_routing(void)
 {
-    double cost[2][COST_ROUNDS];
+    double best[2] = { G_MAXDOUBLE, G_MAXDOUBLE };
     Machine m[2];
 
     for (int i = 0; i < 2; i++) {
@@ -1532,20 +1528,17 @@ static void test_cost_routing(void)
     }
     for (int n = 0; n < COST_ROUNDS; n++) {
         for (int i = 0; i < 2; i++) {
-            cost[i][n] = time_requests(&m[i].dev[0]);
+            best[i] = MIN(best[i], time_requests(&m[i].dev[0]));
         }
     }
     for (int i = 0; i < 2; i++) {
-        qsort(cost[i], COST_ROUNDS, sizeof(cost[i][0]), compare);
         check_ids(&m[i]);
         end(&m[i]);
     }
     g_test_message("RESULT {\"CXL.cache through two levels of switches\": "
                    "{\"ours\": %.3f, \"peer\": %.3f, \"ratio\": %.3f, "
                    "\"unit\": \"us\", \"target\": %.3f}}",
-                   cost[1][COST_ROUNDS / 2], cost[0][COST_ROUNDS / 2],
-                   cost[0][COST_ROUNDS / 2] / cost[1][COST_ROUNDS / 2],
-                   1 / COST_TARGET);
+                   best[1], best[0], best[0] / best[1], 1 / COST_TARGET);
 }
 
 int main(int argc, char **argv)

@@ -8,9 +8,10 @@
  * Any order is correct, as far as the ordering rules of each side let a message
  * be taken at all; this is the deterministic one that everybody gets.
  *
- * Devices take turns: what the host has room for goes to the one behind the
- * device whose request was taken last. By their numbers one that asks all the
- * time would leave nothing to those behind it.
+ * On links with time devices take turns: what the host has room for goes to the
+ * one behind the device whose request was taken last. By their numbers one that
+ * asks all the time would leave nothing to those behind it. Without time all
+ * requests are done when a run ends, and there is nothing to share.
  */
 
 #include "qemu/osdep.h"
@@ -38,13 +39,6 @@ static inline unsigned to_home(CXLCacheHome *home, const CXLCacheLink *link,
            cxl_cache_home_take(home, dev, channel, most) : 0;
 }
 
-/* The request of the device that has the turn */
-static bool took_turn(CXLCacheHome *home, unsigned dev, bool took)
-{
-    home->turn = took ? dev + 1 : home->turn;
-    return took;
-}
-
 /* What one device and the home have for each other, and one request */
 static unsigned serve(CXLCacheHome *home, unsigned dev)
 {
@@ -62,8 +56,7 @@ static unsigned serve(CXLCacheHome *home, unsigned dev)
     }
     n += to_home(home, link, dev, CXL_CACHE_D2H_RSP, UINT_MAX);
     n += to_home(home, link, dev, CXL_CACHE_D2H_DATA, UINT_MAX);
-    return n + took_turn(home, dev,
-                         to_home(home, link, dev, CXL_CACHE_D2H_REQ, 1));
+    return n + to_home(home, link, dev, CXL_CACHE_D2H_REQ, 1);
 }
 
 /* Links with time: messages that have arrived */
@@ -144,6 +137,13 @@ static unsigned serve_answers(CXLCacheHome *home, unsigned dev)
     }
     n = take_arrived(home, dev, link, CXL_CACHE_D2H_RSP);
     return n + take_arrived(home, dev, link, CXL_CACHE_D2H_DATA);
+}
+
+/* The request of the device that has the turn */
+static bool took_turn(CXLCacheHome *home, unsigned dev, bool took)
+{
+    home->turn = took ? dev + 1 : home->turn;
+    return took;
 }
 
 /* One request; not at once with the answers, which make room for anybody's */
