@@ -17,7 +17,7 @@ override MAKEFLAGS += --no-print-directory
 	check-litmus check-fault check-fault-long check-volumes \
 	check-volumes-long check-iommu check-smmu \
 	check-kernels \
-	check-plug check-plug-long check-kcrypto check-kcrypto-long \
+	check-plug check-plug-long check-fabric check-kcrypto check-kcrypto-long \
 	check-cache-id-long check-cbit check-cbit-alias-long check-mec-long \
 	check-mutants check-driver-mutants demo demo-mec demo-cbit run bench \
 	refresh series clean distclean
@@ -40,6 +40,7 @@ help:
 	@echo '  make check-kernels  guests with Linux 6.12 and the newest there is; minutes'
 	@echo '  make check-plug    plugged into a slot that was empty at boot; SeaBIOS and OVMF'
 	@echo '  make check-plug-long  ... with caches of more sizes'
+	@echo '  make check-fabric  four accelerators, a switch, and its fabric manager in the guest'
 	@echo '  make check-kcrypto  the guest'\''s driver, tested by a module in its kernel'
 	@echo '  make check-kcrypto-long  ... for many minutes'
 	@echo '  make check-cache-id-long  16 devices below switches, random accesses'
@@ -135,6 +136,9 @@ check-plug: build deps-guest
 
 check-plug-long: build deps-guest
 	@PLUG=--long scripts/check.sh plug
+
+check-fabric: build deps-guest
+	@scripts/check.sh fabric
 
 check-kcrypto: build deps-guest
 	@scripts/check.sh kcrypto

@@ -9,6 +9,12 @@
 build_quick cxl-cache-bench
 mkdir -p "$BUILD/bench"
 "$BUILD/quick/cxl-cache-bench" > "$BUILD/bench/cxl-cache.jsonl"
+
+# What the way through switches costs takes an emulator
+"$TOP/scripts/build.sh" qemu-system-x86_64 tests/qtest/cxl-cache-id-test
+(cd "$QEMU/build" && QTEST_QEMU_BINARY=./qemu-system-x86_64 \
+    ./tests/qtest/cxl-cache-id-test --tap -m perf) |
+    sed -n 's/^# RESULT //p' | tee -a "$BUILD/bench/cxl-cache.jsonl" >&2
 "$PYTHON" - "$BUILD/bench" <<'PY'
 import json, pathlib, sys
 

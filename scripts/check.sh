@@ -4,7 +4,7 @@
 # Run test suites and end with "N passed, N failed":
 #   check.sh [quick|field|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|
 #             guest|kcrypto|volumes|iommu|smmu|plug|kernels|kernels-all|
-#             guests|litmus|fault|cbit|cacheid|cbitalias]...
+#             guests|litmus|fault|cbit|fabric|cacheid|cbitalias]...
 # Logs and counts are left in build/check.
 
 . "$(dirname "$0")/lib.sh"
@@ -221,6 +221,11 @@ check_cbit() {
     $run cbit --show "$TOP/scripts/guest/cbit.sh" --tap ${CBIT:---quick}
 }
 
+# Four accelerators, a switch, and its fabric manager in the guest
+check_fabric() {
+    $run fabric --show "$TOP/scripts/guest/fabric.sh"
+}
+
 check_mec() {
     tally mec-upstream "$TOP/scripts/mec/upstream.sh"
     tally mec "$TOP/scripts/mec/check.sh"
@@ -245,6 +250,7 @@ check_guests() {
     check_smmu
     check_series
     check_plug
+    check_fabric
     wait
 }
 

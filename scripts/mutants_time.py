@@ -10,21 +10,32 @@ ROWS = [
     ('D2H before H2D', SCHED,
      """        n = for_devices(home, serve_device);
         if (!n) {
-            n = for_devices(home, serve_home);
-""", """        n = for_devices(home, serve_home);
+            n = for_devices(home, serve_answers);
+            n += for_devices(home, serve_request);
+""", """        n = for_devices(home, serve_answers);
+        n += for_devices(home, serve_request);
         if (!n) {
             n = for_devices(home, serve_device);
 """),
     ('requests before what answers snoops', SCHED,
-     """    n = take_arrived(home, dev, link, CXL_CACHE_D2H_RSP);
-    n += take_arrived(home, dev, link, CXL_CACHE_D2H_DATA);
-    return n + (!deferred(home, link) &&
-                take_one(home, dev, link, CXL_CACHE_D2H_REQ));
-""", """    n = !deferred(home, link) &&
-        take_one(home, dev, link, CXL_CACHE_D2H_REQ);
-    n += take_arrived(home, dev, link, CXL_CACHE_D2H_RSP);
-    return n + take_arrived(home, dev, link, CXL_CACHE_D2H_DATA);
+     """            n = for_devices(home, serve_answers);
+            n += for_devices(home, serve_request);
+""", """            n = for_devices(home, serve_request);
+            n += for_devices(home, serve_answers);
 """),
+    ('the lowest device goes first', SCHED,
+     'home->turn = took ? dev + 1 : home->turn;', ';'),
+    ('who was served is served again', SCHED,
+     'home->turn = took ? dev + 1 : home->turn;',
+     'home->turn = took ? dev : home->turn;'),
+    ('room goes to who has made it', SCHED,
+     """    return n + take_arrived(home, dev, link, CXL_CACHE_D2H_DATA);
+""", """    return n + take_arrived(home, dev, link, CXL_CACHE_D2H_DATA) +
+           take_one(home, dev, link, CXL_CACHE_D2H_REQ);
+"""),
+    ('devices below the one whose turn it is are forgotten', SCHED,
+     'for (unsigned i = 0; i < first; i++) {',
+     'for (unsigned i = first; i < first; i++) {'),
     ('what arrives is there at once', SCHED,
      '!cxl_cache_time_arrived(link, channel, home->now)) {',
      '!cxl_cache_link_peek(link, channel)) {'),

@@ -607,7 +607,8 @@ def attempt(fault, tests):
         tests = [mutants_keep.TEST]
     if fault in mutants_time.FAULTS:
         # Nor is there time in others.
-        tests = [test for test in tests if 'time' in test or 'random' in test]
+        tests = [test for test in tests
+                 if 'time' in test or 'random' in test or 'limits' in test]
     if fault in mutants_wait.FAULTS:
         # Nor does anybody wait.
         tests = [test for test in tests if 'wait' in test]

@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 import mutants_cbit
+import mutants_fabric
 import mutants_fault
 import mutants_flight
 import mutants_iommu
@@ -32,7 +33,7 @@ BUILD = QEMU / 'build'
 TEST = 'cxl-type1-test'
 TESTS = (TEST, 'cxl-type1-cache-test', mutants_fault.FAULT_TEST,
          mutants_fault.REMOVAL_TEST, *mutants_cbit.TESTS,
-         *mutants_flight.TESTS, *mutants_iommu.TESTS,
+         *mutants_fabric.TESTS, *mutants_flight.TESTS, *mutants_iommu.TESTS,
          *mutants_look.TESTS, *mutants_memtime.TESTS, *mutants_wait.TESTS,
          *mutants_region.TESTS)
 ENV = dict(os.environ, QTEST_QEMU_BINARY='./qemu-system-x86_64')
@@ -194,6 +195,7 @@ def main(words):
     check_only = '--check' in words
     words = [word for word in words if word != '--check']
     wanted = [fault for fault in [*FAULTS, *mutants_cbit.FAULTS,
+                                  *mutants_fabric.FAULTS,
                                   *mutants_fault.FAULTS,
                                   *mutants_flight.FAULTS,
                                   *mutants_iommu.FAULTS,

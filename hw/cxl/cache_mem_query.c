@@ -312,7 +312,8 @@ static CxlCacheDeviceInfo *query_device(const CacheMemDev *cm)
         info->has_cache_id = !cm->link->unrouted;
         info->cache_id = cm->link->cache_id;
     }
-    if (cm->config.flit_256b || cm->link->stats->aborted) {
+    if (cm->config.flit_256b || cm->link->unrouted ||
+        cm->link->stats->aborted) {
         info->has_aborted = true;
         info->aborted = cm->link->stats->aborted;
     }

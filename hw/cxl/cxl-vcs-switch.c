@@ -512,6 +512,7 @@ CXL_VCS_COMMAND(cmd_generate_aer_event)
     struct cxl_fmapi_generate_aer_req_pl {
         uint8_t vcs_id;
         uint8_t vppb_id;
+        uint8_t rsvd[2];
         uint32_t error;     /* [4:0] status bit, [31] uncorrectable */
         uint8_t header[0x20];
     } QEMU_PACKED *in = (void *)payload_in;
@@ -525,7 +526,7 @@ CXL_VCS_COMMAND(cmd_generate_aer_event)
                              : PCIE_AER_ERR_HEADER_VALID,
     };
 
-    QEMU_BUILD_BUG_ON(sizeof(*in) != 0x26);
+    QEMU_BUILD_BUG_ON(sizeof(*in) != 0x28);
     if (!port || error & ~(BIT(31) | 0x1f)) {
         return CXL_MBOX_INVALID_INPUT;
     }

@@ -138,7 +138,7 @@ static int find_route(PCIDevice *port)
             !(first ? d.assign : d.forward)) {
             return CACHE_MEM_UNROUTED;
         }
-        if (first && d.trust == CXL_CACHE_TRUST_NONE) {
+        if (first && d.trust != CXL_TRUST_ALL) {
             return CACHE_MEM_UNROUTED;
         }
         id = first ? d.id : id;
@@ -152,16 +152,27 @@ static int find_route(PCIDevice *port)
     return id;
 }
 
+/* Does the host bridge trust what is below the root port? */
+static bool is_trusted(PCIDevice *pdev)
+{
+    PCIDevice *root_port = cxl_cache_path_root_port(pdev);
+    Object *host = host_bridge(pci_get_bus(root_port));
+    CXLExtSecurity *security = host ? cxl_ext_security_of(host) : NULL;
+
+    return !security ||
+           cxl_ext_security_level(security, root_port) == CXL_TRUST_ALL;
+}
+
 static void update_routes(void)
 {
-    CXLCacheId *c = NULL;
+    CacheMemDev *cm = NULL;
 
-    while ((c = cxl_cache_id_next(c))) {
-        CacheMemDev *cm = c->decoder ? cache_below(c->port) : NULL;
+    while ((cm = cache_mem_dev_next(cm))) {
+        PCIDevice *pdev = PCI_DEVICE(cache_mem_dev_device(cm));
 
-        if (cm && cache_mem_dev_flit_256b(cm)) {
-            cache_mem_dev_set_route(cm, find_route(c->port));
-        }
+        cache_mem_dev_set_route(cm, !is_trusted(pdev) ? CACHE_MEM_UNROUTED :
+                                    cache_mem_dev_flit_256b(cm) ?
+                                    find_route(cxl_cache_path_above(pdev)) : 0);
     }
 }
 
@@ -334,7 +345,8 @@ static bool check_id(PCIDevice *pdev, int want, Error **errp)
 }
 
 bool cxl_cache_path_admit(PCIDevice *pdev, bool flit_256b,
-                          const char *cache_id, Error **errp)
+                          const char *cache_id, CXLTrustLevel trust,
+                          Error **errp)
 {
     int want;
 
@@ -346,6 +358,13 @@ bool cxl_cache_path_admit(PCIDevice *pdev, bool flit_256b,
     if (!flit_256b && want > 0) {
         error_setg(errp, "cache-id=%d needs x-256b-flit=on: 68B flits carry no "
                    "Cache ID", want);
+        return false;
+    }
+    /* A root port's is the host bridge's, whatever the flits. */
+    if (!flit_256b && trust != CXL_TRUST_ALL &&
+        next_port(cxl_cache_path_above(pdev))) {
+        error_setg(errp, "'trust-level' of a switch's port needs a device with "
+                   "x-256b-flit=on: without, only the root port has one");
         return false;
     }
     return check_alone(pdev, flit_256b, errp) &&
@@ -371,9 +390,9 @@ static void forget_id(CXLCacheId *decoder, unsigned id)
     }
 }
 
-static void assign_id(PCIDevice *port, unsigned id)
+static void assign_id(PCIDevice *port, unsigned id, CXLTrustLevel trust)
 {
-    CXLCacheIdDecoder d = { .assign = true, .id = id };
+    CXLCacheIdDecoder d = { .assign = true, .id = id, .trust = trust };
 
     cxl_cache_id_set_decoder(cxl_cache_id_of(OBJECT(port)), &d);
     cxl_cache_id_set_target(table_above(port), id, port_number(port));
@@ -388,13 +407,15 @@ static void assign_id(PCIDevice *port, unsigned id)
     }
 }
 
-void cxl_cache_path_up(PCIDevice *pdev, const char *cache_id)
+void cxl_cache_path_up(PCIDevice *pdev, bool flit_256b, const char *cache_id,
+                       CXLTrustLevel trust)
 {
     PCIDevice *port = cxl_cache_path_above(pdev);
     CXLCacheId *decoder = cxl_cache_id_of(OBJECT(port)), *holder;
     int want, id;
 
-    if (!parse_id(cache_id, &want) || want == CXL_CACHE_ID_NONE) {
+    if (!flit_256b || !parse_id(cache_id, &want) ||
+        want == CXL_CACHE_ID_NONE) {
         update_routes();
         return;
     }
@@ -408,7 +429,7 @@ void cxl_cache_path_up(PCIDevice *pdev, const char *cache_id)
     if (holder) {
         forget_id(holder, id);
     }
-    assign_id(port, id);
+    assign_id(port, id, trust);
     trace_cxl_cache_path_assign(pdev->name, id);
 }
 
@@ -418,6 +439,44 @@ void cxl_cache_path_up(PCIDevice *pdev, const char *cache_id)
 static void reset_host(void *opaque)
 {
     cxl_cache_id_reset(opaque);
+}
+
+static void reset_security(void *opaque)
+{
+    cxl_ext_security_reset(opaque);
+}
+
+static CXLExtSecurity *make_security(Object *host)
+{
+    CXLExtSecurity *s = cxl_ext_security_of(host);
+
+    if (!s) {
+        s = cxl_ext_security_new(host,
+                                 &cxl_get_hb_cstate(PCI_HOST_BRIDGE(host))->crb,
+                                 update_routes);
+        qemu_register_reset(reset_security, s);
+    }
+    return s;
+}
+
+bool cxl_cache_path_check_trust(PCIDevice *root_port, CXLTrustLevel level,
+                                Error **errp)
+{
+    if (level != CXL_TRUST_ALL && !host_bridge(pci_get_bus(root_port))) {
+        error_setg(errp, "'trust-level' needs a root port below a pxb-cxl, "
+                   "whose registers say it");
+        return false;
+    }
+    return true;
+}
+
+void cxl_cache_path_trust(PCIDevice *root_port, CXLTrustLevel level)
+{
+    Object *host = host_bridge(pci_get_bus(root_port));
+
+    if (host) {
+        cxl_ext_security_add(make_security(host), root_port, level);
+    }
 }
 
 static void add_host(PCIBus *root)
@@ -458,7 +517,13 @@ void cxl_cache_path_reset_port(PCIDevice *port)
 void cxl_cache_path_remove_port(PCIDevice *port)
 {
     CXLCacheId *c = cxl_cache_id_of(OBJECT(port));
+    Object *host = pci_bus_is_root(pci_get_bus(port)) ?
+                   host_bridge(pci_get_bus(port)) : NULL;
+    CXLExtSecurity *security = host ? cxl_ext_security_of(host) : NULL;
 
+    if (security) {
+        cxl_ext_security_remove(security, port);
+    }
     if (c) {
         cxl_cache_id_exit(c);
     }

@@ -57,6 +57,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(CXLType1Port, CXL_TYPE1_PORT)
  * @depth: buffers in each channel
  * @credits: that are granted of them, 0 for all
  * @link_up: a cache device has trained below it, or a switch that offers it
+ * @trust: how far what is below is trusted
  * @idle_status: the negotiated status when none has
  * @flit_256b: of the device below
  * @cache_id: likewise, what its property says
@@ -75,6 +76,7 @@ struct CXLType1Port {
     CXLCacheTiming timing;
     uint16_t depth;
     uint16_t credits;
+    CXLTrustLevel trust;
     bool link_up;
     uint16_t idle_status;
     bool flit_256b;
@@ -279,6 +281,7 @@ static void offer_cache(PCIDevice *port)
     }
     if (is_root_port(port)) {
         cxl_cache_timeout_new(port, component_registers(port));
+        cxl_cache_path_trust(port, find_state(OBJECT(port))->trust);
     }
     if (is_upstream_port(port)) {
         train_switch(port);
@@ -301,6 +304,10 @@ static void port_realize(DeviceState *dev, Error **errp)
         error_setg(errp, "'cxl-cache-credits' must be at most "
                    "'cxl-cache-depth', %u: each credit stands for a buffer",
                    state->depth);
+        return;
+    }
+    if (state && state->cache && is_root_port(dev) &&
+        !cxl_cache_path_check_trust(PCI_DEVICE(dev), state->trust, errp)) {
         return;
     }
     find_class(dev)->realize(dev, errp);
@@ -435,6 +442,32 @@ static void set_cache(Object *obj, bool value, Error **errp)
 
     if (state) {
         state->cache = value;
+    }
+}
+
+static const QEnumLookup trust_levels = {
+    .array = (const char *const[]) {
+        [CXL_TRUST_ALL] = "trusted",
+        [CXL_TRUST_DEVICE_MEMORY] = "device-memory",
+        [CXL_TRUST_NONE] = "untrusted",
+    },
+    .size = CXL_TRUST_LEVELS,
+};
+
+static int get_trust(Object *obj, Error **errp)
+{
+    CXLType1Port *state = find_state(obj);
+
+    return state ? state->trust : CXL_TRUST_ALL;
+}
+
+static void set_trust(Object *obj, int value, Error **errp)
+{
+    CXLType1Port *state = writable_state(obj, "trust-level", errp);
+
+    if (state) {
+        state->trust = value;
+        state->given = "trust-level";
     }
 }
 
@@ -702,6 +735,11 @@ void cxl_type1_port_class_init(ObjectClass *oc)
     if (!strcmp(type, "cxl-upstream")) {
         return;
     }
+    object_class_property_add_enum(oc, "trust-level", "CXLTrustLevel",
+                                   &trust_levels, get_trust, set_trust);
+    object_class_property_set_description(oc, "trust-level",
+        "How far firmware has CXL.cache of what is below trusted: all memory "
+        "(trusted, the default), device-memory, untrusted");
     pc->config_write = pdc->config_write;
     pdc->config_write = port_config_write;
     pc->pre_plug = HOTPLUG_HANDLER_CLASS(oc)->pre_plug;
@@ -795,7 +833,7 @@ CacheMemDev *cxl_type1_port_attach(PCIDevice *pdev, CacheMemDevConfig *config,
     CacheMemDev *cm;
 
     if (!cxl_cache_path_admit(pdev, config->flit_256b, config->cache_id,
-                              errp)) {
+                              above->trust, errp)) {
         return NULL;
     }
     config->dev = DEVICE(pdev);
@@ -826,9 +864,7 @@ void cxl_type1_port_link_up(PCIDevice *pdev)
 
     train(port, state->flit_256b ? CXL_FLEX_BUS_TYPE1_256B
                                  : CXL_FLEX_BUS_TYPE1);
-    if (state->flit_256b) {
-        cxl_cache_path_up(pdev, state->cache_id);
-    }
+    cxl_cache_path_up(pdev, state->flit_256b, state->cache_id, state->trust);
 }
 
 void cxl_type1_port_link_down(PCIDevice *pdev)

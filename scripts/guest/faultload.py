@@ -21,20 +21,26 @@ STATE_TIMEOUT = 60
 
 
 class Load:
-    """The program, running in @vm on the mounted volume."""
+    """
+    The program, running in @vm on a mounted volume, the only one by default;
+    @name tells several loads apart, which end together.
+    """
 
-    def __init__(self, vm, seed, threads=3, mib=8):
+    def __init__(self, vm, seed, threads=3, mib=8, where=volume.MOUNTED,
+                 name=''):
         self.vm = vm
         self.files = threads
-        vm.sh(f'rm -f {STATUS} {TABLE}; '
-              f'{PROGRAM} {seed} {threads} {mib} {volume.MOUNTED} '
-              f'{STATUS} {TABLE} >{LOG} 2>&1 & '
-              f'while kill -0 $! && [ ! -e {STATUS} ]; do sleep 0.1; done; '
-              f'cat {STATUS} > /dev/null', timeout=300)
+        self.status = STATUS + name
+        self.table = TABLE + name
+        vm.sh(f'rm -f {self.status} {self.table}; '
+              f'{PROGRAM} {seed} {threads} {mib} {where} '
+              f'{self.status} {self.table} >{LOG}{name} 2>&1 & '
+              f'while kill -0 $! && [ ! -e {self.status} ]; do sleep 0.1; '
+              f'done; cat {self.status} > /dev/null', timeout=300)
 
     def state(self):
         """What the load says of itself; the numbers as numbers."""
-        return parse(self.vm.sh(f'cat {STATUS}', timeout=STATE_TIMEOUT))
+        return parse(self.vm.sh(f'cat {self.status}', timeout=STATE_TIMEOUT))
 
     def forget_longest(self):
         """Measure the longest operation from now on."""
@@ -50,7 +56,7 @@ class Load:
         self.vm.sh(f'killall -TERM {PROGRAM}; '
                    f'while killall -0 {PROGRAM} 2>/dev/null; do sleep 0.1; '
                    'done', timeout=300)
-        table = self.vm.sh(f'cat {TABLE}', timeout=300)
+        table = self.vm.sh(f'cat {self.table}', timeout=300)
         with open(path, 'w') as file:
             file.write(table + '\n')
         return self.state()

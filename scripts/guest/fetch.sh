@@ -49,7 +49,8 @@ wanted() {
              libjson-c5 libargon2-1 libc6 libudev1 libselinux1 \
              libpcre2-8-0 libext2fs2 libcom-err2 libss2 kmod libkmod2 \
              liblzma5 libzstd1 iproute2 libbpf1 libelf1 libmnl0 libbsd0 \
-             libmd0 libcap2 zlib1g ;;
+             libmd0 libcap2 zlib1g ndctl libcxl1 libdaxctl1 libndctl6 \
+             libiniparser1 libkeyutils1 libtraceevent1 libtracefs1 ;;
     firmware-amd64)
         echo ovmf ;;
     kernel-arm64)

@@ -20,15 +20,16 @@ set -euo pipefail
 # What a guest may load; their dependencies come along
 MODULES="virtio_pci virtio_blk virtio_crypto algif_skcipher algif_hash dm_crypt
          essiv xts ext4 aesni_intel authenc dm_zero dm_integrity cxl_pci
-         cxl_port cxl_acpi loop vfio_pci vfio_iommu_type1 hmac
+         cxl_port cxl_acpi cxl_mem loop vfio_pci vfio_iommu_type1 hmac
          echainiv esp4 xfrm_user veth"
 # In some kernels these are no modules, or there are none.  The IV generator of
 # ESP needs a random generator
 OPTIONAL="ecb ctr crc32c_generic crc32c_intel sha256_ssse3 crc32c_cryptoapi
-          cryptd virtio_iommu drbg sha512_generic jitterentropy_rng"
+          cryptd virtio_iommu drbg sha512_generic jitterentropy_rng dax_cxl
+          device_dax"
 PROGRAMS="algtest algbench pattern heldread cxl-litmus faultload vfio-crypto
-          cbit-load"
-TOOLS="cryptsetup dmsetup mke2fs ip"
+          cbit-load cxl-fm daxmap"
+TOOLS="cryptsetup dmsetup mke2fs ip cxl"
 
 # The default kernel was built without a driver for it
 if [ "${IOMMU-}" = virtio ] && [ -z "${KERNEL-}" ]; then
@@ -128,6 +129,7 @@ add_tools() {
     for program in $TOOLS; do
         file=$root/sbin/$program
         [ -e "$file" ] || file=$root/usr/sbin/$program
+        [ -e "$file" ] || file=$root/usr/bin/$program
         # a link is to where it would be once installed
         [ ! -L "$file" ] || [ ! -e "$root/bin/$program" ] ||
             file=$root/bin/$program

@@ -12,29 +12,29 @@ MAPPED = f'/dev/mapper/{NAME}'
 MOUNTED = '/mnt'
 
 
-def luks_format(vm, options=''):
+def luks_format(vm, options='', disk=DISK):
     """@options: of cryptsetup; without any it chooses cipher and sector size"""
     vm.sh(f'echo -n "{PASSPHRASE}" | cryptsetup luksFormat -q '
-          f'{PBKDF} {options} {DISK} -d -', timeout=300)
+          f'{PBKDF} {options} {disk} -d -', timeout=300)
 
 
-def luks_open(vm):
+def luks_open(vm, disk=DISK, name=NAME):
     vm.sh(f'echo -n "{PASSPHRASE}" | '
-          f'cryptsetup open --type luks2 -d - {DISK} {NAME}')
+          f'cryptsetup open --type luks2 -d - {disk} {name}')
 
 
-def luks_close(vm):
-    vm.sh(f'cryptsetup close {NAME}')
+def luks_close(vm, name=NAME):
+    vm.sh(f'cryptsetup close {name}')
 
 
-def make_filesystem(vm):
+def make_filesystem(vm, name=NAME):
     vm.sh('mkfs.ext4 -q -b 4096 -E lazy_itable_init=0,lazy_journal_init=0 '
-          f'{MAPPED}')
+          f'/dev/mapper/{name}')
 
 
-def mount(vm):
-    vm.sh(f'mkdir -p {MOUNTED} && mount {MAPPED} {MOUNTED}')
+def mount(vm, name=NAME, where=MOUNTED):
+    vm.sh(f'mkdir -p {where} && mount /dev/mapper/{name} {where}')
 
 
-def unmount(vm):
-    vm.sh(f'sync && umount {MOUNTED}', timeout=300)
+def unmount(vm, where=MOUNTED):
+    vm.sh(f'sync && umount {where}', timeout=300)

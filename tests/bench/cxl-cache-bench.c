@@ -5,7 +5,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One thread, one device, one home. What is counted: a RdOwn that has completed
+ * One thread, one home, and one device but where said otherwise. What is counted: a RdOwn that has completed
  * (request, snoop filter, memory read, GO, data) is a transaction, and so is a
  * host access that has completed (SnpInv, RspIFwdM, data, memory write). The
  * stores to the owned lines in between, one a line, are not. Seven of eight
@@ -16,6 +16,11 @@
  * as an accelerator walks them, or in random order. Cache and snoop filter have
  * the same size for every number of lines.
  *
+ * Several devices have the same number of lines in all, a range each; they ask for
+ * a batch one after the other, or each for some lines of every batch. The host's
+ * work is the same, and what is more is to look at every device's channels, and
+ * their memory. One of several that are there and silent is measured as well.
+ *
  * A page is what a request makes of 4 KiB: all of its lines are read (RdCurr),
  * owned (RdOwnNoData), written, and taken by the host (SnpInv, RspIFwdM, data);
  * by the fast gear and by messages in turns.
@@ -24,7 +29,7 @@
  * Each line of output is an object in the form of build/bench/results.json,
  * where a ratio above 1 is better than "peer": what is asked for, or, for the
  * cost of a transaction, its cost at 1 k lines. CXL_CACHE_BENCH_MS sets the
- * time of a round.
+ * time of a round, CXL_CACHE_BENCH_DEVICES asks for several devices alone.
  */
 
 #include "qemu/osdep.h"
@@ -38,10 +43,14 @@
 #define BASE        (0x100000000ULL >> CXL_CACHE_LINE_SHIFT)
 #define MAX_LINES   (1 << 20)
 
+/* @range: log2 of the lines that each device has */
 typedef struct Bench {
     CXLCacheHome *home;
-    CXLCacheLink *link;
-    CXLCacheDev *dev;
+    CXLCacheLink *link[CXL_CACHE_DEV_MAX];
+    CXLCacheDev *devs[CXL_CACHE_DEV_MAX];
+    unsigned num_devs;
+    unsigned range;
+    CXLCacheDev *dev;           /* the first */
     CXLCacheLineData *ram;
     uint32_t *order;            /* of the lines, for the walk */
     uint64_t held;              /* lines of the page at hand */
@@ -177,17 +186,25 @@ static CXLCacheDevConfig dev_config(unsigned lines)
     };
 }
 
-static Bench *bench_new(void)
+static Bench *bench_new(unsigned devs)
 {
     CXLCacheHomeConfig home = home_config(2 * MAX_LINES);
     CXLCacheDevConfig dev = dev_config(MAX_LINES);
     Bench *b = g_new0(Bench, 1);
 
     b->home = cxl_cache_home_new(&home, &home_ops, b);
-    b->link = cxl_cache_link_new(&link_config);
-    b->dev = cxl_cache_dev_new(&dev, b->link, &dev_ops, b);
-    g_assert(b->home && b->link && b->dev);
-    g_assert(cxl_cache_home_attach(b->home, b->link) == 0);
+    g_assert(b->home);
+    for (b->num_devs = 0; b->num_devs < devs; b->num_devs++) {
+        unsigned n = b->num_devs;
+
+        b->link[n] = cxl_cache_link_new(&link_config);
+        b->devs[n] = cxl_cache_dev_new(&dev, b->link[n], &dev_ops, b);
+        g_assert(b->link[n] && b->devs[n]);
+        g_assert(cxl_cache_home_attach(b->home, b->link[n]) == n);
+        cxl_cache_link_set_route(b->link[n], n);
+    }
+    b->dev = b->devs[0];
+    b->range = 31;
     /* Aligned and touched: page faults are not what is measured. */
     b->ram = aligned_alloc(4096, (size_t)MAX_LINES * CXL_CACHE_LINE_SIZE);
     memset(b->ram, 1, (size_t)MAX_LINES * CXL_CACHE_LINE_SIZE);
@@ -198,11 +215,18 @@ static Bench *bench_new(void)
 static void bench_free(Bench *b)
 {
     cxl_cache_home_free(b->home);
-    cxl_cache_dev_free(b->dev);
-    cxl_cache_link_free(b->link);
+    for (unsigned n = 0; n < b->num_devs; n++) {
+        cxl_cache_dev_free(b->devs[n]);
+        cxl_cache_link_free(b->link[n]);
+    }
     free(b->ram);
     g_free(b->order);
     g_free(b);
+}
+
+static CXLCacheDev *owner(const Bench *b, uint32_t line)
+{
+    return b->devs[line >> b->range];
 }
 
 static void own(Bench *b, const uint32_t *lines, unsigned n)
@@ -215,14 +239,15 @@ static void own(Bench *b, const uint32_t *lines, unsigned n)
         CXLCacheReq req = {
             .line = BASE + lines[i], .opcode = CXL_CACHE_RD_OWN,
         };
-        int ret = cxl_cache_dev_request(b->dev, &req);
+        int ret = cxl_cache_dev_request(owner(b, lines[i]), &req);
 
         g_assert(ret >= 0);
     }
     cxl_cache_run(b->home);
     g_assert(b->done == before + n);
     for (i = 0; i < n; i++) {
-        bool ok = cxl_cache_dev_write(b->dev, BASE + lines[i], &data, 0xff);
+        bool ok = cxl_cache_dev_write(owner(b, lines[i]), BASE + lines[i],
+                                      &data, 0xff);
 
         g_assert(ok);
     }
@@ -372,12 +397,23 @@ static double median(double *v)
     return v[ROUNDS / 2];
 }
 
-static Bench *prepared(unsigned lines, bool random)
+/*
+ * @devs: all that there are; @busy: a power of two of them has the lines, a range
+ * each; @group: how many of one range come before those of the next. One device
+ * has all ranges, and takes them in the same order.
+ */
+static Bench *prepared(unsigned lines, bool random, unsigned devs,
+                       unsigned busy, unsigned group)
 {
-    Bench *b = bench_new();
+    Bench *b = bench_new(devs);
     unsigned i;
 
+    b->range = devs > 1 ? __builtin_ctz(lines / busy) : 31;
     order_lines(b, lines, random);
+    for (i = 0; busy > 1 && i < lines; i++) {
+        b->order[i] = i / group % busy * (lines / busy) +
+                      i / group / busy * group + i % group;
+    }
     for (i = 0; i < lines; i += BATCH) {
         own(b, &b->order[i], BATCH);
     }
@@ -401,8 +437,8 @@ static void bench_speed(bool random, double seconds)
 {
     const char *how = random ? "random" : "sequential";
     double small[ROUNDS], large[ROUNDS], s, l;
-    Bench *k1 = prepared(1 << 10, random);
-    Bench *m1 = prepared(MAX_LINES, random);
+    Bench *k1 = prepared(1 << 10, random, 1, 1, 1);
+    Bench *m1 = prepared(MAX_LINES, random, 1, 1, 1);
     unsigned at_small = 0, at_large = 0, i;
     g_autofree char *cost = NULL;
 
@@ -432,7 +468,7 @@ static void bench_pages(unsigned lines, const char *name, double seconds)
     double gear[ROUNDS], messages[ROUNDS], g, m;
     g_autofree char *time = g_strdup_printf("CXL.cache page, %s", name);
     g_autofree char *ratio = g_strdup_printf("%s, against messages", time);
-    Bench *b = bench_new();
+    Bench *b = bench_new(1);
 
     walk_pages(b, page_by_gear, lines, seconds / 4);
     for (int i = 0; i < ROUNDS; i++) {
@@ -477,15 +513,92 @@ static void bench_size(void)
             size[0] - each * lines);
 }
 
+/* All devices, and one of all, each against one that does the same, in turns */
+static void bench_devices(double seconds)
+{
+    static const struct {
+        unsigned busy;
+        unsigned group;
+        const char *name;
+    } kinds[] = {
+        { CXL_CACHE_DEV_MAX, BATCH, "16 devices, a batch each" },
+        { CXL_CACHE_DEV_MAX, 1, "16 devices, line by line" },
+        { 1, 1, "one of 16 devices" },
+    };
+    const unsigned lines = 1 << 14;
+
+    for (unsigned k = 0; k < ARRAY_SIZE(kinds); k++) {
+        g_autofree char *name = g_strdup_printf(
+            "CXL.cache throughput, %s against one", kinds[k].name);
+        double cost[2][ROUNDS], m[2];
+        unsigned at[2] = { };
+        Bench *b[2];
+
+        for (int i = 0; i < 2; i++) {
+            b[i] = prepared(lines, false, i ? 1 : CXL_CACHE_DEV_MAX,
+                            kinds[k].busy, kinds[k].group);
+            walk(b[i], lines, &at[i], seconds / 4);
+        }
+        for (unsigned n = 0; n < ROUNDS; n++) {
+            for (int i = 0; i < 2; i++) {
+                cost[i][n] = walk(b[i], lines, &at[i], seconds);
+            }
+        }
+        for (int i = 0; i < 2; i++) {
+            m[i] = median(cost[i]);
+            bench_free(b[i]);
+        }
+        result(name, 1000 / m[0], 1000 / m[1], m[1] / m[0], "M/s", 0.9);
+    }
+}
+
+/* A page of one device after a page of another, by the fast gear */
+static void page_by_turns(Bench *b, uint64_t line)
+{
+    b->dev = b->devs[(line - BASE) / PAGE_LINES % b->num_devs];
+    page_by_gear(b, line);
+}
+
+static void bench_device_pages(double seconds)
+{
+    static const unsigned devs[] = { 1, CXL_CACHE_DEV_MAX };
+    double cost[ARRAY_SIZE(devs)][ROUNDS], m[ARRAY_SIZE(devs)];
+    const unsigned lines = 1 << 14;
+    Bench *b[ARRAY_SIZE(devs)];
+
+    for (unsigned k = 0; k < ARRAY_SIZE(devs); k++) {
+        b[k] = bench_new(devs[k]);
+        walk_pages(b[k], page_by_turns, lines, seconds / 4);
+    }
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        for (unsigned k = 0; k < ARRAY_SIZE(devs); k++) {
+            cost[k][i] = walk_pages(b[k], page_by_turns, lines, seconds);
+        }
+    }
+    for (unsigned k = 0; k < ARRAY_SIZE(devs); k++) {
+        m[k] = median(cost[k]);
+        bench_free(b[k]);
+    }
+    result("CXL.cache pages, 16 devices against one", m[1], m[0], m[0] / m[1],
+           "us", 0.9);
+}
+
 int main(void)
 {
     const char *ms = g_getenv("CXL_CACHE_BENCH_MS");
     double seconds = (ms ? g_ascii_strtod(ms, NULL) : 300) / 1000;
 
+    if (g_getenv("CXL_CACHE_BENCH_DEVICES")) {
+        bench_devices(seconds);
+        bench_device_pages(seconds);
+        return 0;
+    }
     bench_speed(false, seconds);
     bench_speed(true, seconds);
     bench_pages(1 << 10, "1 k lines", seconds / 2);
     bench_pages(MAX_LINES, "1 M lines", seconds / 2);
     bench_size();
+    bench_devices(seconds / 2);
+    bench_device_pages(seconds / 4);
     return 0;
 }

@@ -28,6 +28,7 @@
 /* Capabilities, and their registers */
 #define CAP_TABLE   0x0d
 #define CAP_DECODER 0x0e
+#define CAP_SECURITY 0x06
 #define CTRL        0x4
 #define STATUS      0x8
 #define TARGET(n)   (0x10 + 2 * (n))
@@ -40,6 +41,9 @@
 #define TRUST(n)    ((uint32_t)(n) << 24)
 
 #define TABLE_COMMIT    1u
+#define POLICY(n)   (0x4 + 8 * (n))
+#define PORT_ID(n)  (0x8 + 8 * (n))
+
 #define COMMITTED       1u
 #define COMMIT_ERROR    2u
 
@@ -635,7 +639,7 @@ static void check_aborted(Switch *s, unsigned n)
     assert_cpu_sees(&s->m, A, 1);
 }
 
-static void check_works(Switch *s, unsigned n, unsigned id)
+static void check_works(Switch *s, unsigned n, int id)
 {
     g_autofree char *name = g_strdup_printf("t%u", n);
 
@@ -692,8 +696,11 @@ static void test_commit_steps(void)
     g_assert_cmphex(commit_decoder(&s.ds[0], ASSIGN | ID(9) | TRUST(2)), ==,
                     COMMITTED);
     check_aborted(&s, 0);
+    /* ... and one that is trusted with memory of its own, and has none */
     g_assert_cmphex(commit_decoder(&s.ds[0], ASSIGN | ID(9) | TRUST(1)), ==,
                     COMMITTED);
+    check_aborted(&s, 0);
+    g_assert_cmphex(commit_decoder(&s.ds[0], ASSIGN | ID(9)), ==, COMMITTED);
     check_works(&s, 0, 9);
     end(&s.m);
 }
@@ -851,6 +858,128 @@ static void test_reset(void)
     qtest_system_reset(s.m.qts);
     map_all(&s.m);
     find_switch(&s);
+    check_works(&s, 0, 0);
+    check_works(&s, 1, 1);
+    end(&s.m);
+}
+
+/* ---- Whom the host trusts ---- */
+
+/* The first port by address is not the first that is made. */
+#define TRUST_PORTS(flits)                                              \
+    RP ",id=p1,port=1,slot=1,addr=2.0 "                                 \
+    RP ",id=p0,port=5,slot=0,addr=1.0,trust-level=untrusted "           \
+    "-device cxl-rp,bus=cxl.0,id=p2,port=2,slot=2,chassis=0 "           \
+    "-device cxl-cache-testdev,bus=p0,id=t0" flits " "                  \
+    "-device cxl-cache-testdev,bus=p1,id=t1" flits " "
+
+/* A 68B device has no Cache ID, and the host bridge's word alone counts. */
+static void test_trust_68b(void)
+{
+    Switch s = { };
+    Cap c;
+
+    start(&s.m, 2, TRUST_PORTS(""));
+    c = cap(&s.m, NULL, CAP_SECURITY);
+    /* Ports without CXL.cache have no entry. */
+    g_assert_cmphex(cap_read(&c, 0), ==, 2);
+    g_assert_cmphex(cap_read(&c, POLICY(0)), ==, 2);
+    g_assert_cmphex(cap_read(&c, PORT_ID(0)), ==, 5);
+    g_assert_cmphex(cap_read(&c, POLICY(1)), ==, 0);
+    g_assert_cmphex(cap_read(&c, PORT_ID(1)), ==, 1);
+    g_assert_cmphex(cap_read(&c, POLICY(2)), ==, 0);
+    g_assert_cmphex(cap_read(&c, PORT_ID(2)), ==, 0);
+    check_aborted(&s, 0);
+    check_works(&s, 1, -1);
+
+    cap_write(&c, POLICY(0), 0);
+    check_works(&s, 0, -1);
+    check_works(&s, 1, -1);
+    /* What a device has is the host's before it is trusted less. */
+    for (uint32_t level = 1; level <= 3; level++) {
+        make_m(&s.m.dev[0], A, 30 + level);
+        make_m(&s.m.dev[1], A + PAGE, 40 + level);
+        cap_write(&c, POLICY(0), level);
+        g_assert_cmphex(cap_read(&c, POLICY(0)), ==, level);
+        assert_ram(&s.m, A, 30 + level);
+        g_assert_cmpuint(line_state(&s.m.dev[0], A), ==, CCT_STATE_I);
+        g_assert_cmpuint(line_state(&s.m.dev[1], A + PAGE), ==, CCT_STATE_M);
+        check_aborted(&s, 0);
+        check_works(&s, 1, -1);
+        cap_write(&c, POLICY(0), 0);
+        check_works(&s, 0, -1);
+    }
+
+    /* What is read-only, or is not there, stays. */
+    cap_write(&c, 0, UINT32_MAX);
+    cap_write(&c, PORT_ID(1), UINT32_MAX);
+    cap_write(&c, POLICY(2), UINT32_MAX);
+    cap_write(&c, POLICY(255), UINT32_MAX);
+    g_assert_cmphex(cap_read(&c, 0), ==, 2);
+    g_assert_cmphex(cap_read(&c, PORT_ID(1)), ==, 1);
+    g_assert_cmphex(cap_read(&c, POLICY(2)), ==, 0);
+    g_assert_cmphex(cap_read(&c, POLICY(255)), ==, 0);
+    check_works(&s, 1, -1);
+    cap_write(&c, POLICY(1), UINT32_MAX);
+    g_assert_cmphex(cap_read(&c, POLICY(1)), ==, 3);
+    check_aborted(&s, 1);
+
+    qtest_system_reset(s.m.qts);
+    map_all(&s.m);
+    c = cap(&s.m, NULL, CAP_SECURITY);
+    g_assert_cmphex(cap_read(&c, POLICY(0)), ==, 2);
+    g_assert_cmphex(cap_read(&c, POLICY(1)), ==, 0);
+    check_aborted(&s, 0);
+    check_works(&s, 1, -1);
+    end(&s.m);
+}
+
+/* A 256B device needs the trust of its port's decoder as well. */
+static void test_trust_256b(void)
+{
+    Switch s = { };
+    Cap c, d;
+
+    start(&s.m, 2, TRUST_PORTS(",x-256b-flit=on"));
+    c = cap(&s.m, NULL, CAP_SECURITY);
+    d = cap(&s.m, qcxl_tree_find(s.m.tree, QCXL_BUS_NR, 1), CAP_DECODER);
+    g_assert_cmphex(cap_read(&d, CTRL), ==, ASSIGN | COMMIT | TRUST(2));
+    check_aborted(&s, 0);
+    check_works(&s, 1, 1);
+    cap_write(&c, POLICY(0), 0);
+    check_aborted(&s, 0);
+    g_assert_cmphex(commit_decoder(&d, ASSIGN), ==, COMMITTED);
+    check_works(&s, 0, 0);
+    cap_write(&c, POLICY(0), 2);
+    check_aborted(&s, 0);
+    check_works(&s, 1, 1);
+    end(&s.m);
+}
+
+/* Below a switch: of one device by its port, of all by the root port */
+static void test_trust_switch(void)
+{
+    Switch s = { };
+    Cap c;
+
+    start(&s.m, 2, RP ",id=rp0,slot=1 " USP ",bus=rp0,id=us "
+          DSP ",bus=us,id=p0,port=0,slot=2,trust-level=device-memory "
+          DSP ",bus=us,id=p1,port=1,slot=3 "
+          TESTDEV ",bus=p0,id=t0 " TESTDEV ",bus=p1,id=t1");
+    find_switch(&s);
+    c = cap(&s.m, NULL, CAP_SECURITY);
+    g_assert_cmphex(cap_read(&c, 0), ==, 1);
+    g_assert_cmphex(cap_read(&c, POLICY(0)), ==, 0);
+    g_assert_cmphex(cap_read(&s.ds[0], CTRL), ==,
+                    ASSIGN | COMMIT | TRUST(1));
+    g_assert_cmphex(cap_read(&s.ds[1], CTRL), ==, ASSIGN | COMMIT | ID(1));
+    check_aborted(&s, 0);
+    check_works(&s, 1, 1);
+    cap_write(&c, POLICY(0), 1);
+    check_aborted(&s, 0);
+    check_aborted(&s, 1);
+    cap_write(&c, POLICY(0), 0);
+    g_assert_cmphex(commit_decoder(&s.ds[0], ASSIGN), ==, COMMITTED);
     check_works(&s, 0, 0);
     check_works(&s, 1, 1);
     end(&s.m);
@@ -1312,6 +1441,25 @@ static const struct {
         ",bus=rp0",
         "'cxl-cache-sf-size' must be at most 64 MiB",
     }, {
+        "trust-word",
+        RP ",id=rp0,trust-level=some",
+        "'trust-level'",
+    }, {
+        "trust-alone",
+        "-device cxl-rp,bus=cxl.0,id=rp0,trust-level=untrusted",
+        "'trust-level' is of a port that offers CXL.cache: cxl-cache=on is "
+        "missing",
+    }, {
+        "trust-68b",
+        RP ",id=rp0 " USP ",bus=rp0,id=us "
+        DSP ",bus=us,id=p0,slot=2,trust-level=untrusted "
+        "-device cxl-cache-testdev,bus=p0",
+        "'trust-level' of a switch's port needs a device with x-256b-flit=on",
+    }, {
+        "trust-pxb",
+        "-device cxl-rp,bus=pcie.0,id=rp0,cxl-cache=on,trust-level=untrusted",
+        "'trust-level' needs a root port below a pxb-cxl",
+    }, {
         "below-upstream-port",
         RP ",id=rp0 " USP ",bus=rp0,id=us " TESTDEV ",bus=us",
         "must be plugged into a cxl-rp or a cxl-downstream, not into a "
@@ -1337,6 +1485,62 @@ static void test_refused_17(void)
                        "use");
 }
 
+/* ---- Figures, with "-m perf" alone ---- */
+
+#define COST_ROUNDS     60
+#define COST_LOOPS      10000
+#define COST_TARGET     1.05
+
+/* Microseconds for a RdCurr and a WrInv, by a thread of the device */
+static double time_requests(Dev *d)
+{
+    int64_t start = g_get_monotonic_time();
+
+    agent_start(d, COST_LOOPS);
+    while (agent_runs(d)) {
+        g_usleep(500);
+    }
+    agent_wait(d, COST_LOOPS);
+    return (double)(g_get_monotonic_time() - start) / COST_LOOPS;
+}
+
+/*
+ * A device directly below a root port, and below two switches, in turns: the best
+ * of each, as whatever else the machine does only makes them longer
+ */
+static void test_cost_routing(void)
+{
+    double best[2] = { G_MAXDOUBLE, G_MAXDOUBLE };
+    Machine m[2];
+
+    for (int i = 0; i < 2; i++) {
+        g_autofree char *args = hierarchy(1, 2 * i, "");
+        Dev *d = &m[i].dev[0];
+
+        start(&m[i], 1, args);
+        set_step(d, 0, LOAD(CXL_CACHE_RD_CURR, 0), A, 0);
+        set32(d, CCT_STEP_STRIDE(0), LINE);
+        set32(d, CCT_STEP_WRAP(0), 1024);
+        set_step(d, 1, STORE(CXL_CACHE_WR_INV, CCT_ITER), A + MiB, 0);
+        set32(d, CCT_STEP_STRIDE(1), LINE);
+        set32(d, CCT_STEP_WRAP(1), 1024);
+        time_requests(d);
+    }
+    for (int n = 0; n < COST_ROUNDS; n++) {
+        for (int i = 0; i < 2; i++) {
+            best[i] = MIN(best[i], time_requests(&m[i].dev[0]));
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        check_ids(&m[i]);
+        end(&m[i]);
+    }
+    g_test_message("RESULT {\"CXL.cache through two levels of switches\": "
+                   "{\"ours\": %.3f, \"peer\": %.3f, \"ratio\": %.3f, "
+                   "\"unit\": \"us\", \"target\": %.3f}}",
+                   best[1], best[0], best[0] / best[1], 1 / COST_TARGET);
+}
+
 int main(int argc, char **argv)
 {
     static const unsigned devs[] = { 1, 2, 4, 16 };
@@ -1344,6 +1548,10 @@ int main(int argc, char **argv)
     static const Topology random[] = { { 16, 1 }, { 16, 2 } };
 
     g_test_init(&argc, &argv, NULL);
+    if (g_test_perf()) {
+        qtest_add_func("/cxl/cache-id/cost/routing", test_cost_routing);
+        return g_test_run();
+    }
 
     for (int i = 0; i < ARRAY_SIZE(topologies); i++) {
         Topology *t = &topologies[i];
@@ -1367,6 +1575,9 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl/cache-id/redo", test_redo);
     qtest_add_func("/cxl/cache-id/fixed", test_fixed);
     qtest_add_func("/cxl/cache-id/reset", test_reset);
+    qtest_add_func("/cxl/cache-id/trust/68b", test_trust_68b);
+    qtest_add_func("/cxl/cache-id/trust/256b", test_trust_256b);
+    qtest_add_func("/cxl/cache-id/trust/switch", test_trust_switch);
     qtest_add_func("/cxl/cache-id/hotplug", test_hotplug);
     qtest_add_func("/cxl/cache-id/switch-gone", test_switch_gone);
     qtest_add_func("/cxl/cache-id/with-memory", test_with_memory);

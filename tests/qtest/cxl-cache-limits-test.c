@@ -357,6 +357,71 @@ static void test_noisy(void)
     g_assert_cmpuint(rate * 10, >=, alone * 9);
 }
 
+/* ---- What a device can find out of another by the clock ---- */
+
+#define FILTER_LINES    1024
+
+/* Nanoseconds until a request is answered */
+static unsigned elapsed(Machine *m, Dev *d, uint32_t opcode, uint64_t addr)
+{
+    unsigned ns = 0;
+
+    /* What is done at once has taken the link's time along. */
+    qtest_clock_step(m->qts, 100000000);
+    g_assert_cmpint(post(d, opcode, addr), ==, OK);
+    while (posts_open(d)) {
+        qtest_clock_step(m->qts, L / 10);
+        ns += L / 10;
+        g_assert_cmpuint(ns, <, 100 * L);
+    }
+    return ns;
+}
+
+static void own_lines(Dev *d, uint64_t addr, unsigned n)
+{
+    set_operation(d, 0, CCT_FLAG_KEEP, addr, 0, n * LINE);
+    set32(d, CCT_DOORBELL, CCT_DO_WRITE);
+    g_assert_cmpint(get_result(d).ret, ==, OK);
+}
+
+/*
+ * Device 0 asks for lines of its own, and learns nothing of what device 1 has in
+ * others, as long as the filter has room. When it has none, and when a line is
+ * shared, it takes a snoop more. A quota of device 1 keeps the room.
+ */
+static void test_observed(void)
+{
+    unsigned alone, beside, same, full, quota;
+    Machine m;
+
+    start(&m, LATENCY ",cxl-cache-sf-size=64K", "");
+    alone = elapsed(&m, &m.dev[0], CXL_CACHE_RD_OWN, A);
+    own_lines(&m.dev[1], A + LINE, 63);
+    beside = elapsed(&m, &m.dev[0], CXL_CACHE_RD_OWN, A + PAGE);
+    same = elapsed(&m, &m.dev[0], CXL_CACHE_RD_OWN, A + LINE);
+    for (unsigned i = 0; i < 2 * FILTER_LINES; i += 64) {
+        own_lines(&m.dev[1], B + i * LINE, 64);
+    }
+    full = elapsed(&m, &m.dev[0], CXL_CACHE_RD_OWN, A + 2 * PAGE);
+
+    set(&m, "t1", "sf-quota", FILTER_LINES / 2);
+    flush(&m.dev[1]);
+    flush(&m.dev[0]);
+    for (unsigned i = 0; i < 2 * FILTER_LINES; i += 64) {
+        own_lines(&m.dev[1], B + i * LINE, 64);
+    }
+    quota = elapsed(&m, &m.dev[0], CXL_CACHE_RD_OWN, A + 2 * PAGE);
+
+    g_test_message("%u ns alone, %u beside, %u for its line, %u with a full "
+                   "filter, %u with a quota", alone, beside, same, full, quota);
+    g_assert_cmpuint(alone, ==, 2 * L);
+    g_assert_cmpuint(beside, ==, alone);
+    g_assert_cmpuint(same, >=, alone + 2 * L);
+    g_assert_cmpuint(full, >=, alone + 2 * L);
+    g_assert_cmpuint(quota, ==, alone);
+    end(&m);
+}
+
 static const struct {
     const char *name;
     const char *opts;
@@ -386,6 +451,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-cache/limits/credits", test_credits);
     qtest_add_func("/cxl-cache/limits/credits-no-time", test_credits_no_time);
     qtest_add_func("/cxl-cache/limits/noisy", test_noisy);
+    qtest_add_func("/cxl-cache/limits/observed", test_observed);
     for (int i = 0; i < ARRAY_SIZE(refused); i++) {
         g_autofree char *name = g_strdup_printf("/cxl-cache/limits/refused/%s",
                                                 refused[i].name);

@@ -671,11 +671,11 @@ static const Bad bad[] = {
     { UNBIND, { 0, 1, 3 }, 3, INVALID_INPUT, true },
     { UNBIND, { 0, 1, 0 }, 3, RETRY_REQUIRED, true },
     { UNBIND, { 0, 3, 2 }, 3, INVALID_INPUT, true },
-    { GENERATE_AER, { 0, 1, 0 }, 0x25, INVALID_LENGTH },
-    { GENERATE_AER, { 1, 1, 0 }, 0x26, INVALID_INPUT },
-    { GENERATE_AER, { 0, 4, 0 }, 0x26, INVALID_INPUT },
-    { GENERATE_AER, { 0, 1, 0x20 }, 0x26, INVALID_INPUT },
-    { GENERATE_AER, { 0, 1, 1 }, 0x26, INVALID_INPUT },
+    { GENERATE_AER, { 0, 1 }, 0x27, INVALID_LENGTH },
+    { GENERATE_AER, { 1, 1 }, 0x28, INVALID_INPUT },
+    { GENERATE_AER, { 0, 4 }, 0x28, INVALID_INPUT },
+    { GENERATE_AER, { 0, 1, 0, 0, 0x20 }, 0x28, INVALID_INPUT },
+    { GENERATE_AER, { 0, 1, 0, 0, 1 }, 0x28, INVALID_INPUT },
     { PPB_CONFIG, { 1, 0, 0xf0 }, 4, INVALID_LENGTH },
     { PPB_CONFIG, { 4, 0, 0xf0 }, 8, INVALID_INPUT },
     { PPB_CONFIG, { 1, 2, 0xf0 }, 8, INVALID_INPUT },
@@ -801,21 +801,21 @@ static void test_ppb_config(void)
 /* One error on one port, of each kind, with its header */
 static void test_aer(void)
 {
-    uint8_t in[0x26] = { 0, 1 };
+    uint8_t in[0x28] = { 0, 1 };
     Switch s;
 
     switch_start(&s, SWITCH("") DSP(1, "") DSP(2, ""));
     for (int i = 0; i < 0x20; i++) {
-        in[6 + i] = i + 1;
+        in[8 + i] = i + 1;
     }
-    stl_le_p(in + 2, 6);        /* Bad TLP */
+    stl_le_p(in + 4, 6);        /* Bad TLP */
     g_assert_cmphex(command(&s, GENERATE_AER, in, sizeof(in)), ==, SUCCESS);
     g_assert_cmphex(ppb_read(&s, 1, AER + PCI_ERR_COR_STATUS, 0xf), ==,
                     PCI_ERR_COR_BAD_TLP);
     g_assert_cmphex(ppb_read(&s, 1, AER + PCI_ERR_UNCOR_STATUS, 0xf), ==, 0);
 
     in[1] = 2;
-    stl_le_p(in + 2, 1u << 31 | 18);     /* Malformed TLP */
+    stl_le_p(in + 4, 1u << 31 | 18);     /* Malformed TLP */
     g_assert_cmphex(command(&s, GENERATE_AER, in, sizeof(in)), ==, SUCCESS);
     g_assert_cmphex(ppb_read(&s, 2, AER + PCI_ERR_UNCOR_STATUS, 0xf), ==,
                     PCI_ERR_UNC_MALF_TLP);

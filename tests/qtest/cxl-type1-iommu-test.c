@@ -628,6 +628,151 @@ static void test_other_domain(gconstpointer data)
     qci_end(&r);
 }
 
+/* ---- What one domain can find out of another ---- */
+
+#define MAX_COUNTS  128
+
+/* Messages that have gone over a device's link, of each kind */
+typedef struct Traffic {
+    int64_t count[MAX_COUNTS];
+    unsigned kinds;
+} Traffic;
+
+static Traffic traffic(QCIRig *r, unsigned n)
+{
+    g_autoptr(QDict) info = qct_query(r->q.qts);
+    Traffic t = { };
+    const QListEntry *ch, *op;
+
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(qct_device(info, n), "channels"), ch) {
+        QDict *channel = qobject_to(QDict, qlist_entry_obj(ch));
+
+        QLIST_FOREACH_ENTRY(qdict_get_qlist(channel, "opcodes"), op) {
+            g_assert_cmpuint(t.kinds, <, MAX_COUNTS);
+            t.count[t.kinds++] = qdict_get_int(
+                qobject_to(QDict, qlist_entry_obj(op)), "count");
+        }
+    }
+    return t;
+}
+
+/* What the first device's request sends and gets, its destination not held */
+static Traffic request_traffic(QCIRig *r, QCIJob *j)
+{
+    Traffic before, after;
+
+    qci_take_back(r, 0, j->from, j->len);
+    qci_take_back(r, 0, j->to, j->len);
+    qci_job_map(j, r);
+    before = traffic(r, 0);
+    g_assert_cmpuint(qci_job_run(j, r), ==, VIRTIO_CRYPTO_OK);
+    after = traffic(r, 0);
+    for (unsigned i = 0; i < after.kinds; i++) {
+        after.count[i] -= before.count[i];
+    }
+    qci_job_check_done(j, r);
+    return after;
+}
+
+#define assert_same_traffic(a, b)                                   \
+    g_assert_cmpmem(&(a), sizeof(a), &(b), sizeof(b))
+
+/* The second device's results, of so many pages: modified lines of its cache */
+static uint64_t own_pages(QCIRig *r, QCIJob *j, unsigned pages)
+{
+    uint64_t gpa = qci_alloc(r, pages * PAGE);
+    uint64_t from = qci_expose(r, 1, j->src, pages * PAGE, QCV_READ);
+    uint64_t to = qci_expose(r, 1, gpa, pages * PAGE, QCV_RW);
+
+    qct_encrypt(r->q.t[1], from, to, pages * PAGE);
+    g_assert_cmpuint(qci_owned(r, 1, gpa, pages * PAGE), ==,
+                     pages * PAGE_LINES);
+    return gpa;
+}
+
+/*
+ * Whatever the first device does, no message of it gets to the second, whose
+ * lines stay as they are. And its own requests take the same messages, of the
+ * same kinds, whether the second has lines or not.
+ */
+static void test_unseen(gconstpointer data)
+{
+    Traffic alone, beside, before, after;
+    g_autofree QCTSlot *lines = NULL, *lines_after = NULL;
+    uint64_t theirs, host;
+    QCIRig r;
+    QCIJob j;
+
+    qci_start(&r, data, QCT_SECOND);
+    qci_job_init(&j, &r, 4);
+    request_traffic(&r, &j);
+    alone = request_traffic(&r, &j);
+
+    theirs = own_pages(&r, &j, 4);
+    before = traffic(&r, 1);
+    lines = qct_read_window(r.q.t[1]);
+    beside = request_traffic(&r, &j);
+    assert_same_traffic(alone, beside);
+
+    /* By its address in memory, as source and as destination */
+    host = theirs;
+    check_refused(&r, j.from, host, PAGE);
+    check_refused(&r, host, j.to, PAGE);
+    /* Its own lines come and go. */
+    qci_take_back(&r, 0, j.to, j.len);
+    qci_job_map(&j, &r);
+    qci_set_ats(&r, 0, false);
+    qci_set_ats(&r, 0, true);
+    g_assert_cmpuint(qci_job_run(&j, &r), ==, VIRTIO_CRYPTO_OK);
+
+    after = traffic(&r, 1);
+    assert_same_traffic(before, after);
+    lines_after = qct_read_window(r.q.t[1]);
+    g_assert_cmpmem(lines, r.q.t[1]->lines * sizeof(*lines), lines_after,
+                    r.q.t[1]->lines * sizeof(*lines));
+    qci_check_ram_filled(&r, theirs, QCI_OLD, 4 * PAGE);
+    qct_check_memory(&r.q, theirs, j.want, 4 * PAGE);
+    qci_job_clear(&j);
+    qci_end(&r);
+}
+
+/*
+ * A filter of 1024 lines that both share is what the first can take lines from
+ * the second by; with a quota it cannot. Data are right all the same.
+ */
+static void test_shared_filter(gconstpointer data)
+{
+    static const int quotas[] = { 0, 256 };
+
+    for (int i = 0; i < ARRAY_SIZE(quotas); i++) {
+        uint64_t theirs;
+        unsigned left;
+        QCIRig r;
+        QCIJob j;
+
+        qci_start(&r, data, QCT_SECOND
+                  " -global cxl-rp.cxl-cache-sf-size=65536");
+        qtest_qmp_assert_success(r.q.qts, "{'execute': 'qom-set', 'arguments': "
+                                 "{'path': 't0', 'property': 'sf-quota', "
+                                 "'value': %d}}", quotas[i]);
+        qci_job_init(&j, &r, 32);
+        theirs = own_pages(&r, &j, 4);
+        g_assert_cmpuint(qci_job_run(&j, &r), ==, VIRTIO_CRYPTO_OK);
+        left = qci_owned(&r, 1, theirs, 4 * PAGE);
+        g_test_message("quota %d: %u of %u lines left", quotas[i], left,
+                       4 * PAGE_LINES);
+        if (quotas[i]) {
+            g_assert_cmpuint(left, ==, 4 * PAGE_LINES);
+        } else {
+            g_assert_cmpuint(left, <, 4 * PAGE_LINES);
+        }
+        qci_job_check_done(&j, &r);
+        qct_check_memory(&r.q, theirs, j.want, 4 * PAGE);
+        qci_job_clear(&j);
+        qci_end(&r);
+    }
+}
+
 static void test_stale(gconstpointer data)
 {
     QCIRig r;
@@ -1137,6 +1282,8 @@ static const struct {
     GTestDataFunc func;
 } with_ats[] = {
     { "other-domain", test_other_domain },
+    { "unseen", test_unseen },
+    { "shared-filter", test_shared_filter },
     { "stale", test_stale },
     { "strange-addresses", test_strange_addresses },
     { "interrupt-range", test_interrupt_range },

@@ -492,6 +492,7 @@ static void test_one_wire(void)
 
 typedef struct Noise {
     bool noisy;
+    bool one_wire;
     CXLCacheLimits limits;      /* of the noisy one */
     unsigned credits;
 } Noise;
@@ -510,6 +511,7 @@ static void count_done(World *w, unsigned dev, const CXLCacheDone *done)
 /*
  * Device 0 writes as fast as it can, device 1 reads, 4 lines at a time. A write
  * is a transaction until its data have come: device 0 has all that there are.
+ * On one wire its data stand in the way as well.
  *
  * Returns: reads in NOISE_NS
  */
@@ -520,13 +522,14 @@ static unsigned reads_beside_flood(const Noise *noise)
     World *w;
 
     static const CXLCacheTiming wires = {
-        .latency = L, .bandwidth = 16000000000,
+        .latency = L, .bandwidth = 8000000000,
     };
 
     for (int i = 0; i < CXL_CACHE_NUM_CHANNELS; i++) {
         cfg.link.depth[i] = FLOOD_AT_ONCE;
     }
     cfg.link.timing = &wires;
+    cfg.one_wire = noise->one_wire;
     cfg.home.transactions = 64;
     cfg.dev.requests = FLOOD_AT_ONCE;
     cfg.ram_lines = 2 * FLOOD_LINES;
@@ -555,24 +558,93 @@ static unsigned reads_beside_flood(const Noise *noise)
     return victims_done;
 }
 
-/* A flood of requests: with a rate, and with few credits, it is none. */
+/*
+ * A flood of requests: with a rate, and with few credits, it is none. Where
+ * transactions alone are what is short, turns are enough.
+ */
 static void test_noisy_requests(void)
 {
-    const Noise alone = { }, flood = { .noisy = true };
+    const Noise alone = { .one_wire = true };
+    const Noise flood = { .noisy = true, .one_wire = true };
     const Noise rate = {
-        .noisy = true, .limits = { .rate = 40000000, .burst = 16 },
+        .noisy = true, .one_wire = true,
+        .limits = { .rate = 5000000, .burst = 4 },
     };
-    const Noise few = { .noisy = true, .credits = 8 };
+    const Noise few = { .noisy = true, .one_wire = true, .credits = 2 };
+    const Noise apart = { }, turns = { .noisy = true };
     double a = reads_beside_flood(&alone);
     double f = reads_beside_flood(&flood) / a;
     double r = reads_beside_flood(&rate) / a;
     double c = reads_beside_flood(&few) / a;
+    double t = (double)reads_beside_flood(&turns) /
+               reads_beside_flood(&apart);
 
     g_test_message("%.0f reads alone; beside a flood %.3f of it, with a rate "
-                   "%.3f, with 8 credits %.3f", a, f, r, c);
+                   "%.3f, with 2 credits %.3f; with wires of their own %.3f",
+                   a, f, r, c, t);
     g_assert_cmpfloat(f, <, 0.5);
     g_assert_cmpfloat(r, >=, 0.9);
     g_assert_cmpfloat(c, >=, 0.9);
+    g_assert_cmpfloat(t, >=, 0.9);
+}
+
+/* ---- Turns ---- */
+
+#define TURN_DEVS   4
+#define TURN_NS     50000
+
+static unsigned turns_done[TURN_DEVS];
+
+static void count_turn(World *w, unsigned dev, const CXLCacheDone *done)
+{
+    turns_done[dev]++;
+}
+
+/*
+ * Where transactions are what is short, every device that asks all the time
+ * gets as many as another, whatever its number. Links have time, or only the
+ * rate of another device has, or nothing has.
+ */
+static void test_turns(void)
+{
+    static const CXLCacheTiming wires = { .latency = L };
+
+    for (unsigned timed = 0; timed < 3; timed++) {
+        WorldConfig cfg = world_config(TURN_DEVS);
+        unsigned least = UINT_MAX, most = 0;
+        World *w;
+
+        cfg.link.timing = timed == 2 ? &wires : NULL;
+        cfg.home.transactions = 2;
+        cfg.ram_lines = 64 * TURN_DEVS;
+        cfg.no_log = cfg.no_monitor = true;
+        w = world_new(&cfg);
+        w->on_done = count_turn;
+        memset(turns_done, 0, sizeof(turns_done));
+        if (timed == 1) {
+            set_rate(w, TURN_DEVS - 1, NS_PER_S, 1);
+        }
+        for (unsigned i = 0; i < TURN_NS / L; i++) {
+            for (unsigned d = 0; d < TURN_DEVS; d++) {
+                unsigned line = 0;
+
+                while (world_ask(w, d, CXL_CACHE_WO_WR_INV_F,
+                                 64 * d + line++ % 64, V1, ALL) >= 0) {
+                    /* As many as it can */
+                }
+            }
+            at(w, i * L);
+        }
+        cxl_cache_settle(w->home);
+        world_free(w);
+        for (unsigned d = 0; d < TURN_DEVS - (timed == 1); d++) {
+            least = MIN(least, turns_done[d]);
+            most = MAX(most, turns_done[d]);
+        }
+        g_test_message("time %u: %u to %u each", timed, least, most);
+        g_assert_cmpuint(least, >, 0);
+        g_assert_cmpuint(most - least, <=, most / 10);
+    }
 }
 
 #define SF_LINES    64
@@ -660,6 +732,7 @@ static const WorldTest tests[] = {
     { "one-wire", test_one_wire },
     { "noisy-requests", test_noisy_requests },
     { "noisy-stream", test_noisy_stream },
+    { "turns", test_turns },
 };
 
 int main(int argc, char **argv)

@@ -91,6 +91,7 @@ void cxl_cache_home_reset(CXLCacheHome *home)
             cxl_cache_rate_reset(&d->bucket);
         }
     }
+    home->turn = 0;
     home_leave(home);
 }
 

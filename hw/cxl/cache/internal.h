@@ -302,6 +302,7 @@ struct CXLCacheHome {
     bool running;               /* ... and @now is the time */
     uint8_t asking;             /* device + 1, see cxl_cache_home_asking() */
     unsigned num_devs;          /* highest number + 1 */
+    unsigned turn;              /* the device whose request is taken first */
     bool rescuing;              /* see cxl_cache_home_rescue() */
     unsigned timed;             /* devices with time, held or timed out */
     unsigned rated;             /* devices with a rate: there is time as well */

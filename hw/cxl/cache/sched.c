@@ -7,6 +7,11 @@
  *
  * Any order is correct, as far as the ordering rules of each side let a message
  * be taken at all; this is the deterministic one that everybody gets.
+ *
+ * On links with time devices take turns: what the host has room for goes to the
+ * one behind the device whose request was taken last. By their numbers one that
+ * asks all the time would leave nothing to those behind it. Without time all
+ * requests are done when a run ends, and there is nothing to share.
  */
 
 #include "qemu/osdep.h"
@@ -121,8 +126,8 @@ static unsigned serve_device(CXLCacheHome *home, unsigned dev)
     return n + (link->dev && link->dev->due && cxl_cache_dev_tx(link->dev));
 }
 
-/* What a device has for the home, and one request */
-static unsigned serve_home(CXLCacheHome *home, unsigned dev)
+/* What a device has to say about what the home has asked for */
+static unsigned serve_answers(CXLCacheHome *home, unsigned dev)
 {
     CXLCacheLink *link = timed_link(home, dev);
     unsigned n;
@@ -131,18 +136,35 @@ static unsigned serve_home(CXLCacheHome *home, unsigned dev)
         return serve(home, dev);
     }
     n = take_arrived(home, dev, link, CXL_CACHE_D2H_RSP);
-    n += take_arrived(home, dev, link, CXL_CACHE_D2H_DATA);
-    return n + (!deferred(home, link) &&
-                take_one(home, dev, link, CXL_CACHE_D2H_REQ));
+    return n + take_arrived(home, dev, link, CXL_CACHE_D2H_DATA);
 }
 
-static unsigned for_devices(CXLCacheHome *home,
-                            unsigned (*serve_one)(CXLCacheHome *home,
-                                                  unsigned dev))
+/* The request of the device that has the turn */
+static bool took_turn(CXLCacheHome *home, unsigned dev, bool took)
 {
-    unsigned n = 0;
+    home->turn = took ? dev + 1 : home->turn;
+    return took;
+}
 
-    for (unsigned i = 0; i < home->num_devs; i++) {
+/* One request; not at once with the answers, which make room for anybody's */
+static unsigned serve_request(CXLCacheHome *home, unsigned dev)
+{
+    CXLCacheLink *link = timed_link(home, dev);
+
+    return link && took_turn(home, dev, !deferred(home, link) &&
+                             take_one(home, dev, link, CXL_CACHE_D2H_REQ));
+}
+
+static inline unsigned for_devices(CXLCacheHome *home,
+                                   unsigned (*serve_one)(CXLCacheHome *home,
+                                                         unsigned dev))
+{
+    unsigned first = home->turn < home->num_devs ? home->turn : 0, n = 0;
+
+    for (unsigned i = first; i < home->num_devs; i++) {
+        n += serve_one(home, i);
+    }
+    for (unsigned i = 0; i < first; i++) {
         n += serve_one(home, i);
     }
     return n;
@@ -156,7 +178,8 @@ static unsigned run_now(CXLCacheHome *home)
     do {
         n = for_devices(home, serve_device);
         if (!n) {
-            n = for_devices(home, serve_home);
+            n = for_devices(home, serve_answers);
+            n += for_devices(home, serve_request);
             n += home->n_stalled && cxl_cache_home_tx(home);
             /* A snoop to make room is there at once on a link without time. */
             n += home->made_room;
@@ -271,10 +294,7 @@ unsigned cxl_cache_run(CXLCacheHome *home)
         return run_until(home, cxl_cache_time(home));
     }
     do {
-        n = 0;
-        for (unsigned i = 0; i < home->num_devs; i++) {
-            n += serve(home, i);
-        }
+        n = for_devices(home, serve);
         n += home->n_stalled && cxl_cache_home_tx(home);
         n += home->made_room;
         home->made_room = false;

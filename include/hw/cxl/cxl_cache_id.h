@@ -61,9 +61,6 @@
 #define CXL_CACHE_ID_STATUS_COMMITTED       BIT(0)
 #define CXL_CACHE_ID_STATUS_ERROR           BIT(1)
 
-/* Trust level of a device whose CXL.cache requests are aborted */
-#define CXL_CACHE_TRUST_NONE                2
-
 #define TYPE_CXL_CACHE_ID "cxl-cache-id"
 OBJECT_DECLARE_SIMPLE_TYPE(CXLCacheId, CXL_CACHE_ID)
 
@@ -71,7 +68,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(CXLCacheId, CXL_CACHE_ID)
  * CXLCacheIdDecoder: what of a Cache ID Decoder is in force
  * @assign: requests from the device below get @id
  * @forward: requests from below keep the Cache ID that they have
- * @trust: trust level of the device
+ * @trust: Trust Level of the device, a CXLTrustLevel
  */
 typedef struct CXLCacheIdDecoder {
     bool assign;

@@ -14,6 +14,11 @@
  * Firmware does not run here: by default a device gets the lowest Cache ID that
  * is free below its host bridge when its link comes up, and ports on the way
  * are programmed for it. A guest may do it otherwise.
+ *
+ * A device's memory is the host's, so of the Trust Levels only CXL_TRUST_ALL
+ * lets its requests through; all others have them aborted. There are two on its
+ * way: the host bridge's for all below a root port (cxl_ext_security.h), and in
+ * 256B flits that of the Cache ID Decoder above the device.
  */
 
 #ifndef HW_CXL_CACHE_PATH_H
@@ -21,6 +26,7 @@
 
 #include "hw/cxl/cache_mem_region.h"
 #include "hw/cxl/cxl.h"
+#include "hw/cxl/cxl_ext_security.h"
 #include "hw/pci/pci_device.h"
 
 /* What "cache-id" can be besides a number */
@@ -46,18 +52,35 @@ bool cxl_cache_path_check(PCIDevice *pdev, Error **errp);
  * cxl_cache_path_admit: can @pdev be told apart from the others there?
  * @flit_256b: it uses 256B flits
  * @cache_id: "auto", "none" or a number; NULL for "auto"
+ * @trust: what the port above it presets
  * @errp: set if not, or if @cache_id is no such thing
  */
 bool cxl_cache_path_admit(PCIDevice *pdev, bool flit_256b,
-                          const char *cache_id, Error **errp);
+                          const char *cache_id, CXLTrustLevel trust,
+                          Error **errp);
 
 /**
- * cxl_cache_path_up: the link of a device with 256B flits has come up
- * @cache_id: as in cxl_cache_path_admit(), which has been called
+ * cxl_cache_path_up: the link of a device with a cache has come up
+ * @flit_256b: and @cache_id, @trust: as in cxl_cache_path_admit(), which has
+ *             been called
  *
  * Does firmware's part, unless @cache_id is "none".
  */
-void cxl_cache_path_up(PCIDevice *pdev, const char *cache_id);
+void cxl_cache_path_up(PCIDevice *pdev, bool flit_256b, const char *cache_id,
+                       CXLTrustLevel trust);
+
+/**
+ * cxl_cache_path_check_trust: can a root port be trusted no further than @level?
+ * @errp: set if there is no host bridge whose registers could say so
+ */
+bool cxl_cache_path_check_trust(PCIDevice *root_port, CXLTrustLevel level,
+                                Error **errp);
+
+/**
+ * cxl_cache_path_trust: have the host bridge trust what is below a root port
+ * @level: what firmware says, now and after each reset
+ */
+void cxl_cache_path_trust(PCIDevice *root_port, CXLTrustLevel level);
 
 /**
  * cxl_cache_path_add_port: give a port its part of the registers

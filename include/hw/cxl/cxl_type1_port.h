@@ -14,10 +14,11 @@
  *    and the capacity of the filter that tracks the devices' lines;
  *  - CXL Timeout and Isolation Capability Structure (CXL r3.1 section
  *    8.2.4.24), see cxl_cache_timeout.h;
- *  - with 256B flits, the registers of cxl_cache_id.h.
+ *  - with 256B flits, the registers of cxl_cache_id.h;
+ *  - an entry in those of its host bridge, see cxl_ext_security.h.
  *
  * The ports of a switch, which stand on the way from such a device to its root
- * port, get the first and the last of them.
+ * port, get the first and the last but one of them.
  *
  * And, for whatever CXL device is below a port with or without CXL.cache:
  *
@@ -30,7 +31,12 @@
  *    else of this: what is kept about it is in an object of its own, the port's
  *    child "cxl-cache-port".
  *  + "cxl-cache" (bool, default off): the port offers CXL.cache.  Off leaves
- *    every register as it was.  The other properties are the root port's.
+ *    every register as it was.  The other properties but the next are the
+ *    root port's.
+ *  + "trust-level" (enum, default trusted; of cxl-downstream, too): what
+ *    firmware writes as Trust Level for what is below: "trusted",
+ *    "device-memory" or "untrusted".  The last two have all CXL.cache requests
+ *    aborted (cxl_cache_path.h).
  *  + "cxl-cache-sf-size" (size, default 16 MiB): how much cached memory the
  *    snoop filter can track; a multiple of 64 KiB.
  *  + "cxl-cache-sf-group" (uint32): the port's filter is that of a group of
