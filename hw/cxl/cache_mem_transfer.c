@@ -17,9 +17,10 @@
  * put to memory like those that cannot be kept. When all that was put is there,
  * and all others are still here, these are written, all at once.
  *
- * A device is done with ItoMWr and evicts when it has sent the data. Who looks at
- * the line meanwhile, whichever way, has to wait for the host in a real machine;
- * here vCPUs would find the old bytes. So it is over when the host is done, too.
+ * A device is done with ItoMWr and evicts when it has sent the data. Who looks
+ * at the line meanwhile, whichever way, has to wait for the host in a real
+ * machine; here vCPUs would find the old bytes. So it is over when the host is
+ * done, too.
  */
 
 #include "qemu/osdep.h"

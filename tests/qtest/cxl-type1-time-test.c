@@ -774,8 +774,8 @@ static void hold(Rig *r, const char *channel)
 
 /*
  * It answers no snoop, and is isolated while a request is under way, as a CPU
- * is here that cannot wait. A request whose lines are lost ends in an error; one
- * that has its source goes on by CXL.io.
+ * is here that cannot wait. A request whose lines are lost ends in an error,
+ * one that has its source goes on by CXL.io.
  */
 static void test_isolated(Rig *r)
 {
