@@ -216,7 +216,8 @@ check_volumes() {
     $run volumes --show "$TOP/scripts/guest/volumes.sh" ${VOLUMES:-}
 }
 
-# Four accelerators, a switch, and its fabric manager in the guest
+# Four accelerators, a switch, and its fabric manager in the guest; not of "make
+# check" yet
 check_fabric() {
     $run fabric --show "$TOP/scripts/guest/fabric.sh"
 }
@@ -244,7 +245,6 @@ check_guests() {
     check_smmu
     check_series
     check_plug
-    check_fabric
     wait
 }
 
