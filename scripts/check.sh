@@ -250,7 +250,6 @@ check_guests() {
     check_smmu
     check_series
     check_plug
-    check_fabric
     wait
 }
 

@@ -225,11 +225,20 @@ class FabricTests:
         self.vm.sh('for m in cxl_acpi cxl_pci cxl_port cxl_mem dax_cxl '
                    'device_dax; do modprobe $m; done')
         self.wait(lambda: '"mem0"' in self.vm.sh('cxl list -M'), 'mem0')
-        status, said = self.vm.try_sh(
-            'cxl create-region -m -t ram -d decoder0.0 -w 1 '
-            f'-s {REGION_MIB}M mem0')
-        if status or 'created 1 region' not in said:
-            return f'{said}\n{self.vm.sh("cxl list -vvv; dmesg | tail -n 20")}'
+        # Debian 12's "cxl create-region" knows persistent memory alone
+        size = hex(REGION_MIB << 20)
+        status, said = self.vm.try_sh('(' + '; '.join((
+            'set -e', 'cd /sys/bus/cxl/devices',
+            'r=$(cat decoder0.0/create_ram_region)',
+            'e=$(basename $(ls -d endpoint*/decoder*.0))',
+            'echo $r > decoder0.0/create_ram_region',
+            'echo 256 > $r/interleave_granularity',
+            'echo 1 > $r/interleave_ways', 'echo ram > $e/mode',
+            f'echo {size} > $e/dpa_size', f'echo {size} > $r/size',
+            'echo $e > $r/target0', 'echo 1 > $r/commit',
+            'echo $r > /sys/bus/cxl/drivers/cxl_region/bind')) + ')')
+        if status:
+            return f'{said}\n{self.vm.sh("dmesg | tail -n 20")}'
         said = self.vm.sh('cxl list -R')
         if '"decode_state":"commit"' not in said or \
            f'"size":{REGION_MIB << 20}' not in said:

@@ -5,21 +5,23 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * One thread, one home, and one device but where said otherwise. What is counted: a RdOwn that has completed
- * (request, snoop filter, memory read, GO, data) is a transaction, and so is a
- * host access that has completed (SnpInv, RspIFwdM, data, memory write). The
- * stores to the owned lines in between, one a line, are not. Seven of eight
- * host accesses are flushes, the eighth is a store of 8 bytes.
+ * One thread, one home, and one device but where said otherwise. What is
+ * counted: a RdOwn that has completed (request, snoop filter, memory read, GO,
+ * data) is a transaction, and so is a host access that has completed (SnpInv,
+ * RspIFwdM, data, memory write). The stores to the owned lines in between, one
+ * a line, are not. Seven of eight host accesses are flushes, the eighth is a
+ * store of 8 bytes.
  *
  * Of the lines that the device holds modified all the time, BATCH are taken by
  * the host, then owned and modified anew, then the next ones: page after page
  * as an accelerator walks them, or in random order. Cache and snoop filter have
  * the same size for every number of lines.
  *
- * Several devices have the same number of lines in all, a range each; they ask for
- * a batch one after the other, or each for some lines of every batch. The host's
- * work is the same, and what is more is to look at every device's channels, and
- * their memory. One of several that are there and silent is measured as well.
+ * Several devices have the same number of lines in all, a range each; they ask
+ * for a batch one after the other, or each for some lines of every batch. The
+ * host's work is the same, and what is more is to look at every device's
+ * channels, and their memory. One of several, the others silent, is measured,
+ * too.
  *
  * A page is what a request makes of 4 KiB: all of its lines are read (RdCurr),
  * owned (RdOwnNoData), written, and taken by the host (SnpInv, RspIFwdM, data);
@@ -398,9 +400,9 @@ static double median(double *v)
 }
 
 /*
- * @devs: all that there are; @busy: a power of two of them has the lines, a range
- * each; @group: how many of one range come before those of the next. One device
- * has all ranges, and takes them in the same order.
+ * @devs: all that there are; @busy: a power of two of them has the lines, a
+ * range each; @group: how many of one range come before those of the next. One
+ * device has all ranges, and takes them in the same order.
  */
 static Bench *prepared(unsigned lines, bool random, unsigned devs,
                        unsigned busy, unsigned group)

@@ -1505,8 +1505,8 @@ static double time_requests(Dev *d)
 }
 
 /*
- * A device directly below a root port, and below two switches, in turns: the best
- * of each, as whatever else the machine does only makes them longer
+ * A device directly below a root port, and below two switches, in turns: the
+ * best of each, as whatever else the machine does only makes them longer
  */
 static void test_cost_routing(void)
 {

@@ -385,9 +385,9 @@ static void own_lines(Dev *d, uint64_t addr, unsigned n)
 }
 
 /*
- * Device 0 asks for lines of its own, and learns nothing of what device 1 has in
- * others, as long as the filter has room. When it has none, and when a line is
- * shared, it takes a snoop more. A quota of device 1 keeps the room.
+ * Device 0 asks for lines of its own, and learns nothing of what device 1 has
+ * in others, as long as the filter has room. When it has none, and when a line
+ * is shared, it takes a snoop more. A quota of device 1 keeps the room.
  */
 static void test_observed(void)
 {

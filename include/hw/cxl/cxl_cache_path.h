@@ -70,7 +70,8 @@ void cxl_cache_path_up(PCIDevice *pdev, bool flit_256b, const char *cache_id,
                        CXLTrustLevel trust);
 
 /**
- * cxl_cache_path_check_trust: can a root port be trusted no further than @level?
+ * cxl_cache_path_check_trust: can there be a limit of trust in a root port?
+ * @level: no further than that
  * @errp: set if there is no host bridge whose registers could say so
  */
 bool cxl_cache_path_check_trust(PCIDevice *root_port, CXLTrustLevel level,

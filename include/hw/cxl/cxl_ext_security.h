@@ -7,8 +7,8 @@
  *
  * What is modelled: the CXL Extended Security Capability Structure (0x06) of a
  * host bridge (CXL r3.1 section 8.2.4.21).  It has an entry for each root port
- * that offers CXL.cache, in the order of their addresses: the Trust Level of all
- * that is below, and the port's number.  At reset nothing is trusted; what
+ * that offers CXL.cache, in the order of their addresses: the Trust Level of
+ * all that is below, and the port's number.  At reset nothing is trusted; what
  * firmware makes of it is preset.
  *
  * The registers lie over those that the component has anyway, as those of
