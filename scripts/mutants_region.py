@@ -180,9 +180,9 @@ FAULTS = [
      INVALIDATE),
     # Memory, pages and touches
     ('part of a line is written whole', HOST,
-     '        if (be == CXL_CACHE_BE_ALL) {\n'
+     '        if (to_ram == CXL_CACHE_BE_ALL) {\n'
      '            memcpy(mem',
-     '        if (be) {\n'
+     '        if (to_ram) {\n'
      '            memcpy(mem',
      CACHE),
     ('read-only memory is written', HOST,

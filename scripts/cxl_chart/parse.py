@@ -66,7 +66,6 @@ FORMATS = {
     'cxl_cache_alias': ADDR + r' (?P<text>\d+ bytes: .+)',
     'cxl_cache_id_commit': DEV + '(?P<text>.+)',
     'cxl_cache_path_assign': DEV + '(?P<text>.+)',
-    'cxl_ext_security_level': DEV + '(?P<text>.+)',
     'cxl_cache_route': DEV + '(?P<text>.+)',
     'cxl_cache_timeout': DEV + '(?P<text>.+)',
     'cxl_cache_timeout_ctrl': DEV + '(?P<text>.+)',

@@ -15,8 +15,8 @@
  *  + QOM properties "base", "size": the range of it in which RAM has contexts;
  *    RAM can come and go there
  *  + QOM property "mismatch": ArmMecMismatch, what a wrong context reads
- *  + QOM property "writeback": ArmMecWriteback, when what a context has modified
- *    is in memory; "seed": of what is left to chance there
+ *  + QOM property "writeback": ArmMecWriteback, when what a context has
+ *    modified is in memory; "seed": of what is left to chance there
  *  + CPUs take the device by their link property "mec", before realize
  */
 
