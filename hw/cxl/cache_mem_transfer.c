@@ -10,24 +10,20 @@
  * credit. A phase ends when all that it has asked for is there.
  *
  *   read:   FETCH
- *   write:  OWN, PUT, ARRIVE, [ PUT, ARRIVE, ... ] [ EVICT, LEAVE ]
+ *   write:  OWN
  *
- * Between OWN and the end the host may take back any line, which is not asked
- * for again, or two who want the same page would never come to an end: it is
- * put to memory like those that cannot be kept. When all that was put is there,
- * and all others are still here, these are written, all at once.
- *
- * A device is done with ItoMWr and evicts when it has sent the data. Who looks
- * at the line meanwhile, whichever way, has to wait for the host in a real
- * machine; here vCPUs would find the old bytes. So it is over when the host is
- * done, too.
+ * When all lines are owned they are written, all at the same time. A request
+ * that is lost before has left memory as it was, and whoever made it may do it
+ * again, also in place: so nothing of it may be in memory sooner. Where that
+ * takes more than lines which are owned, all is written at once, without time:
+ * lines that cannot be kept, or are not to be, and those that the host has taken
+ * back before the last one came. Asking for the latter again might never come to
+ * an end between two who want the same page.
  */
 
 #include "qemu/osdep.h"
-#include "qemu/bitmap.h"
 #include "qemu/lockable.h"
 #include "hw/cxl/cache_mem_transfer.h"
-#include "hw/cxl/cxl_cache_look.h"
 #include "cache_mem_internal.h"
 #include "trace.h"
 
@@ -37,10 +33,6 @@
 typedef enum TransferPhase {
     PHASE_FETCH,
     PHASE_OWN,
-    PHASE_PUT,
-    PHASE_ARRIVE,
-    PHASE_EVICT,
-    PHASE_LEAVE,
     PHASE_OVER,
 } TransferPhase;
 
@@ -48,13 +40,11 @@ typedef enum TransferPhase {
  * Cursor: where in its memory a transfer is
  * @seg, @at: piece, and byte of it
  * @pos: byte of all
- * @index: of the part of a line that is there
  */
 typedef struct Cursor {
     unsigned seg;
     size_t at;
     size_t pos;
-    unsigned index;
 } Cursor;
 
 /**
@@ -64,8 +54,7 @@ typedef struct Cursor {
  * @len: of either
  * @open: requests that are under way for it
  * @room: lines that it may still own
- * @once: parts that are to be written without being kept
- * @put: of them, those that have been asked for
+ * @at_once: it is to be written by cache_mem_write()
  * @again: see cache_mem_transfer_again()
  * @forgotten: nobody waits for it: it goes with the last request
  */
@@ -84,9 +73,8 @@ struct CacheMemTransfer {
     Cursor cursor;
     unsigned open;
     unsigned room;
-    unsigned long *once;
-    unsigned long *put;
     uint64_t again;
+    bool at_once;
     bool failed;
     bool poison;
     bool forgotten;
@@ -119,21 +107,10 @@ static void next_part(const CacheMemTransfer *t, Cursor *c)
 
     c->at += len;
     c->pos += len;
-    c->index++;
     if (c->at == t->seg[c->seg].len) {
         c->seg++;
         c->at = 0;
     }
-}
-
-static unsigned count_parts(const CacheMemTransfer *t)
-{
-    Cursor c = { };
-
-    while (c.seg < t->n) {
-        next_part(t, &c);
-    }
-    return c.index;
 }
 
 static bool is_full(const CacheMemLinePart *part)
@@ -161,8 +138,6 @@ static bool can_write(const CacheMemTransfer *t, const CacheMemLinePart *part)
 
 static void free_transfer(CacheMemTransfer *t)
 {
-    g_free(t->once);
-    g_free(t->put);
     g_free(t->seg);
     g_free(t->data);
     g_free(t);
@@ -190,13 +165,12 @@ static void part_done(CacheMemPosted *posted)
 
 /* Returns: 0, -EAGAIN if it has to wait, or another error */
 static int ask(CacheMemTransfer *t, const CacheMemLinePart *part,
-               uint8_t opcode, const CXLCacheLineData *data)
+               uint8_t opcode)
 {
     CXLCacheReq req = {
         .line = part->line,
         .opcode = opcode,
         .be = part_be(part),
-        .data = data,
     };
     PartRequest *r = g_new(PartRequest, 1);
     int ret;
@@ -226,7 +200,7 @@ static int fetch_part(CacheMemTransfer *t, const CacheMemLinePart *part)
     }
     /* Owned without data: of no use for reading */
     cxl_cache_dev_drop(t->cm->dev, part->line);
-    return ask(t, part, CXL_CACHE_RD_CURR, NULL);
+    return ask(t, part, CXL_CACHE_RD_CURR);
 }
 
 static TransferPhase fetched(CacheMemTransfer *t)
@@ -235,20 +209,17 @@ static TransferPhase fetched(CacheMemTransfer *t)
     return PHASE_OVER;
 }
 
-static int put_later(CacheMemTransfer *t)
-{
-    set_bit(t->cursor.index, t->once);
-    return 0;
-}
-
 static int own_part(CacheMemTransfer *t, const CacheMemLinePart *part)
 {
     CacheMemDev *cm = t->cm;
     int ret;
 
-    if (t->how == CACHE_MEM_WRITE_THROUGH || cm->mode != CACHE_MEM_ON ||
-        !t->room) {
-        return put_later(t);
+    t->at_once |= t->how == CACHE_MEM_WRITE_THROUGH ||
+                  cm->mode != CACHE_MEM_ON || !t->room ||
+                  !(cache_mem_host_decode(cm->region, part->line) &
+                    CXL_CACHE_MEM_CACHEABLE);
+    if (t->at_once) {
+        return 0;
     }
     if (!holds(t, part, CXL_CACHE_P_STABLE) &&
         cxl_cache_dev_state(cm->dev, part->line) != CXL_CACHE_I) {
@@ -259,62 +230,26 @@ static int own_part(CacheMemTransfer *t, const CacheMemLinePart *part)
         t->room--;
         return 0;
     }
-    if (!(cache_mem_host_decode(cm->region, part->line) &
-          CXL_CACHE_MEM_CACHEABLE)) {
-        return put_later(t);
-    }
     if (!is_full(part)) {
         /* RdOwn starts from I. */
         cxl_cache_dev_drop(cm->dev, part->line);
     }
     ret = ask(t, part, is_full(part) ? CXL_CACHE_RD_OWN_NO_DATA :
-                                       CXL_CACHE_RD_OWN, NULL);
+                                       CXL_CACHE_RD_OWN);
     t->room -= !ret;
     return ret;
 }
 
-static TransferPhase owned(CacheMemTransfer *t)
+static bool all_here(const CacheMemTransfer *t)
 {
-    return PHASE_PUT;
-}
-
-/* Unless it is here after all, as by an earlier request */
-static int put_part(CacheMemTransfer *t, const CacheMemLinePart *part)
-{
-    unsigned index = t->cursor.index;
-    CXLCacheLineData data;
-    int ret;
-
-    if (!test_bit(index, t->once) || test_bit(index, t->put) ||
-        can_write(t, part)) {
-        return 0;
-    }
-    cxl_cache_dev_drop(t->cm->dev, part->line);
-    memcpy(data.b + part->offset, t->buf + t->cursor.pos, part->len);
-    ret = ask(t, part, is_full(part) ? CXL_CACHE_I_TO_M_WR : CXL_CACHE_WR_INV,
-              &data);
-    if (!ret) {
-        set_bit(index, t->put);
-        t->cm->once_lines++;
-        trace_cxl_cache_once(t->cm->name, part->line * CXL_CACHE_LINE_SIZE);
-    }
-    return ret;
-}
-
-/* Returns whether all that is to be written here can be; what cannot is put. */
-static bool all_here(CacheMemTransfer *t)
-{
-    bool all = true;
-
     for (Cursor c = { }; c.seg < t->n; next_part(t, &c)) {
         CacheMemLinePart part = this_part(t, &c);
 
-        if (!test_bit(c.index, t->put) && !can_write(t, &part)) {
-            set_bit(c.index, t->once);
-            all = false;
+        if (!can_write(t, &part)) {
+            return false;
         }
     }
-    return all;
+    return true;
 }
 
 static void write_all(CacheMemTransfer *t)
@@ -323,70 +258,20 @@ static void write_all(CacheMemTransfer *t)
         CacheMemLinePart part = this_part(t, &c);
         CXLCacheLineData data;
 
-        if (!test_bit(c.index, t->put)) {
-            memcpy(data.b + part.offset, t->buf + c.pos, part.len);
-            cxl_cache_dev_write(t->cm->dev, part.line, &data, part_be(&part));
-        }
+        memcpy(data.b + part.offset, t->buf + c.pos, part.len);
+        cxl_cache_dev_write(t->cm->dev, part.line, &data, part_be(&part));
     }
 }
 
-static TransferPhase put(CacheMemTransfer *t)
-{
-    return PHASE_ARRIVE;
-}
-
-static bool host_is_done(const CacheMemTransfer *t, uint64_t line)
-{
-    CXLCacheHomeLook look;
-
-    cxl_cache_home_look(t->cm->region->home, line, &look);
-    return look.uqid < 0;
-}
-
-static int arrive_part(CacheMemTransfer *t, const CacheMemLinePart *part)
-{
-    return !test_bit(t->cursor.index, t->put) ||
-           host_is_done(t, part->line) ? 0 : -EAGAIN;
-}
-
-static TransferPhase arrived(CacheMemTransfer *t)
+static TransferPhase owned(CacheMemTransfer *t)
 {
     if (t->cm->mode == CACHE_MEM_OFF) {
-        /* Isolated, perhaps: what was on its way may be lost. */
+        /* Isolated, perhaps: what it owned may be lost. */
         t->failed = true;
-        return PHASE_OVER;
-    }
-    if (!all_here(t)) {
-        return PHASE_PUT;
-    }
-    write_all(t);
-    return t->how == CACHE_MEM_WRITE_KEEP ? PHASE_OVER : PHASE_EVICT;
-}
-
-static int evict_part(CacheMemTransfer *t, const CacheMemLinePart *part)
-{
-    int ret = cxl_cache_dev_evict(t->cm->dev, part->line);
-
-    return ret == -EBUSY ? -EAGAIN : ret;
-}
-
-static TransferPhase evicted(CacheMemTransfer *t)
-{
-    return PHASE_LEAVE;
-}
-
-/* Evicts are nobody's requests: look whether they are over. */
-static int leave_part(CacheMemTransfer *t, const CacheMemLinePart *part)
-{
-    return (cxl_cache_dev_state(t->cm->dev, part->line) == CXL_CACHE_I ||
-            holds(t, part, CXL_CACHE_P_STABLE)) &&
-           host_is_done(t, part->line) ? 0 : -EAGAIN;
-}
-
-static TransferPhase left(CacheMemTransfer *t)
-{
-    for (unsigned i = 0; i < t->n; i++) {
-        cache_mem_host_release(t->cm->region, t->seg[i].addr, t->seg[i].len);
+    } else if (t->at_once || t->how != CACHE_MEM_WRITE_KEEP || !all_here(t)) {
+        t->at_once = true;
+    } else {
+        write_all(t);
     }
     return PHASE_OVER;
 }
@@ -403,10 +288,6 @@ static const struct PhaseRule {
 } phase_rules[PHASE_OVER] = {
     [PHASE_FETCH] = { fetch_part, fetched },
     [PHASE_OWN] = { own_part, owned },
-    [PHASE_PUT] = { put_part, put },
-    [PHASE_ARRIVE] = { arrive_part, arrived },
-    [PHASE_EVICT] = { evict_part, evicted },
-    [PHASE_LEAVE] = { leave_part, left },
 };
 
 /* ---- Going on ---- */
@@ -472,6 +353,9 @@ int cache_mem_transfer_run(CacheMemTransfer *t)
     }
     if (t->phase != PHASE_OVER) {
         return -EINPROGRESS;
+    }
+    if (changed && t->at_once && !t->failed) {
+        t->failed = !cache_mem_write(t->cm, t->seg, t->n, t->buf, t->how);
     }
     if (changed && t->failed && t->buf) {
         cache_mem_give_up(t->cm, t->seg, t->n);
@@ -544,11 +428,8 @@ CacheMemTransfer *cache_mem_transfer_write(CacheMemDev *cm,
                                            CacheMemWake *wake, void *opaque)
 {
     CacheMemTransfer *t = new_transfer(cm, seg, n, wake, opaque);
-    unsigned parts = count_parts(t);
 
     t->buf = buf;
-    t->once = bitmap_new(parts);
-    t->put = bitmap_new(parts);
     t->phase = t->failed ? PHASE_OVER : PHASE_OWN;
     WITH_QEMU_LOCK_GUARD(&cm->region->lock) {
         t->how = cache_mem_agent_how(cm, how, t->len);

@@ -54,9 +54,9 @@ CacheMemTransfer *cache_mem_transfer_read(CacheMemDev *cm,
  * cache_mem_transfer_write: change memory as cache_mem_write() does
  * @buf: the bytes; they have to stay until the transfer is freed
  *
- * Lines that are owned change all at the same time, as the last thing before
- * it is over. Those that are written without being kept change before: each
- * when the host takes it.
+ * Memory changes as a whole, as the last thing before it is over; until then it
+ * can be freed, and is as it was. Only what is kept is asked for while time goes
+ * on: the rest is written at that moment, as cache_mem_write() does it.
  */
 CacheMemTransfer *cache_mem_transfer_write(CacheMemDev *cm,
                                            const CacheMemSeg *seg, unsigned n,
@@ -94,8 +94,8 @@ bool cache_mem_transfer_poison(const CacheMemTransfer *t);
  * cache_mem_transfer_free: forget about it, whether it is over or not
  *
  * If it is not, what is under way for it comes to its end at once, lines that
- * were owned for it are given up and memory is as it was, but for lines that
- * were written without being kept. @wake is not called any more.
+ * were owned for it are given up and memory is as it was. @wake is not called
+ * any more.
  */
 void cache_mem_transfer_free(CacheMemTransfer *t);
 
