@@ -16,9 +16,9 @@
  * that is lost before has left memory as it was, and whoever made it may do it
  * again, also in place: so nothing of it may be in memory sooner. Where that
  * takes more than lines which are owned, all is written at once, without time:
- * lines that cannot be kept, or are not to be, and those that the host has taken
- * back before the last one came. Asking for the latter again might never come to
- * an end between two who want the same page.
+ * lines that cannot be kept, or are not to be, and those that the host has
+ * taken back before the last one came. Asking for the latter again might never
+ * come to an end between two who want the same page.
  */
 
 #include "qemu/osdep.h"

@@ -868,8 +868,8 @@ static uint32_t read_cachemem(void *opaque, uint16_t offset)
 
 /*
  * By Timeout and Isolation: the host pulls results, and they do not come. They
- * are written at once, which does not wait in vain: what the device has not sent
- * is rescued, and the request behind goes by CXL.io.
+ * are written at once, which does not wait in vain: what the device has not
+ * sent is rescued, and the request behind goes by CXL.io.
  */
 static void test_timeout(Rig *r)
 {

@@ -54,9 +54,9 @@ CacheMemTransfer *cache_mem_transfer_read(CacheMemDev *cm,
  * cache_mem_transfer_write: change memory as cache_mem_write() does
  * @buf: the bytes; they have to stay until the transfer is freed
  *
- * Memory changes as a whole, as the last thing before it is over; until then it
- * can be freed, and is as it was. Only what is kept is asked for while time goes
- * on: the rest is written at that moment, as cache_mem_write() does it.
+ * Memory changes as a whole, as the last thing before it is over; until then
+ * it can be freed, and is as it was. Only what is kept is asked for while time
+ * goes on: the rest is written at that moment, as cache_mem_write() does it.
  */
 CacheMemTransfer *cache_mem_transfer_write(CacheMemDev *cm,
                                            const CacheMemSeg *seg, unsigned n,
