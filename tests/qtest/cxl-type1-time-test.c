@@ -31,6 +31,8 @@
 /* What a request takes whose lines all have a credit: there, back, and twice */
 #define TRIP        (2 * L)
 
+#define WRITEBACK   ",writeback="
+
 typedef struct Flight {
     QCTRequest q;
     unsigned vq;
@@ -50,7 +52,7 @@ typedef struct Rig {
     uint64_t iv;            /* a line of its own */
     uint8_t *once;          /* what becomes of the source */
     int64_t clock;
-    const char *writeback;  /* of a device that is plugged in */
+    const char *writeback;  /* also of a device that is plugged in again */
 } Rig;
 
 /* Before the next command is answered timers have run that are due by then. */
@@ -64,9 +66,11 @@ static void step(Rig *r, int64_t ns)
 
 static void rig_start(Rig *r, const char *port, const char *opts)
 {
+    const char *writeback = g_str_has_prefix(opts, WRITEBACK) ?
+                            opts + strlen(WRITEBACK) : "on-demand";
     QCTRig q = { };
 
-    *r = (Rig) { .writeback = "on-demand" };
+    *r = (Rig) { .writeback = writeback };
     r->qts = qtest_initf("-nodefaults " QCXL_MACHINE QCXL_SHARED_RAM QCXL_PXB
                          QCXL_RP ",cxl-cache=on%s -object "
                          "cryptodev-backend-openssl,id=c0,queues=2 "
@@ -681,11 +685,10 @@ static void test_end(Rig *r, int end)
  * overwritten: whenever the device goes, memory has all of the result and the
  * status says so, or none of it.
  */
-static void test_whole(Rig *r, const char *writeback)
+static void test_whole(Rig *r)
 {
     uint8_t source[1024];
 
-    r->writeback = writeback;
     qtest_memread(r->qts, r->src, source, sizeof(source));
     for (int when = 0; when <= 4 * TRIP; when += L / 2) {
         Flight f = { };
@@ -701,21 +704,6 @@ static void test_whole(Rig *r, const char *writeback)
         qct_forget(&f.q);
         start_again(r);
     }
-}
-
-static void test_whole_on_demand(Rig *r)
-{
-    test_whole(r, "on-demand");
-}
-
-static void test_whole_completion(Rig *r)
-{
-    test_whole(r, "completion");
-}
-
-static void test_whole_through(Rig *r)
-{
-    test_whole(r, "through");
 }
 
 /* ---- The device fails ---- */
@@ -966,10 +954,9 @@ static const Case cases[] = {
     { "random/jitter", test_random, JITTER, "" },
     { "random/small", test_random, JITTER, ",cache-size=64K,cache-ways=2" },
     { "random/completion", test_random, JITTER, ",writeback=completion" },
-    { "whole/on-demand", test_whole_on_demand, TIMED, "" },
-    { "whole/completion", test_whole_completion, TIMED,
-      ",writeback=completion" },
-    { "whole/through", test_whole_through, TIMED, ",writeback=through" },
+    { "whole/on-demand", test_whole, TIMED, "" },
+    { "whole/completion", test_whole, TIMED, WRITEBACK "completion" },
+    { "whole/through", test_whole, TIMED, WRITEBACK "through" },
     { "stop", test_stop, TIMED, "" },
     { "hang", test_hang, TIMED, "" },
     { "nth", test_nth, TIMED, "" },
