@@ -12,7 +12,7 @@ override MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
 .PHONY: help deps prepare build build-asan check check-quick check-field check-unit \
-	check-qtest check-asan check-series check-guest check-mec \
+	check-qtest check-asan check-asan-all check-series check-guest check-mec \
 	check-firmware check-fuzz check-explore check-cache-mutants \
 	check-litmus check-fault check-fault-long check-volumes \
 	check-volumes-long check-iommu check-smmu \
@@ -35,6 +35,7 @@ help:
 	@echo '  make check-quick   what needs no QEMU, under a minute'
 	@echo '  make check-field   the scripts where they meet other machines, such as mirrors'
 	@echo '  make check-unit | check-qtest | check-asan | check-series | check-guest'
+	@echo '  make check-asan-all  ... with sanitizers in all of QEMU, not only in what we touch'
 	@echo '  make check-iommu   the device behind an intel-iommu or a virtio-iommu'
 	@echo '  make check-smmu    the device behind an SMMUv3, in an arm64 guest'
 	@echo '  make check-kernels  guests with Linux 6.12 and the newest there is; minutes'
@@ -63,11 +64,11 @@ help:
 	@echo '  make refresh       commits of build/qemu -> patches/'
 	@echo '  make series OUT=dir  the complete series, ready to mail'
 	@echo '  make check-series FULL=1  ... and build every patch of it'
-	@echo '  make build-asan    emulator with address and undefined-behaviour checks'
+	@echo '  make build-asan    emulator with address and undefined-behaviour checks of our code'
 	@echo '  make clean         remove what was built'
 	@echo '  make distclean     remove build/ but for the downloads'
 	@echo 'Settings: QEMU_SRC=/path  another QEMU 11.1 tree as the base (copied)'
-	@echo '          BUILD=asan      build with make build BUILD=asan'
+	@echo '          BUILD=asan      build with make build BUILD=asan; asan-all'
 	@echo '          KERNEL=6.12     the guest'\''s Linux: 6.1 (default), 6.12, 7.2, 7.3, newest'
 	@echo '          SECTOR=512      the demo'\''s disk: 512 or 4096 (default)'
 
@@ -106,6 +107,9 @@ check-qtest: prepare
 
 check-asan: prepare
 	@scripts/check.sh asan
+
+check-asan-all: prepare
+	@scripts/check.sh asan-all
 
 check-series: prepare
 	@scripts/check.sh series
@@ -210,7 +214,7 @@ check-cache-mutants: deps-quick
 
 clean:
 	rm -rf build/bin build/log build/check build/quick build/series build/demo \
-		build/bench build/fuzz build/mutants build/guest-check build/mec build/run build/fault build/qemu/build build/qemu/build-asan
+		build/bench build/fuzz build/mutants build/guest-check build/mec build/run build/fault build/qemu/build build/qemu/build-asan build/qemu/build-asan-all
 
 distclean:
 	@scripts/distclean.sh

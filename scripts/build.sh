@@ -3,8 +3,9 @@
 #
 # Configure (when the flags changed) and build:
 #   build.sh [--tree TREE] [TARGET]...
-# TARGETs are ninja's; default: the emulators. BUILD=asan selects the
-# instrumented variant. TREE is build/qemu unless given.
+# TARGETs are ninja's; default: the emulators. TREE is build/qemu unless given.
+# BUILD=asan: what the series adds and touches is instrumented, the rest is as
+# it is without (scripts/sanitize-cc.sh). BUILD=asan-all: everything is.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -17,29 +18,45 @@ fi
 flags=(--python="$PYTHON" --disable-download --disable-docs --disable-tools --disable-guest-agent
     --disable-user --enable-fdt=system --disable-vnc --disable-pixman
     --disable-install-blobs)
+cc=gcc
+if command -v ccache >/dev/null; then
+    cc="ccache gcc"
+    # Let another checkout, at another path, find the same objects.
+    export CCACHE_BASEDIR=$tree CCACHE_NOHASHDIR=1
+fi
 case ${BUILD_VARIANT:-default} in
 default) dir=$tree/build
          arches=(x86_64 aarch64) ;;
 asan)    dir=$tree/build-asan
          arches=(x86_64)
+         cc=$TOP/scripts/sanitize-cc.sh ;;
+asan-all)
+         dir=$tree/build-asan-all
+         arches=(x86_64)
          # A report needs lines, not variables; half the time of -O2 -g.
          flags+=(--enable-asan --enable-ubsan -Doptimization=1
                  --extra-cflags=-g1) ;;
-*) die "BUILD=$BUILD_VARIANT: only 'asan' is known" ;;
+*) die "BUILD=$BUILD_VARIANT: only 'asan' and 'asan-all' are known" ;;
 esac
+flags+=(--cc="$cc")
 targets=("${arches[@]/%/-softmmu}")
 flags+=(--target-list="$(IFS=,; echo "${targets[*]}")")
 
-if command -v ccache >/dev/null; then
-    flags+=(--cc="ccache gcc")
-    # Let another checkout, at another path, find the same objects.
-    export CCACHE_BASEDIR=$tree CCACHE_NOHASHDIR=1
-fi
 modules=$PYDEPS/usr/lib/python3/dist-packages
 export PYTHONPATH=$modules${PYTHONPATH:+:$PYTHONPATH}
 
 logs=$BUILD/log
 mkdir -p "$logs"
+
+# What sanitize-cc.sh instruments: C files of the series, new or touched, and the
+# one that tells the sanitizers when stacks are switched.
+list_instrumented() {
+    {
+        overlay_files
+        git -C "$tree" diff --name-only base HEAD
+        echo util/coroutine-ucontext.c
+    } | grep '\.c$' | sort -u > "$dir/sanitize.list"
+}
 
 configured() {
     # config.status ends in the command line it was made with, quoted.
@@ -102,6 +119,9 @@ run_ninja() {
 
 add_missing "$tree"
 configured || configure
+if [[ ${BUILD_VARIANT-} == asan ]]; then
+    list_instrumented
+fi
 if (($# == 0)); then
     set -- "${arches[@]/#/qemu-system-}"
 fi

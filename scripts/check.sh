@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Run test suites and end with "N passed, N failed":
-#   check.sh [quick|field|explore|fuzz|build|unit|qtest|mec|firmware|asan|series|
+#   check.sh [quick|field|explore|fuzz|build|unit|qtest|mec|firmware|asan|asan-all|series|
 #             guest|kcrypto|volumes|iommu|smmu|plug|kernels|kernels-all|
 #             guests|litmus|fault|cbit|fabric|cacheid|cbitalias]...
 # Logs and counts are left in build/check.
@@ -149,15 +149,18 @@ check_cbitalias() {
 check_build() { must build build; }
 
 check_asan() {
-    export BUILD_VARIANT=asan
+    export BUILD_VARIANT=${1:-asan}
     must asan-build build qemu-system-x86_64 \
         "${QTESTS_asan[@]/#/tests/qtest/}" || return 0
     export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=0
     export LSAN_OPTIONS=suppressions=$QEMU/scripts/lsan_suppressions.txt
     export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-    run_qtests "$QEMU/build-asan" x86_64 asan "${QTESTS_asan[@]}"
+    run_qtests "$QEMU/build-$BUILD_VARIANT" x86_64 asan "${QTESTS_asan[@]}"
     unset BUILD_VARIANT ASAN_OPTIONS LSAN_OPTIONS UBSAN_OPTIONS
 }
+
+# Not of "make check": QEMU's own code instrumented as well, a build of many minutes
+check_asan-all() { check_asan asan-all; }
 
 # How the following are run: one after the other, or as check_guests does it
 run=tally

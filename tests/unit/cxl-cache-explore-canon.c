@@ -140,6 +140,12 @@ static void canon_link(CXLCacheLink *link)
             cxl_cache_link_return_credits(link, i);
         }
     }
+    /* It may be said for nothing that there are messages, never missing. */
+    if (cxl_cache_link_silent(link)) {
+        *link->queued &= ~link->queued_bit;
+    } else {
+        g_assert(*link->queued & link->queued_bit);
+    }
 }
 
 /* Data */

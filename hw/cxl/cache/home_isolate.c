@@ -33,6 +33,10 @@ int cxl_cache_home_attach(CXLCacheHome *home, CXLCacheLink *link)
     for (unsigned i = 0; i < CXL_CACHE_DEV_MAX; i++) {
         if (!home->dev[i].link) {
             link->home = home;
+            link->queued = &home->queued;
+            link->queued_bit = 1U << i;
+            /* It may have had messages before. */
+            home->queued |= link->queued_bit;
             home->dev[i] = (CXLCacheHomeDev) {
                 .link = link, .room = CXL_CACHE_NO_ID,
             };
@@ -275,6 +279,7 @@ void cxl_cache_home_detach(CXLCacheHome *home, unsigned dev)
     cxl_cache_home_isolate(home, dev);
     cxl_cache_home_set_limits(home, dev, &(CXLCacheLimits) { });
     link->home = NULL;
+    link->queued = &link->unattached;
     home->dev[dev].link = NULL;
     home->dev[dev].timeout = 0;
     cxl_cache_wait_count(home);

@@ -158,6 +158,17 @@ struct CXLCacheDev {
     uint16_t chain[CXL_CACHE_CHAINS];   /* requests without a way, by line */
 };
 
+/* Nothing on the link, held or not, and nothing that waits for a credit of it */
+static inline bool cxl_cache_link_silent(const CXLCacheLink *link)
+{
+    for (unsigned i = 0; i < CXL_CACHE_NUM_CHANNELS; i++) {
+        if (cxl_cache_link_used(&link->ch[i])) {
+            return false;
+        }
+    }
+    return !link->dev || !link->dev->due;
+}
+
 /* Who asked: a device by its opcode, the host, or the snoop filter */
 typedef enum CXLCacheTxKind {
     CXL_CACHE_TX_DEV,
@@ -303,6 +314,7 @@ struct CXLCacheHome {
     uint8_t asking;             /* device + 1, see cxl_cache_home_asking() */
     unsigned num_devs;          /* highest number + 1 */
     unsigned turn;              /* the device whose request is taken first */
+    uint32_t queued;            /* bitmap: devices whose links may have messages */
     bool rescuing;              /* see cxl_cache_home_rescue() */
     unsigned timed;             /* devices with time, held or timed out */
     unsigned rated;             /* devices with a rate: there is time as well */

@@ -65,6 +65,7 @@ CXLCacheLink *cxl_cache_link_new(const CXLCacheLinkConfig *config)
     }
     lay_out(link, link, config);
     link->size = size;
+    link->queued = &link->unattached;
     link->stats = g_try_new0(CXLCacheLinkStats, 1);
     if (!link->stats) {
         cxl_cache_block_free(link);

@@ -80,6 +80,9 @@ typedef struct CXLCacheLink {
     CXLCacheChannel ch[CXL_CACHE_NUM_CHANNELS];
     CXLCacheDev *dev;           /* set by cxl_cache_dev_new() */
     CXLCacheHome *home;         /* set by cxl_cache_home_attach() */
+    uint32_t *queued;           /* ... likewise: links that have messages */
+    uint32_t queued_bit;
+    uint32_t unattached;        /* ... of nobody's */
     CXLCacheTrace *trace;       /* every message as it is sent, or NULL */
     void *trace_opaque;
     CXLCacheLinkStats *stats;
@@ -265,6 +268,7 @@ static inline void cxl_cache_link_sent(CXLCacheLink *link,
                                        const CXLCacheMsg *msg)
 {
     link->stats->sent[channel][msg->opcode & (CXL_CACHE_D2H_REQ_CODES - 1)]++;
+    *link->queued |= link->queued_bit;
     if (G_UNLIKELY(link->trace || link->time)) {
         cxl_cache_link_note(link, channel, msg);
     }
