@@ -24,11 +24,11 @@ if command -v ccache >/dev/null; then
     # Let another checkout, at another path, find the same objects.
     export CCACHE_BASEDIR=$tree CCACHE_NOHASHDIR=1
 fi
+arches=(x86_64 aarch64)
 case ${BUILD_VARIANT:-default} in
-default) dir=$tree/build
-         arches=(x86_64 aarch64) ;;
+default) dir=$tree/build ;;
 asan)    dir=$tree/build-asan
-         arches=(x86_64)
+         # The same targets: all files see the list of them.
          cc=$TOP/scripts/sanitize-cc.sh ;;
 asan-all)
          dir=$tree/build-asan-all
