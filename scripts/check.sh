@@ -24,15 +24,20 @@ QTESTS_x86_64=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
                cxl-cbit-alias-test cxl-cache-evict-test cxl-type1-time-test
                cxl-test qos-test qmp-cmd-test)
 QTESTS_aarch64=(cxl-test arm-mec-test arm-mec-dma-test cxl-type1-smmu-test iommu-smmuv3-test)
-# cxl-type1-fault-test, -iommu-test and -ats-test start so many machines, or read
-# so much of the window, that they take many minutes with sanitizers; what the
-# first shares with the removal test is seen there. cxl-cache-bypass-test uses
-# x-pci-proxy-dev, which leaks (upstream's).
+# Of those what takes memory from guests and requests. cxl-type1-fault-test,
+# -iommu-test and -ats-test start so many machines, or read so much of the window,
+# that they take many minutes with sanitizers; what the first shares with the
+# removal test is seen there. cxl-cache-bypass-test uses x-pci-proxy-dev, which
+# leaks (upstream's).
 QTESTS_asan=(virtio-crypto-test cxl-type1-test cxl-type1-cache-test
              cxl-type1-removal-test cxl-type1-window-test cxl-ras-test
              cxl-type1-event-test cxl-fm-test cxl-regs-test
              cxl-cache-query-test cxl-cache-test cxl-cache-host-test
-             cxl-cache-line-test cxl-cache-gear-test)
+             cxl-cache-line-test)
+# ... and of check_asan-all
+QTESTS_asan_long=(cxl-cache-gear-test cxl-cache-limits-test cxl-cache-llc-test
+                  cxl-cache-time-test cxl-cache-wait-test cxl-cbit-alias-test
+                  cxl-type1-time-test)
 tally() { "$TOP/scripts/tally.py" run "$OUT" "$@" || true; }
 
 # beside [--in DIR] NAME COMMAND...: likewise, $AT_ONCE of them at a time. Who
@@ -160,7 +165,10 @@ check_asan() {
 }
 
 # Not of "make check": QEMU's own code instrumented as well, a build of many minutes
-check_asan-all() { check_asan asan-all; }
+check_asan-all() {
+    QTESTS_asan+=("${QTESTS_asan_long[@]}")
+    check_asan asan-all
+}
 
 # How the following are run: one after the other, or as check_guests does it
 run=tally
@@ -180,8 +188,10 @@ check_iommu() {
     $run isolation --show "$TOP/scripts/guest/isolation.sh"
 }
 
+check_smmu-guest() { $run smmu --show "$TOP/scripts/guest/smmu.sh"; }
+
 check_smmu() {
-    $run smmu --show "$TOP/scripts/guest/smmu.sh"
+    check_smmu-guest
     $run smmu-kernels --show "$TOP/scripts/guest/kernels.sh" smmu-612 smmu-7
 }
 
@@ -250,7 +260,7 @@ check_guests() {
     check_iommu
     check_kernels
     check_firmware
-    check_smmu
+    check_smmu-guest
     check_series
     check_plug
     wait
