@@ -14,7 +14,7 @@ override MAKEFLAGS += --no-print-directory
 .PHONY: help deps prepare build build-asan check check-quick check-field check-unit \
 	check-qtest check-asan check-asan-all check-series check-guest check-mec \
 	check-firmware check-fuzz check-explore check-cache-mutants \
-	check-litmus check-fault check-fault-long check-volumes \
+	check-litmus check-time-long check-fault check-fault-long check-volumes \
 	check-volumes-long check-iommu check-smmu \
 	check-kernels \
 	check-plug check-plug-long check-fabric check-kcrypto check-kcrypto-long \
@@ -48,6 +48,7 @@ help:
 	@echo '  make check-cbit    what make demo-cbit shows, tested, with each policy and mode'
 	@echo '  make check-cbit-alias-long  lines under two encryption contexts, likewise'
 	@echo '  make check-litmus  CPUs and devices on the same lines; LITMUS_SCALE=percent'
+	@echo '  make check-time-long  ... ten million operations on links with time'
 	@echo '  make check-fault   the device fails and goes away under a LUKS volume; FAULTS=N'
 	@echo '  make check-fault-long  ... 500 times'
 	@echo '  make check-volumes  what else is done with volumes, while the device fails'
@@ -152,6 +153,9 @@ check-kcrypto-long: build deps-guest
 
 check-litmus: build deps-guest
 	@scripts/check.sh litmus
+
+check-time-long: build deps-guest
+	@scripts/check.sh timelong
 
 check-fault: build deps-guest
 	@scripts/check.sh fault

@@ -4,7 +4,7 @@
 # Run test suites and end with "N passed, N failed":
 #   check.sh [quick|field|explore|fuzz|build|unit|qtest|mec|firmware|asan|asan-all|series|
 #             guest|kcrypto|volumes|iommu|smmu|plug|kernels|kernels-all|
-#             guests|litmus|fault|cbit|fabric|cacheid|cbitalias]...
+#             guests|litmus|timelong|fault|cbit|fabric|cacheid|cbitalias]...
 # Logs and counts are left in build/check.
 
 . "$(dirname "$0")/lib.sh"
@@ -218,6 +218,11 @@ check_kcrypto() {
 
 check_litmus() {
     $run litmus --show "$TOP/scripts/guest/litmus.sh"
+}
+
+# Likewise on links with time; OPERATIONS=steps of devices' programs
+check_timelong() {
+    $run timelong --show "$TOP/scripts/guest/litmus.sh" --long
 }
 
 check_fault() {

@@ -65,8 +65,8 @@ FAULTS = [
      'if (size == 1 && has_ram_above(size)) {', ALL),
     # Evictions, as a vCPU meets them
     ('evict: what leaves the cache is not taken from the device', LLC,
-     '    cache_mem_snoop_line(region, line, CXL_CACHE_HOST_FLUSH);\n    if (!cm) {',
-     '    if (!cm) {', EVICTIONS),
+     '    cache_mem_snoop_line(region, t->was.line, CXL_CACHE_HOST_FLUSH);\n',
+     '', EVICTIONS),
     ("evict: vCPUs' loads are not seen", WATCH,
      '    last = (a->phys + a->size - 1) >> CXL_CACHE_LINE_SHIFT;\n'
      '    for (uint64_t line',

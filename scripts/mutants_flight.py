@@ -28,7 +28,7 @@ FAULTS = [
      '    if (t->open && t->phase != PHASE_FETCH) {\n        return false;', ALL),
     ('flight: what the host took back is not written', TRANSFER,
      't->how != CACHE_MEM_WRITE_KEEP || !all_here(t)) {',
-     't->how != CACHE_MEM_WRITE_KEEP) {', ALL),
+     't->how != CACHE_MEM_WRITE_KEEP || (!all_here(t) && 0)) {', ALL),
     ('flight: what cannot be kept is not written', TRANSFER,
      '    if (changed && t->at_once && !t->failed) {', '    if (0) {', ALL),
     ('flight: no more lines are left for others', TRANSFER,

@@ -8,6 +8,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/lockable.h"
+#include "qemu/timer.h"
 #include "hw/cxl/cxl_cache_gear.h"
 #include "cache_mem_internal.h"
 #include "trace.h"
@@ -719,6 +720,7 @@ static int post(CacheMemDev *cm, const CXLCacheReq *req, CacheMemPosted *posted,
         }
         cxl_cache_run(cm->region->home);
     }
+    cache_mem_llc_go_on(cm->region);
     cache_mem_time_arm(cm->region);
     return MIN(ret, 0);
 }
@@ -736,6 +738,33 @@ int cache_mem_post(CacheMemDev *cm, const CXLCacheReq *req,
     return post(cm, req, posted, open);
 }
 
+/* To look again where nothing is under way: a device that does not answer */
+#define IDLE_NS     (1 * SCALE_MS)
+
+void cache_mem_dev_set_sleep(CacheMemDev *cm, CacheMemSleep *sleep,
+                             void *opaque)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    cm->sleep = sleep;
+    cm->sleep_opaque = opaque;
+}
+
+/* A coroutine wakes up with the next message, whoever moves it. */
+static void sleep_by_clock(CacheMemDev *cm)
+{
+    CXLCacheHome *home = cm->region->home;
+    uint64_t next = MIN(cxl_cache_next(home), cxl_cache_deadline(home));
+
+    next = next == UINT64_MAX ? cxl_cache_time(home) + IDLE_NS : next;
+    qemu_mutex_unlock(&cm->region->lock);
+    cm->sleep(cm->sleep_opaque, next);
+    qemu_mutex_lock(&cm->region->lock);
+    if (cm->number >= 0) {
+        cxl_cache_run(cm->region->home);
+        cache_mem_time_arm(cm->region);
+    }
+}
+
 /* Somebody else moves messages: the timer, or who is in a hurry. */
 static void sleep_in_time(CacheMemDev *cm)
 {
@@ -747,9 +776,22 @@ static void sleep_in_time(CacheMemDev *cm)
         if (cache_mem_wait_hangs(region)) {
             cache_mem_advance(region);
         }
+        cache_mem_llc_go_on(region);
     }
     cache_mem_time_arm(region);
+    if (cm->sleep) {
+        sleep_by_clock(cm);
+        return;
+    }
     qemu_cond_timedwait(&region->moved, &region->lock, region->hurry ? 1 : 20);
+}
+
+void cache_mem_posts_wait(CacheMemDev *cm, const uint16_t *open, unsigned most)
+{
+    QEMU_LOCK_GUARD(&cm->region->lock);
+    while (cm->number >= 0 && *open > most) {
+        sleep_in_time(cm);
+    }
 }
 
 typedef struct Waiting {

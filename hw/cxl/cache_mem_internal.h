@@ -34,6 +34,7 @@
 
 #include "hw/cxl/cache_mem_agent.h"
 #include "hw/cxl/cache_mem_inject.h"
+#include "hw/cxl/cache_mem_transfer.h"
 #include "hw/cxl/cxl_cache_home.h"
 #include "hw/cxl/cxl_cache_keep.h"
 #include "cache_mem_alias.h"
@@ -214,6 +215,8 @@ struct CacheMemRegion {
  * @wanted: the mode that it is to have when that is over
  * @error_bh: NULL when not attached
  * @posted: requests that are under way by themselves
+ * @sleep: how who waits for its requests does so; NULL for a thread
+ * @transfers: memory that is moved while time goes on, the newest first
  *
  * The rest is for the operation that holds the lock:
  * @done: takes completions
@@ -249,6 +252,9 @@ struct CacheMemDev {
     CacheMemMode wanted;
     QEMUBH *error_bh;
     QLIST_HEAD(, CacheMemPosted) posted;
+    CacheMemSleep *sleep;
+    void *sleep_opaque;
+    QLIST_HEAD(, CacheMemTransfer) transfers;
     QTAILQ_ENTRY(CacheMemDev) next;
 
     void (*done)(CacheMemDev *cm, const CXLCacheDone *done);
@@ -343,6 +349,12 @@ void cache_mem_snoop_ask(CacheMemRegion *region, const CacheMemPage *p,
 /* Likewise one line, if they have it by this address */
 void cache_mem_snoop_line(CacheMemRegion *region, uint64_t line,
                           CXLCacheHostOp op);
+/*
+ * Likewise, on links with time: the snoop is sent, and nobody waits. Returns
+ * false if it has to be repeated, as something is under way for the line.
+ */
+bool cache_mem_snoop_start(CacheMemRegion *region, uint64_t line,
+                           CXLCacheHostOp op);
 /* Who has the line in the highest state, and which that is; NULL if nobody */
 const CacheMemDev *cache_mem_snoop_holder(CacheMemRegion *region,
                                           uint64_t line, CXLCacheState *state);
@@ -577,6 +589,37 @@ CacheMemWriteHow cache_mem_agent_how(CacheMemDev *cm, CacheMemWriteHow how,
 /* As cache_mem_post() */
 int cache_mem_agent_post(CacheMemDev *cm, const CXLCacheReq *req,
                          CacheMemPosted *posted);
+
+/* cache_mem_transfer.c, for who looks */
+
+typedef enum CacheMemWorkWait {
+    CACHE_MEM_WORK_LINES,       /* its own requests */
+    CACHE_MEM_WORK_OTHERS,      /* a credit, or a line that is another's now */
+    CACHE_MEM_WORK_DONE,        /* nothing: the device goes on with it */
+    CACHE_MEM_NUM_WORK
+} CacheMemWorkWait;
+
+/**
+ * CacheMemWorkLook: memory that is moved while time goes on
+ * @name: whose
+ * @write: it is written, else read
+ * @len: bytes of it
+ * @open: requests that are under way for it
+ * @since: when it began, by the home's time
+ */
+typedef struct CacheMemWorkLook {
+    const char *name;
+    bool write;
+    size_t len;
+    unsigned open;
+    uint64_t since;
+    CacheMemWorkWait awaits;
+} CacheMemWorkLook;
+
+/* The transfer after @t, or the newest; NULL if there is no more */
+const CacheMemTransfer *cache_mem_transfer_next(const CacheMemDev *cm,
+                                                const CacheMemTransfer *t,
+                                                CacheMemWorkLook *look);
 
 /* cache_mem_agent.c, for injection */
 

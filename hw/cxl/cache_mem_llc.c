@@ -96,6 +96,16 @@ void cache_mem_llc_read(CacheMemRegion *region, uint64_t line)
     }
 }
 
+static bool is_leaving(const CacheMemLlc *llc, uint64_t line)
+{
+    for (unsigned i = 0; i < llc->num_leaving; i++) {
+        if (llc->leaving[i] == line) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void cache_mem_llc_write(CacheMemRegion *region, uint64_t line,
                          CXLCacheWriteWhy why)
 {
@@ -103,12 +113,23 @@ void cache_mem_llc_write(CacheMemRegion *region, uint64_t line,
 
     llc->granted = UINT64_MAX;
     /* What is driven out of the caches goes to memory. */
-    if (llc->settling || why == CXL_CACHE_WRITE_POISON) {
+    if (llc->settling || why == CXL_CACHE_WRITE_POISON ||
+        (why == CXL_CACHE_WRITE_BACK && is_leaving(llc, line))) {
         return;
     }
     use(region, line, why == CXL_CACHE_WRITE_BACK ? CXL_LLC_WRITE_BACK :
                                                     CXL_LLC_WRITE,
         CXL_LLC_DEVICE);
+}
+
+/* No device has it any more. */
+static void has_left(CacheMemLlc *llc, uint64_t line)
+{
+    for (unsigned i = 0; i < llc->num_leaving; i++) {
+        if (llc->leaving[i] == line) {
+            llc->leaving[i] = llc->leaving[--llc->num_leaving];
+        }
+    }
 }
 
 void cache_mem_llc_access(CacheMemRegion *region, uint64_t line,
@@ -119,6 +140,7 @@ void cache_mem_llc_access(CacheMemRegion *region, uint64_t line,
 
     if (access == CXL_CACHE_HOST_RW) {
         cxl_llc_untrack(llc->cache, line);
+        has_left(llc, line);
         return;
     }
     if (region->snooping) {
@@ -239,6 +261,7 @@ void cache_mem_llc_reset(CacheMemRegion *region)
 
     cxl_llc_reset(llc->cache);
     llc->num_waiting = 0;
+    llc->num_leaving = 0;
     llc->overflow = false;
     llc->granted = UINT64_MAX;
     llc->taken_modified = 0;
@@ -261,32 +284,41 @@ static bool may_be_held(const CacheMemLlc *llc, uint64_t line,
            cxl_llc_find(llc->cache, line, &entry);
 }
 
+static bool has_to_go(CacheMemRegion *region, const CacheMemLlcTaken *t)
+{
+    return held(region, t->was.line) &&
+           !may_be_held(region->llc, t->was.line, t->reason);
+}
+
+static void tell_taken(CacheMemLlc *llc, const CacheMemLlcTaken *t,
+                       const CacheMemDev *cm, CXLCacheState state)
+{
+    uint64_t addr = t->was.line << CXL_CACHE_LINE_SHIFT;
+
+    llc->taken[t->reason]++;
+    llc->taken_modified += state == CXL_CACHE_M;
+    trace_cxl_cache_llc_take(addr, cm->name, cxl_cache_states[state].name,
+                             cxl_llc_reason_name(t->reason));
+    qapi_event_send_cxl_llc_evicted(llc->name, addr, t->was.slice, t->was.set,
+                                    t->was.way, (CxlLlcEviction)t->reason,
+                                    (CxlLlcAgent)t->by, cm->name,
+                                    cxl_cache_states[state].name);
+}
+
 static void take(CacheMemRegion *region, const CacheMemLlcTaken *t)
 {
-    CacheMemLlc *llc = region->llc;
-    uint64_t line = t->was.line;
     const CacheMemDev *cm;
     CXLCacheState state;
 
-    if (!held(region, line) || may_be_held(llc, line, t->reason)) {
+    if (!has_to_go(region, t)) {
         return;
     }
-    cm = cache_mem_snoop_holder(region, line, &state);
-    cache_mem_snoop_line(region, line, CXL_CACHE_HOST_FLUSH);
-    if (!cm) {
-        /* The snoop filter has thought so: it had been dropped silently. */
-        return;
+    cm = cache_mem_snoop_holder(region, t->was.line, &state);
+    cache_mem_snoop_line(region, t->was.line, CXL_CACHE_HOST_FLUSH);
+    /* Else the snoop filter has thought so: it had been dropped silently. */
+    if (cm && !is_leaving(region->llc, t->was.line)) {
+        tell_taken(region->llc, t, cm, state);
     }
-    llc->taken[t->reason]++;
-    llc->taken_modified += state == CXL_CACHE_M;
-    trace_cxl_cache_llc_take(line << CXL_CACHE_LINE_SHIFT, cm->name,
-                             cxl_cache_states[state].name,
-                             cxl_llc_reason_name(t->reason));
-    qapi_event_send_cxl_llc_evicted(llc->name, line << CXL_CACHE_LINE_SHIFT,
-                                    t->was.slice, t->was.set, t->was.way,
-                                    (CxlLlcEviction)t->reason,
-                                    (CxlLlcAgent)t->by, cm->name,
-                                    cxl_cache_states[state].name);
 }
 
 /* All lines of devices, for those that are not where they have to be */
@@ -339,4 +371,50 @@ void cache_mem_llc_settle(CacheMemRegion *region)
     llc->num_waiting = 0;
     llc->overflow = false;
     llc->settling = false;
+}
+
+/* ---- Taking them in time ---- */
+
+/* Returns: false if it is to be asked for again */
+static bool ask(CacheMemRegion *region, const CacheMemLlcTaken *t)
+{
+    CacheMemLlc *llc = region->llc;
+    const CacheMemDev *cm;
+    CXLCacheState state;
+
+    if (!has_to_go(region, t) || is_leaving(llc, t->was.line)) {
+        return true;
+    }
+    cm = cache_mem_snoop_holder(region, t->was.line, &state);
+    if (llc->num_leaving == CACHE_MEM_LLC_WAITING ||
+        !cache_mem_snoop_start(region, t->was.line, CXL_CACHE_HOST_FLUSH)) {
+        return false;
+    }
+    llc->leaving[llc->num_leaving++] = t->was.line;
+    if (cm) {
+        tell_taken(llc, t, cm, state);
+    }
+    return true;
+}
+
+void cache_mem_llc_go_on(CacheMemRegion *region)
+{
+    CacheMemLlc *llc = region->llc;
+    unsigned n = 0;
+
+    if (!llc || !region->home || llc->settling) {
+        return;
+    }
+    if (!cxl_cache_is_timed(region->home) || llc->overflow) {
+        cache_mem_llc_settle(region);
+        return;
+    }
+    llc->granted = UINT64_MAX;
+    for (unsigned i = 0; i < llc->num_waiting; i++) {
+        if (!ask(region, &llc->waiting[i])) {
+            llc->waiting[n++] = llc->waiting[i];
+        }
+    }
+    llc->num_waiting = n;
+    cxl_cache_run(region->home);
 }

@@ -15,7 +15,9 @@
  * A line that devices have and may not have any more, since it has left an
  * inclusive cache or a directory, is taken from them by SnpInv. The home cannot
  * be asked for that while it calls: such lines wait for
- * cache_mem_llc_settle(), under the same hold of the region's lock.
+ * cache_mem_llc_settle(), under the same hold of the region's lock; on links
+ * with time, where nobody waits for it, for cache_mem_llc_go_on(): snoops are
+ * sent then, and lines are gone when these have arrived.
  *
  * QEMU interface:
  *  + -object cxl-host-llc,id=,size=,ways=,slices=,hash=,policy=,inclusive=,
@@ -84,6 +86,7 @@ typedef struct CacheMemLlcUse {
  * @waiting, @num_waiting: to be taken from devices
  * @overflow: there were more
  * @settling: they are being taken
+ * @leaving, @num_leaving: lines that are on their way to memory, in time
  * @taken: lines taken from devices so far, by why
  * @taken_modified: of them, those that came home modified
  * @addr: the register CLR_ADDR
@@ -101,6 +104,8 @@ typedef struct CacheMemLlc {
     unsigned num_waiting;
     bool overflow;
     bool settling;
+    uint64_t leaving[CACHE_MEM_LLC_WAITING];
+    unsigned num_leaving;
     uint64_t taken[CXL_LLC_NUM_REASONS];
     uint64_t taken_modified;
     uint64_t addr;
@@ -169,6 +174,14 @@ void cache_mem_llc_reset(CacheMemRegion *region);
  * work.
  */
 void cache_mem_llc_settle(CacheMemRegion *region);
+
+/**
+ * cache_mem_llc_go_on: likewise, when messages have been moved by time
+ *
+ * The links' time is not brought forward. What cannot be asked for yet, because
+ * something else is under way for the line, is asked for the next time.
+ */
+void cache_mem_llc_go_on(CacheMemRegion *region);
 
 /* The machine's, or NULL; the BQL is held, the lock is not needed. */
 CXLHostLlc *cxl_host_llc_get(void);

@@ -11,6 +11,7 @@
 #include "qapi/error.h"
 #include "qapi/qapi-commands-cxl.h"
 #include "hw/core/qdev.h"
+#include "hw/cxl/cxl_cache_look.h"
 #include "monitor/hmp.h"
 #include "monitor/monitor.h"
 #include "cache_mem_internal.h"
@@ -285,8 +286,95 @@ static CxlCacheChannelTypeList *query_held(const CXLCacheLink *link)
     return list;
 }
 
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_REQUEST_WAIT_CHANNEL != CXL_CACHE_BY_CHANNEL);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_REQUEST_WAIT_ROOM != CXL_CACHE_BY_ROOM);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_REQUEST_WAIT_SNOOPS != CXL_CACHE_BY_SNOOPS);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_REQUEST_WAIT_CREDIT != CXL_CACHE_BY_CREDIT);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_REQUEST_WAIT_DATA != CXL_CACHE_BY_DATA);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_REQUEST_WAIT_ANSWER != CXL_CACHE_BY_ANSWER);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_REQUEST_WAIT__MAX !=
+                  CXL_CACHE_NUM_AWAITED_BY);
+
+static strList *query_asked(const CacheMemRegion *region, uint16_t asked)
+{
+    strList *list = NULL, **tail = &list;
+
+    for (; asked; asked &= asked - 1) {
+        QAPI_LIST_APPEND(tail, g_strdup(device_of_number(region,
+                                                         ctz32(asked))));
+    }
+    return list;
+}
+
+static CxlCacheRequest *query_request(const CacheMemDev *cm, unsigned cqid,
+                                      const CXLCacheRequestLook *look)
+{
+    const CacheMemPosted *posted = cache_mem_posted_of(look->tag);
+    CxlCacheRequest *info = g_new0(CxlCacheRequest, 1);
+
+    info->cqid = cqid;
+    info->request = g_strdup(cxl_cache_opcode_name(CXL_CACHE_D2H_REQ,
+                                                   look->opcode));
+    info->address = look->line * CXL_CACHE_LINE_SIZE;
+    info->awaits = (CxlCacheRequestWait)look->awaits;
+    info->asked = query_asked(cm->region, look->asked);
+    info->has_asked = info->asked;
+    info->since = look->since;
+    info->age = cxl_cache_time(cm->region->home) - look->since;
+    info->work = g_strdup(posted ? posted->what : NULL);
+    return info;
+}
+
+static CxlCacheRequestList *query_requests(const CacheMemDev *cm)
+{
+    unsigned left = cxl_cache_dev_outstanding(cm->dev);
+    CxlCacheRequestList *list = NULL, **tail = &list;
+
+    for (unsigned cqid = 0; left && cqid < CXL_CACHE_ID_MAX; cqid++) {
+        CXLCacheRequestLook look;
+
+        if (cxl_cache_request_look(cm->region->home, cm->number, cm->dev, cqid,
+                                   &look)) {
+            QAPI_LIST_APPEND(tail, query_request(cm, cqid, &look));
+            left--;
+        }
+    }
+    return list;
+}
+
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_WORK_WAIT_LINES != CACHE_MEM_WORK_LINES);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_WORK_WAIT_OTHERS != CACHE_MEM_WORK_OTHERS);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_WORK_WAIT_DONE != CACHE_MEM_WORK_DONE);
+QEMU_BUILD_BUG_ON((int)CXL_CACHE_WORK_WAIT__MAX != CACHE_MEM_NUM_WORK);
+
+/* The oldest comes first. */
+static CxlCacheWorkList *query_work(const CacheMemDev *cm)
+{
+    const CacheMemTransfer *t = NULL;
+    CxlCacheWorkList *list = NULL;
+    CacheMemWorkLook look;
+
+    while ((t = cache_mem_transfer_next(cm, t, &look))) {
+        CxlCacheWork *info = g_new0(CxlCacheWork, 1);
+
+        info->name = g_strdup(look.name);
+        info->write = look.write;
+        info->bytes = look.len;
+        info->requests = look.open;
+        info->awaits = (CxlCacheWorkWait)look.awaits;
+        info->since = look.since;
+        info->age = cxl_cache_time(cm->region->home) - look.since;
+        QAPI_LIST_PREPEND(list, info);
+    }
+    return list;
+}
+
 static void query_waits(const CacheMemDev *cm, CxlCacheDeviceInfo *info)
 {
+    info->requests = query_requests(cm);
+    info->has_requests = info->requests;
+    info->work = query_work(cm);
+    info->has_work = info->work;
     info->held = query_held(cm->link);
     info->has_held = info->held;
     info->awaits = query_awaits(cm);
@@ -634,6 +722,32 @@ static void print_waits(Monitor *mon, const CxlCacheDeviceInfo *info)
     }
 }
 
+/* What is under way, and what hangs */
+static void print_requests(Monitor *mon, const CxlCacheDeviceInfo *info)
+{
+    const CxlCacheRequestList *r;
+    const CxlCacheWorkList *t;
+    const strList *s;
+
+    for (t = info->work; t; t = t->next) {
+        monitor_printf(mon, "  %s: %s of %" PRIu64 " bytes: %s, %" PRIu32
+                       " requests, %" PRIu64 " ns\n", t->value->name,
+                       t->value->write ? "result" : "source", t->value->bytes,
+                       CxlCacheWorkWait_str(t->value->awaits),
+                       t->value->requests, t->value->age);
+    }
+    for (r = info->requests; r; r = r->next) {
+        monitor_printf(mon, "  request %4u %-16s 0x%012" PRIx64 " waits for %s",
+                       r->value->cqid, r->value->request, r->value->address,
+                       CxlCacheRequestWait_str(r->value->awaits));
+        for (s = r->value->asked; s; s = s->next) {
+            monitor_printf(mon, " %s", s->value);
+        }
+        monitor_printf(mon, ", %" PRIu64 " ns%s%s\n", r->value->age,
+                       r->value->work ? ", " : "", r->value->work ?: "");
+    }
+}
+
 static void print_device(Monitor *mon, const CxlCacheDeviceInfo *info)
 {
     const CxlCacheLinesList *s;
@@ -694,6 +808,7 @@ static void print_device(Monitor *mon, const CxlCacheDeviceInfo *info)
         print_timing(mon, info->timing);
     }
     print_waits(mon, info);
+    print_requests(mon, info);
     monitor_printf(mon, "  %-21s %12s %8s %9s %8s %12s\n", "channel", "depth",
                    "credits", "returning", "messages", "stalled");
     for (ch = info->channels; ch; ch = ch->next) {

@@ -36,16 +36,17 @@ void cache_mem_snoop_ask(CacheMemRegion *region, const CacheMemPage *p,
 
 /*
  * On links with time these are brought forward, as far as it takes. What others
- * were about to get when this began, they get, and lose again.
+ * were about to get when this began, they get, and lose again; @of: of these
+ * lines of the page.
  */
 static void snoop_in_time(CacheMemRegion *region, const CacheMemPage *p,
-                          CXLCacheHostOp op)
+                          uint64_t of, CXLCacheHostOp op)
 {
     CacheMemRecall recall;
     uint64_t lines;
 
     cache_mem_time_recall(region, &recall, p->addr);
-    while ((lines = cache_mem_page_lines(p, op != CXL_CACHE_HOST_READ))) {
+    while ((lines = cache_mem_page_lines(p, op != CXL_CACHE_HOST_READ) & of)) {
         ask_for(region, p, lines, op);
         if (!cxl_cache_advance(region->home) &&
             !cache_mem_wait_give_up(region)) {
@@ -67,19 +68,25 @@ static void snoop_at_once(CacheMemRegion *region, const CacheMemPage *p,
     cxl_cache_run(region->home);
 }
 
-void cache_mem_snoop_lines(CacheMemRegion *region, const CacheMemPage *p,
-                           uint64_t lines, CXLCacheHostOp op)
+static void snoop(CacheMemRegion *region, const CacheMemPage *p,
+                  uint64_t lines, uint64_t of, CXLCacheHostOp op)
 {
     cache_mem_trace_update(region);
     region->snooping = true;
     if (cxl_cache_is_timed(region->home)) {
-        snoop_in_time(region, p, op);
+        snoop_in_time(region, p, of, op);
     } else {
         snoop_at_once(region, p, lines, op);
     }
     region->snooping = false;
     /* What came home may have had other lines leave the host's cache. */
     cache_mem_llc_settle(region);
+}
+
+void cache_mem_snoop_lines(CacheMemRegion *region, const CacheMemPage *p,
+                           uint64_t lines, CXLCacheHostOp op)
+{
+    snoop(region, p, lines, UINT64_MAX, op);
 }
 
 /* The page of a line, if devices may know it by this address */
@@ -105,9 +112,19 @@ void cache_mem_snoop_line(CacheMemRegion *region, uint64_t line,
 
     if (p && region->home &&
         cxl_cache_home_tracks(region->home, line, NULL)) {
-        cache_mem_snoop_lines(region, p, BIT_ULL(line % CACHE_MEM_PAGE_LINES),
-                              op);
+        uint64_t bit = BIT_ULL(line % CACHE_MEM_PAGE_LINES);
+
+        snoop(region, p, bit, bit, op);
     }
+}
+
+bool cache_mem_snoop_start(CacheMemRegion *region, uint64_t line,
+                           CXLCacheHostOp op)
+{
+    const CacheMemPage *p = page_of(region, line);
+
+    return !p || !cxl_cache_home_tracks(region->home, line, NULL) ||
+           !ask_for(region, p, BIT_ULL(line % CACHE_MEM_PAGE_LINES), op);
 }
 
 const CacheMemDev *cache_mem_snoop_holder(CacheMemRegion *region,

@@ -108,23 +108,25 @@ static void post_done(CacheMemPosted *posted)
     g_free(post);
 }
 
-static int do_post(CXLCacheTestdev *s, Operation *op)
+int cct_post(CXLCacheTestdev *s, const CXLCacheReq *req)
 {
-    CXLCacheReq req = request_of(op);
-    Post *post;
+    Post *post = g_new0(Post, 1);
     int ret;
 
-    if (op->opcode >= CXL_CACHE_D2H_REQ_CODES) {
-        return -EINVAL;
-    }
-    post = g_new0(Post, 1);
     post->posted.done = post_done;
     post->s = s;
-    ret = cache_mem_post(s->cm, &req, &post->posted, &s->posts_open);
+    ret = cache_mem_post(s->cm, req, &post->posted, &s->posts_open);
     if (ret) {
         g_free(post);
     }
     return ret;
+}
+
+static int do_post(CXLCacheTestdev *s, Operation *op)
+{
+    CXLCacheReq req = request_of(op);
+
+    return op->opcode < CXL_CACHE_D2H_REQ_CODES ? cct_post(s, &req) : -EINVAL;
 }
 
 static int do_line_read(CXLCacheTestdev *s, Operation *op)

@@ -12,7 +12,9 @@
 #ifndef HW_CXL_CACHE_MEM_TESTDEV_H
 #define HW_CXL_CACHE_MEM_TESTDEV_H
 
+#include "qemu/coroutine.h"
 #include "qemu/thread.h"
+#include "qemu/timer.h"
 #include "hw/cxl/cache_mem_agent.h"
 #include "hw/cxl/cxl_cache_testdev.h"
 #include "hw/cxl/cxl_type1_fault.h"
@@ -39,7 +41,12 @@ typedef struct CCTStep {
  * @wake: @stop or @paused has changed
  * @paused: the machine does not run
  * @joinable: there is a thread, done or not
+ * @co: instead of the thread, where the machine's clock goes by what vCPUs
+ *      execute: it goes by that; NULL when the program is over
+ * @timer: when @co goes on
  * @deadline: of the DELAY that is being done, or 0
+ *
+ * With @co all is done with the BQL held, and @lock is not used.
  *
  * From START on the program and @reg are the thread's. What else changes while
  * it runs is written by it alone, and read by others atomically.
@@ -51,6 +58,8 @@ typedef struct CCTAgent {
     bool stop;
     bool paused;
     bool joinable;
+    Coroutine *co;
+    QEMUTimer *timer;
 
     CCTStep step[CCT_NUM_STEPS];
     unsigned num_steps;
@@ -132,6 +141,12 @@ extern const CCTStepRule cct_step_rules[CCT_NUM_OPS];
 /* What a write may have changed is translated anew. */
 void cct_written(uint64_t addr, size_t len);
 void cct_written_line(uint64_t line);
+
+/*
+ * Send a request that goes on by itself, counted in CCT_POSTS. Returns: as
+ * cache_mem_post()
+ */
+int cct_post(CXLCacheTestdev *s, const CXLCacheReq *req);
 
 /* A step that stores; the agent's log is stores, too. */
 int cct_step_store(CXLCacheTestdev *s, const CCTAccess *a);

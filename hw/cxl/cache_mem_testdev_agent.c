@@ -7,6 +7,10 @@
  *
  * A thread that runs a program and takes the BQL never: so a vCPU may wait for
  * it with the BQL held.
+ *
+ * With icount the kernel would have a say in what happens when: there it is a
+ * coroutine that a timer of the machine's clock enters, so that a run can be
+ * repeated.
  */
 
 #include "qemu/osdep.h"
@@ -15,7 +19,11 @@
 #include "qemu/log.h"
 #include "qemu/rcu.h"
 #include "qemu/thread.h"
+#include "exec/icount.h"
 #include "cache_mem_testdev.h"
+
+/* What a step takes at least, by a clock that does not go on by itself */
+#define STEP_NS 100
 
 static const CCTStepRule *step_rule(const CCTStep *step)
 {
@@ -77,9 +85,26 @@ static CCTAccess step_access(const CCTAgent *agent, const CCTStep *step)
     };
 }
 
+/* The coroutine waits: until then, by the machine's clock, or to be stopped. */
+static void coroutine_fn agent_sleep(void *opaque, uint64_t when)
+{
+    CCTAgent *agent = opaque;
+
+    timer_mod_ns(agent->timer, when);
+    qemu_coroutine_yield();
+}
+
+static bool is_coroutine(const CCTAgent *agent)
+{
+    return agent->co;
+}
+
 /* Returns: false if it is time to stop. Else the lock is held. */
 static bool agent_enter(CCTAgent *agent)
 {
+    if (is_coroutine(agent)) {
+        return !agent->stop;
+    }
     qemu_mutex_lock(&agent->lock);
     while (agent->paused && !agent->stop) {
         qemu_cond_wait(&agent->wake, &agent->lock);
@@ -94,13 +119,17 @@ static bool agent_enter(CCTAgent *agent)
 /* The home's lock is not fair: give others a chance to have it. */
 static void agent_leave(CCTAgent *agent, int outcome)
 {
-    qemu_mutex_unlock(&agent->lock);
+    if (!is_coroutine(agent)) {
+        qemu_mutex_unlock(&agent->lock);
+    }
     if (outcome == CCT_STEP_RETRY) {
         qatomic_set(&agent->retries, agent->retries + 1);
     } else if (outcome == CCT_STEP_POLL) {
         qatomic_set(&agent->polls, agent->polls + 1);
     }
-    if (outcome > 0) {
+    if (is_coroutine(agent)) {
+        agent_sleep(agent, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) + STEP_NS);
+    } else if (outcome > 0) {
         g_thread_yield();
     }
 }
@@ -184,14 +213,12 @@ static int run_iteration(CXLCacheTestdev *s, unsigned *step)
     return 0;
 }
 
-static void *agent_thread(void *opaque)
+static void run_program(CXLCacheTestdev *s)
 {
-    CXLCacheTestdev *s = opaque;
     CCTAgent *agent = &s->agent;
     unsigned step = 0;
     int ret = 0;
 
-    rcu_register_thread();
     while (agent->iteration < agent->iterations && !ret) {
         ret = run_iteration(s, &step);
     }
@@ -202,8 +229,59 @@ static void *agent_thread(void *opaque)
     } else {
         agent_fail(agent, step, ret);
     }
+}
+
+static void *agent_thread(void *opaque)
+{
+    rcu_register_thread();
+    run_program(opaque);
     rcu_unregister_thread();
     return NULL;
+}
+
+static void coroutine_fn agent_co(void *opaque)
+{
+    CXLCacheTestdev *s = opaque;
+
+    run_program(s);
+    cache_mem_dev_set_sleep(s->cm, NULL, NULL);
+    s->agent.co = NULL;
+}
+
+static void agent_tick(void *opaque)
+{
+    CXLCacheTestdev *s = opaque;
+
+    if (s->agent.co) {
+        qemu_coroutine_enter(s->agent.co);
+    }
+}
+
+static void start_coroutine(CXLCacheTestdev *s)
+{
+    CCTAgent *agent = &s->agent;
+
+    if (!agent->timer) {
+        agent->timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, agent_tick, s);
+    }
+    cache_mem_dev_set_sleep(s->cm, agent_sleep, agent);
+    agent->co = qemu_coroutine_create(agent_co, s);
+    timer_mod_ns(agent->timer, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) + STEP_NS);
+}
+
+/* It goes on until it has seen that it is to stop. */
+static void stop_coroutine(CXLCacheTestdev *s)
+{
+    CCTAgent *agent = &s->agent;
+
+    cache_mem_hurry(s->cm, true);
+    agent->stop = true;
+    while (agent->co) {
+        qemu_coroutine_enter(agent->co);
+    }
+    agent->stop = false;
+    cache_mem_hurry(s->cm, false);
+    g_clear_pointer(&agent->timer, timer_free);
 }
 
 bool cct_agent_running(CCTAgent *agent)
@@ -228,6 +306,9 @@ void cct_agent_stop(CXLCacheTestdev *s)
 {
     CCTAgent *agent = &s->agent;
 
+    if (agent->timer) {
+        stop_coroutine(s);
+    }
     if (agent->joinable) {
         agent_set(s, &agent->stop, true);
         qemu_thread_join(&agent->thread);
@@ -291,6 +372,10 @@ static void agent_start(CXLCacheTestdev *s)
         agent->reg[i] = agent->shown_reg[i];
     }
     agent_end(agent, CCT_AGENT_RUNNING, 0);
+    if (icount_enabled()) {
+        start_coroutine(s);
+        return;
+    }
     qemu_thread_create(&agent->thread, "cxl-cache-agent", agent_thread, s,
                        QEMU_THREAD_JOINABLE);
     agent->joinable = true;
@@ -315,5 +400,8 @@ void cct_agent_vm_state(void *opaque, bool running, RunState state)
 {
     CXLCacheTestdev *s = opaque;
 
-    agent_set(s, &s->agent.paused, !running);
+    /* By the clock it goes on with that. */
+    if (!icount_enabled()) {
+        agent_set(s, &s->agent.paused, !running);
+    }
 }

@@ -13,11 +13,15 @@
 #include "qemu/osdep.h"
 #include "qemu/bitops.h"
 #include "qemu/timer.h"
+#include "exec/icount.h"
 #include "system/address-spaces.h"
 #include "cache_mem_testdev.h"
 
 #define DELAY_MAX   (3600ull * NANOSECONDS_PER_SECOND)
 #define OPCODE(op)  (1u << CXL_CACHE_##op)
+/* Writes of whole lines that leave no line behind; and of parts */
+#define PUTS        (OPCODE(I_TO_M_WR) | OPCODE(WR_CUR) | OPCODE(WO_WR_INV_F))
+#define WRITES      (OPCODE(WR_INV) | OPCODE(WO_WR_INV))
 
 void cct_written(uint64_t addr, size_t len)
 {
@@ -56,6 +60,22 @@ static bool owned(CXLCacheState state)
     return state == CXL_CACHE_E || state == CXL_CACHE_M;
 }
 
+/* Before a D2H request to a line of which the cache should have nothing */
+static void leave_line(CXLCacheTestdev *s, uint64_t line)
+{
+    if (cache_mem_line_state(s->cm, line) != CXL_CACHE_I) {
+        cache_mem_line_evict_wait(s->cm, line);
+    }
+}
+
+/* The request was not sent: something is in its way, which will go. */
+static bool comes_too_early(CXLCacheTestdev *s, uint64_t line, int ret)
+{
+    return ret == -EAGAIN || ret == -EBUSY ||
+           (ret == -EPERM &&
+            cache_mem_line_state(s->cm, line) != CXL_CACHE_I);
+}
+
 /*
  * A D2H request to a line of which the cache should have nothing. A line that
  * it does have, and has again because the doorbell was rung, is evicted.
@@ -65,13 +85,9 @@ static int request_and(CXLCacheTestdev *s, const CXLCacheReq *req,
 {
     int ret;
 
-    if (cache_mem_line_state(s->cm, req->line) != CXL_CACHE_I) {
-        cache_mem_line_evict_wait(s->cm, req->line);
-    }
+    leave_line(s, req->line);
     ret = cache_mem_request_wait(s->cm, req, result, use, opaque);
-    if (ret == -EAGAIN || ret == -EBUSY ||
-        (ret == -EPERM &&
-         cache_mem_line_state(s->cm, req->line) != CXL_CACHE_I)) {
+    if (comes_too_early(s, req->line, ret)) {
         return CCT_STEP_RETRY;
     }
     if (ret) {
@@ -339,7 +355,8 @@ static int step_flush(CXLCacheTestdev *s, const CCTAccess *a)
 static int step_delay(CXLCacheTestdev *s, const CCTAccess *a)
 {
     CCTAgent *agent = &s->agent;
-    int64_t now = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+    int64_t now = qemu_clock_get_ns(icount_enabled() ? QEMU_CLOCK_VIRTUAL :
+                                                       QEMU_CLOCK_REALTIME);
 
     if (!agent->deadline) {
         agent->deadline = now + MIN(a->operand, DELAY_MAX);
@@ -351,11 +368,43 @@ static int step_delay(CXLCacheTestdev *s, const CCTAccess *a)
     return CCT_STEP_DONE;
 }
 
+static int step_post(CXLCacheTestdev *s, const CCTAccess *a)
+{
+    bool full = PUTS & BIT(a->how);
+    CXLCacheLineData data = { };
+    CXLCacheReq req = {
+        .line = a->line,
+        .opcode = a->how,
+        .data = &data,
+        .be = full ? CXL_CACHE_BE_ALL : access_be(a),
+    };
+    unsigned open = qatomic_read(&s->posts_open);
+    int ret;
+
+    if (full) {
+        fill_line(a, &data);
+    } else {
+        put_value(a, &data, a->operand);
+    }
+    leave_line(s, a->line);
+    ret = cct_post(s, &req);
+    if (comes_too_early(s, a->line, ret)) {
+        cache_mem_posts_wait(s->cm, &s->posts_open, open ? open - 1 : 0);
+        return CCT_STEP_RETRY;
+    }
+    return ret;
+}
+
+static int step_join(CXLCacheTestdev *s, const CCTAccess *a)
+{
+    cache_mem_posts_wait(s->cm, &s->posts_open, 0);
+    return CCT_STEP_DONE;
+}
+
 #define LOADS (OPCODE(RD_CURR) | OPCODE(RD_OWN) | OPCODE(RD_SHARED) | \
                OPCODE(RD_ANY))
-#define FILLS (OPCODE(RD_OWN_NO_DATA) | OPCODE(I_TO_M_WR) | \
-               OPCODE(WR_CUR) | OPCODE(WO_WR_INV_F))
-#define STORES (OPCODE(RD_OWN) | OPCODE(WR_INV) | OPCODE(WO_WR_INV) | FILLS)
+#define FILLS (OPCODE(RD_OWN_NO_DATA) | PUTS)
+#define STORES (OPCODE(RD_OWN) | WRITES | FILLS)
 
 const CCTStepRule cct_step_rules[CCT_NUM_OPS] = {
     [CCT_OP_LOAD] = { step_load, LOADS, 0, true },
@@ -367,4 +416,6 @@ const CCTStepRule cct_step_rules[CCT_NUM_OPS] = {
     [CCT_OP_EVICT] = { step_evict, BIT(0), 0, true },
     [CCT_OP_FLUSH] = { step_flush, OPCODE(CL_FLUSH), 0, true },
     [CCT_OP_DELAY] = { step_delay, BIT(0), 0, false },
+    [CCT_OP_POST] = { step_post, WRITES | PUTS, PUTS, true },
+    [CCT_OP_JOIN] = { step_join, BIT(0), 0, false },
 };

@@ -133,6 +133,7 @@ static void time_has_come(void *opaque)
         cache_mem_trace_update(region);
         region->later = 0;
         cxl_cache_run(region->home);
+        cache_mem_llc_go_on(region);
         cache_mem_time_arm(region);
         qemu_cond_broadcast(&region->moved);
     }
@@ -196,6 +197,7 @@ bool cache_mem_time_wait(CacheMemRegion *region)
     }
     cache_mem_trace_update(region);
     cxl_cache_advance(region->home);
+    cache_mem_llc_go_on(region);
     cache_mem_time_arm(region);
     qemu_cond_broadcast(&region->moved);
     return true;
@@ -218,6 +220,7 @@ void cache_mem_time_after_touch(CacheMemRegion *region)
 {
     if (!icount_enabled()) {
         cxl_cache_run(region->home);
+        cache_mem_llc_go_on(region);
         cache_mem_time_arm(region);
     }
 }

@@ -49,6 +49,7 @@ typedef struct Cursor {
 
 /**
  * CacheMemTransfer:
+ * @name, @since: see CacheMemWorkLook
  * @data: what has been read, or NULL
  * @buf: what is to be written, or NULL
  * @len: of either
@@ -60,6 +61,8 @@ typedef struct Cursor {
  */
 struct CacheMemTransfer {
     CacheMemDev *cm;
+    char *name;
+    uint64_t since;
     CacheMemSeg *seg;
     unsigned n;
     uint8_t *data;
@@ -78,6 +81,7 @@ struct CacheMemTransfer {
     bool failed;
     bool poison;
     bool forgotten;
+    QLIST_ENTRY(CacheMemTransfer) next;
 };
 
 /* A request for a part of a line */
@@ -138,6 +142,7 @@ static bool can_write(const CacheMemTransfer *t, const CacheMemLinePart *part)
 
 static void free_transfer(CacheMemTransfer *t)
 {
+    g_free(t->name);
     g_free(t->seg);
     g_free(t->data);
     g_free(t);
@@ -175,6 +180,7 @@ static int ask(CacheMemTransfer *t, const CacheMemLinePart *part,
     PartRequest *r = g_new(PartRequest, 1);
     int ret;
 
+    r->posted.what = t->name;
     r->posted.done = part_done;
     r->t = t;
     r->part = *part;
@@ -347,9 +353,6 @@ int cache_mem_transfer_run(CacheMemTransfer *t)
             /* To the next phase */
         }
         changed = t->phase == PHASE_OVER && !over_before;
-        if (changed && t->cm->number >= 0) {
-            cache_mem_llc_settle(t->cm->region);
-        }
     }
     if (t->phase != PHASE_OVER) {
         return -EINPROGRESS;
@@ -386,13 +389,14 @@ bool cache_mem_in_time(CacheMemDev *cm)
     return cm->config.timed && !cm->region->hooks;
 }
 
-static CacheMemTransfer *new_transfer(CacheMemDev *cm, const CacheMemSeg *seg,
-                                      unsigned n, CacheMemWake *wake,
-                                      void *opaque)
+static CacheMemTransfer *new_transfer(CacheMemDev *cm, const char *name,
+                                      const CacheMemSeg *seg, unsigned n,
+                                      CacheMemWake *wake, void *opaque)
 {
     CacheMemTransfer *t = g_new0(CacheMemTransfer, 1);
 
     t->cm = cm;
+    t->name = g_strdup(name);
     t->seg = g_memdup2(seg, n * sizeof(*seg));
     t->n = n;
     t->wake = wake;
@@ -406,28 +410,30 @@ static CacheMemTransfer *new_transfer(CacheMemDev *cm, const CacheMemSeg *seg,
         cache_mem_trace_update(cm->region);
         /* The rest of the cache is for what this request drives out of it. */
         t->room = cxl_cache_dev_num_lines(cm->dev) / 2;
+        t->since = cxl_cache_time(cm->region->home);
+        QLIST_INSERT_HEAD(&cm->transfers, t, next);
     }
     return t;
 }
 
-CacheMemTransfer *cache_mem_transfer_read(CacheMemDev *cm,
+CacheMemTransfer *cache_mem_transfer_read(CacheMemDev *cm, const char *name,
                                           const CacheMemSeg *seg, unsigned n,
                                           CacheMemWake *wake, void *opaque)
 {
-    CacheMemTransfer *t = new_transfer(cm, seg, n, wake, opaque);
+    CacheMemTransfer *t = new_transfer(cm, name, seg, n, wake, opaque);
 
     t->data = g_malloc0(t->len);
     t->phase = t->failed ? PHASE_OVER : PHASE_FETCH;
     return t;
 }
 
-CacheMemTransfer *cache_mem_transfer_write(CacheMemDev *cm,
+CacheMemTransfer *cache_mem_transfer_write(CacheMemDev *cm, const char *name,
                                            const CacheMemSeg *seg, unsigned n,
                                            const void *buf,
                                            CacheMemWriteHow how,
                                            CacheMemWake *wake, void *opaque)
 {
-    CacheMemTransfer *t = new_transfer(cm, seg, n, wake, opaque);
+    CacheMemTransfer *t = new_transfer(cm, name, seg, n, wake, opaque);
 
     t->buf = buf;
     t->phase = t->failed ? PHASE_OVER : PHASE_OWN;
@@ -443,6 +449,7 @@ void cache_mem_transfer_free(CacheMemTransfer *t)
     bool owns = t->buf && t->phase != PHASE_OVER;
 
     WITH_QEMU_LOCK_GUARD(&cm->region->lock) {
+        QLIST_REMOVE(t, next);
         t->wake = NULL;
         t->forgotten = true;
         /* So that it is not freed with its last request, but here */
@@ -450,6 +457,8 @@ void cache_mem_transfer_free(CacheMemTransfer *t)
         if (t->open > 1 && cm->number >= 0) {
             cm->region->urgent = cm;
             cache_mem_settle(cm->region);
+            cache_mem_llc_go_on(cm->region);
+            cache_mem_time_arm(cm->region);
         }
     }
     if (owns) {
@@ -461,4 +470,31 @@ void cache_mem_transfer_free(CacheMemTransfer *t)
             free_transfer(t);
         }
     }
+}
+
+/* ---- For who looks ---- */
+
+static CacheMemWorkWait awaits(const CacheMemTransfer *t)
+{
+    return t->phase == PHASE_OVER ? CACHE_MEM_WORK_DONE :
+           t->again == UINT64_MAX ? CACHE_MEM_WORK_LINES :
+                                    CACHE_MEM_WORK_OTHERS;
+}
+
+const CacheMemTransfer *cache_mem_transfer_next(const CacheMemDev *cm,
+                                                const CacheMemTransfer *t,
+                                                CacheMemWorkLook *look)
+{
+    t = t ? QLIST_NEXT(t, next) : QLIST_FIRST(&cm->transfers);
+    if (t) {
+        *look = (CacheMemWorkLook) {
+            .name = t->name,
+            .write = t->buf,
+            .len = t->len,
+            .open = t->open,
+            .since = t->since,
+            .awaits = awaits(t),
+        };
+    }
+    return t;
 }

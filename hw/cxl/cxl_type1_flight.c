@@ -180,17 +180,27 @@ static void end(FlightPart *part)
     g_clear_pointer(&part->host, g_array_unref);
 }
 
+/* As a driver knows it */
+static char *name_of(const VirtQueueElement *elem)
+{
+    const VirtIOCryptoReq *req = container_of(elem, VirtIOCryptoReq, elem);
+
+    return g_strdup_printf("queue %d, descriptor %u",
+                           virtio_get_queue_index(req->vq), elem->index);
+}
+
 static void begin(CXLType1Payload *p, FlightPart *part, const uint8_t *buf)
 {
     CXLType1Crypto *s = p->s;
     const CacheMemSeg *seg = cxl_type1_payload_host(p);
+    g_autofree char *name = name_of(p->elem);
 
     end(part);
     part->host = g_array_ref(p->host);
     part->transfer = p->write ?
-        cache_mem_transfer_write(s->cache, seg, p->host->len, buf,
+        cache_mem_transfer_write(s->cache, name, seg, p->host->len, buf,
                                  cxl_type1_payload_how(s), woken, s) :
-        cache_mem_transfer_read(s->cache, seg, p->host->len, woken, s);
+        cache_mem_transfer_read(s->cache, name, seg, p->host->len, woken, s);
     part->gone = cache_mem_translations_gone(s->cache);
     part->begins++;
     part->over = false;

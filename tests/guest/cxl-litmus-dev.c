@@ -30,6 +30,7 @@ uint64_t seed = 1;
 unsigned limit = 60;
 int points, failures;
 bool give_up;
+Totals totals;
 
 static volatile int ready, go;
 static char trouble[256];
@@ -444,8 +445,12 @@ static void agents_forget(uint64_t *iterations, uint64_t *retries)
         Dev *d = &devs[i];
 
         if (d->iterations) {
-            *iterations += r64(d, CCT_AGENT_ITERATION);
+            uint64_t n = r64(d, CCT_AGENT_ITERATION);
+
+            *iterations += n;
             *retries += r64(d, CCT_AGENT_RETRIES);
+            totals.steps += n * (d->steps + d->log_regs) +
+                            r64(d, CCT_AGENT_POLLS);
         }
         d->iterations = 0;
     }
@@ -453,7 +458,7 @@ static void agents_forget(uint64_t *iterations, uint64_t *retries)
 
 void verdict(bool ok, const char *format, ...)
 {
-    uint64_t iterations, retries;
+    uint64_t iterations, retries, relaxed = 0;
     double t = now();
     va_list ap;
 
@@ -476,6 +481,12 @@ void verdict(bool ok, const char *format, ...)
         if (cpus[i].seen) {
             printf(" saw %llu", (unsigned long long)cpus[i].seen);
         }
+        totals.rounds += cpus[i].count;
+        totals.relaxed += cpus[i].relaxed;
+        relaxed += cpus[i].relaxed;
+    }
+    if (relaxed) {
+        printf("; relaxed %llu", (unsigned long long)relaxed);
     }
     printf("; %.2f s]\n", t - began);
     if (trouble[0]) {

@@ -25,6 +25,7 @@ static const struct test {
 } tests[] = {
     { "mp", test_mp },
     { "sb", test_sb },
+    { "posted", test_posted },
     { "lb", test_lb },
     { "co", test_co },
     { "three", test_three },
@@ -95,6 +96,8 @@ int main(int argc, char **argv)
             note("%s: %.1f s", tests[i].name, now() - start);
         }
     }
+    note("totals: %llu steps of devices, %llu rounds of CPUs, %llu relaxed",
+         (ULL)totals.steps, (ULL)totals.rounds, (ULL)totals.relaxed);
     printf("1..%d\n", points);
     return failures ? 1 : 0;
 }

@@ -45,6 +45,7 @@ typedef struct Dev {
  * @fn: its work, until stopped() says true; NULL for none
  * @seen: how often another's store was noticed
  * @bad: forbidden outcomes
+ * @relaxed: outcomes that are allowed, and cannot be where nothing takes time
  */
 typedef struct Cpu Cpu;
 struct Cpu {
@@ -54,6 +55,7 @@ struct Cpu {
     uint64_t count;
     uint64_t seen;
     uint64_t bad;
+    uint64_t relaxed;
     char what[160];
 };
 
@@ -66,6 +68,20 @@ extern bool give_up;        /* at the first point that is not ok */
 extern volatile int stop;
 extern uint64_t seed;
 extern int points, failures;
+
+/**
+ * Totals: what was done for all points so far
+ * @steps: of agents, each of which is an access, looks of their WAITs too
+ * @rounds: of CPUs' loops, each of which has one access or more
+ * @relaxed: see Cpu
+ */
+typedef struct Totals {
+    uint64_t steps;
+    uint64_t rounds;
+    uint64_t relaxed;
+} Totals;
+
+extern Totals totals;
 
 /* The scaled number of repetitions */
 static inline uint64_t times(uint64_t n)
@@ -180,6 +196,7 @@ void wait_change(Dev *d, uint8_t how, Cell *at);
 void order_init(void);
 void test_mp(void);
 void test_sb(void);
+void test_posted(void);
 void test_lb(void);
 void test_co(void);
 void test_three(void);

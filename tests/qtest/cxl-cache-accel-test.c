@@ -544,13 +544,20 @@ static uint32_t read_cachemem(void *opaque, uint16_t offset)
     return qpci_io_readl(cxl->rp, cxl->rp_bar, CACHEMEM + offset);
 }
 
-/* The host waits for the device, or not, on its own behalf. */
-static void check_awaits(Machine *m, bool awaits)
+static QDict *query_device(Machine *m)
 {
     g_autoptr(QDict) info = qtest_qmp_assert_success_ref(m->qts,
                                     "{'execute': 'x-query-cxl-cache'}");
     QDict *d = qobject_to(QDict, qlist_entry_obj(qlist_first(
                                     qdict_get_qlist(info, "devices"))));
+
+    return qobject_ref(d);
+}
+
+/* The host waits for the device, or not, on its own behalf. */
+static void check_awaits(Machine *m, bool awaits)
+{
+    g_autoptr(QDict) d = query_device(m);
     QDict *w;
 
     g_assert_cmpint(qdict_haskey(d, "awaits"), ==, awaits);
@@ -562,13 +569,39 @@ static void check_awaits(Machine *m, bool awaits)
     }
 }
 
+/* It depends on who else wants a processor. */
+static void wait_until(Machine *m, bool (*func)(const QDict *d))
+{
+    gint64 end = g_get_monotonic_time() + VCPU_TIMEOUT_US;
+    bool done = false;
+
+    while (!done) {
+        g_autoptr(QDict) d = query_device(m);
+
+        done = func(d);
+        g_assert_true(done || g_get_monotonic_time() < end);
+        g_usleep(1000);
+    }
+}
+
+static bool is_awaited(const QDict *d)
+{
+    return qdict_haskey(d, "awaits");
+}
+
+static bool is_idle(const QDict *d)
+{
+    return !qdict_get_int(d, "outstanding");
+}
+
 /* A vCPU is in the middle of loading a line that the device has modified. */
 static void get_stuck(Machine *m, unsigned v)
 {
     make_m(&m->dev, A, v);
     order(m, "hang-snoop");
     cpu_start(m, 0, LOAD_LINE, A, 0, 0);
-    g_usleep(50000);
+    wait_until(m, is_awaited);
+    g_usleep(20000);
     g_assert_cmpuint(qtest_readl(m->qts, BOX(0) + BOX_COMMAND), ==, LOAD_LINE);
     check_awaits(m, true);
 }
@@ -654,6 +687,8 @@ static void test_hang_reset(const void *accel)
 #define CODE            0x3f01000
 #define CODE_BAR        0x3f00000
 #define TRACED_ROUNDS   2000
+#define COUNTED_ROUNDS  20000
+#define AGENT_ROUNDS    300
 
 /*
  * What CPU 0 does in each round; the device's BAR is at CODE_BAR, a counter
@@ -676,9 +711,36 @@ static const uint8_t traced_code[] = {
     0x89, 0x43, 0x2c, 0x8b, 0x41, 0x40, 0x01, 0x01, 0x5b, 0x59, 0xc3,
 };
 
-/* The trace of a run in which nothing comes from outside, to be freed */
-static char *traced_run(unsigned seed)
+/* Programs of two devices, on lines that CPUs have as well */
+static void start_agents(Dev *dev)
 {
+    for (int i = 0; i < 2; i++) {
+        set_step(&dev[i], 0, ADD(8, CCT_CONST), A + 6 * LINE + 16 + 8 * i, 1);
+        set_step(&dev[i], 1, LOAD(CXL_CACHE_RD_SHARED, 1), A + 5 * LINE, 0);
+        set_step(&dev[i], 2, STORE(CXL_CACHE_WR_INV, CCT_ITER),
+                 A + 8 * LINE + 8 * i, 0);
+        set_step(&dev[i], 3, PAUSE, 0, 700);
+        agent_start(&dev[i], AGENT_ROUNDS);
+    }
+}
+
+/**
+ * Traced: a run that is traced
+ * @cpus: of which the second counts in a line that the first one has a device
+ *        take
+ * @agents: two devices run programs
+ */
+typedef struct Traced {
+    const char *name;
+    unsigned cpus;
+    bool agents;
+} Traced;
+
+/* The trace of a run in which nothing comes from outside, to be freed */
+static char *traced_run(unsigned seed, const Traced *run)
+{
+    const unsigned cpus = run->cpus;
+    Dev dev[2] = { };
     g_autofree char *file = NULL;
     char *trace = NULL;
     int fd = g_file_open_tmp("cxl-cache-XXXXXX.trace", &file, NULL);
@@ -687,23 +749,43 @@ static char *traced_run(unsigned seed)
     g_assert_cmpint(fd, >=, 0);
     close(fd);
     m.qts = qtest_initf("-S -accel tcg,thread=single -icount shift=3,sleep=off "
-                        "-nodefaults " QCXL_MACHINE QCXL_SHARED_RAM
+                        "-smp %u -nodefaults " QCXL_MACHINE QCXL_SHARED_RAM
                         "-bios %s " QCXL_PXB QCXL_RP ",cxl-cache=on,"
                         "cxl-cache-latency=2000,x-jitter=%u "
                         "-device cxl-cache-testdev,bus=rp0,id=t0 "
-                        "-trace enable=cxl_cache_* -D %s", bios_file, seed,
-                        file);
-    dev_start(&m.dev, m.qts, 0);
-    qtest_writel(m.qts, CODE_BAR, m.dev.bar.addr);
+                        QCXL_RP1 ",cxl-cache=on,cxl-cache-latency=1000,"
+                        "x-jitter=%u -device cxl-cache-testdev,bus=rp1,id=t1 "
+                        "-trace enable=cxl_cache_* -D %s", cpus, bios_file,
+                        seed, seed, file);
+    for (int i = 0; i < 2; i++) {
+        dev_start(&dev[i], m.qts, i);
+    }
+    qtest_writel(m.qts, CODE_BAR, dev[0].bar.addr);
     qtest_memwrite(m.qts, CODE, traced_code, sizeof(traced_code));
     cpu_start(&m, 0, CALL, CODE, 0, TRACED_ROUNDS);
+    for (int i = 1; i < cpus; i++) {
+        cpu_start(&m, i, COUNT, A + 5 * LINE + 8, 0, COUNTED_ROUNDS);
+    }
+    if (run->agents) {
+        start_agents(dev);
+    }
     qtest_qmp_assert_success(m.qts, "{'execute': 'cont'}");
-    cpu_wait(&m, 0);
+    for (int i = 0; i < cpus; i++) {
+        cpu_wait(&m, i);
+    }
+    for (int i = 0; i < 2 && run->agents; i++) {
+        agent_wait(&dev[i], AGENT_ROUNDS);
+    }
     /* What is under way comes to its end: CPUs make time pass. */
+    wait_until(&m, is_idle);
     g_usleep(50000);
     qtest_qmp_assert_success(m.qts, "{'execute': 'stop'}");
     g_assert_true(g_file_get_contents(file, &trace, NULL, NULL));
-    dev_end(&m.dev);
+    for (int i = 0; i < 2; i++) {
+        g_assert_cmpuint(qtest_readq(m.qts, A + 6 * LINE + 16 + 8 * i), ==,
+                         run->agents ? AGENT_ROUNDS : 0);
+        dev_end(&dev[i]);
+    }
     qtest_quit(m.qts);
     g_unlink(file);
     return trace;
@@ -731,7 +813,7 @@ static void check_same(const char *a, const char *b)
     }
 }
 
-static void test_same_trace(void)
+static void test_same_trace(const void *run)
 {
     g_autofree char *first = NULL;
     g_autofree char *again = NULL;
@@ -741,13 +823,13 @@ static void test_same_trace(void)
         g_test_skip("TCG does not run here");
         return;
     }
-    first = traced_run(9);
+    first = traced_run(9, run);
     if (!strstr(first, "cxl_cache_fault")) {
         g_test_skip("lines are not kept on this host");
         return;
     }
-    again = traced_run(9);
-    other = traced_run(10);
+    again = traced_run(9, run);
+    other = traced_run(10, run);
     g_test_message("%u messages, %u accesses trapped",
                    count_words(first, "cxl_cache_taken"),
                    count_words(first, "cxl_cache_fault"));
@@ -759,6 +841,11 @@ static void test_same_trace(void)
 
 int main(int argc, char **argv)
 {
+    static const Traced traced[] = {
+        { "same-trace", 1 },
+        { "same-trace/cpus", 2 },
+        { "same-trace/agents", 2, true },
+    };
     static const struct {
         const char *name;
         void (*run)(const void *accel);
@@ -795,7 +882,12 @@ int main(int argc, char **argv)
             qtest_add_data_func(path, accels[i].accel, cases[j].run);
         }
     }
-    qtest_add_func("/cxl-cache/accel/icount/same-trace", test_same_trace);
+    for (int i = 0; i < ARRAY_SIZE(traced); i++) {
+        g_autofree char *path = g_strdup_printf("/cxl-cache/accel/icount/%s",
+                                                traced[i].name);
+
+        qtest_add_data_func(path, &traced[i], test_same_trace);
+    }
     ret = g_test_run();
     g_unlink(bios_file);
     g_free(bios_file);

@@ -587,6 +587,123 @@ static void test_reset(void)
     machine_end(&m);
 }
 
+/* ---- Links with time ---- */
+
+#define L       500
+#define TIMED   " -global cxl-rp.cxl-cache-latency=500"
+#define JITTER  TIMED " -global cxl-rp.x-jitter=7"
+#define LONG_NS 1000000
+
+static void must_post(Dev *d, uint32_t opcode, uint64_t addr)
+{
+    g_assert_cmpint(operate(d, CCT_DO_POST, opcode, 0, addr, ALL, NULL).ret,
+                    ==, OK);
+}
+
+/*
+ * A line has to leave when another device's request has come to the host: the
+ * snoop goes out then, takes the line when it arrives, and the data are home
+ * when they do. They go to memory, and not into the cache, nor does anything
+ * wait for it.
+ */
+static void test_in_time(const void *opcode)
+{
+    const unsigned back = CLR_WRITE_BACKS(0) - CLR_SLICE(0);
+    uint64_t before;
+    Machine m;
+    Dev *d = &m.dev[0];
+
+    if (!machine_start(&m, SMALL ",inclusive=on,policy=lru" TIMED, 2)) {
+        return;
+    }
+    qtest_clock_step(m.qts, LONG_NS);
+    command(&m, 0, CLR_FLUSH);
+    make_m(d, A, 7);
+    before = sum(&m, back);
+    qtest_clock_step(m.qts, LONG_NS);
+    for (int i = 1; i <= WAYS; i++) {
+        must_post(&m.dev[1], GPOINTER_TO_UINT(opcode), A + i * STRIDE);
+    }
+    qtest_clock_step(m.qts, L - 1);
+    g_assert_true(present(&m, A));
+    g_assert_cmpint(taken(&m, "set-conflict"), ==, 0);
+    qtest_clock_step(m.qts, 1);
+    g_assert_false(present(&m, A));
+    g_assert_cmpint(taken(&m, "set-conflict"), ==, 1);
+    assert_event(&m, A, "set-conflict", "device", "M");
+    g_assert_cmpuint(line_state(d, A), ==, CCT_STATE_M);
+    qtest_clock_step(m.qts, L - 1);
+    g_assert_cmpuint(line_state(d, A), ==, CCT_STATE_M);
+    qtest_clock_step(m.qts, 1);
+    g_assert_cmpuint(line_state(d, A), ==, CCT_STATE_I);
+    /* No request has waited for it. */
+    g_assert_cmpuint(CCT_POSTS_OPEN(get32(&m.dev[1], CCT_POSTS)), ==, 0);
+    qtest_clock_step(m.qts, L - 1);
+    g_assert_cmpuint(m.ram[A], ==, 0);
+    qtest_clock_step(m.qts, 1);
+    assert_version(m.ram + A, 7);
+    g_assert_false(present(&m, A));
+    g_assert_cmpuint(sum(&m, back), ==, before);
+    for (int i = 1; i <= WAYS; i++) {
+        g_assert_true(present(&m, A + i * STRIDE));
+    }
+    machine_end(&m);
+}
+
+/* A CPU's load takes a line at once, and leaves its neighbour alone. */
+static void test_in_time_neighbour(void)
+{
+    Machine m;
+    Dev *d = &m.dev[0];
+
+    if (!machine_start(&m, SMALL ",inclusive=on,policy=lru" TIMED, 1)) {
+        return;
+    }
+    qtest_clock_step(m.qts, LONG_NS);
+    command(&m, 0, CLR_FLUSH);
+    make_m(d, A, 3);
+    make_m(d, A + LINE, 4);
+    for (int i = 1; i <= WAYS; i++) {
+        load(&m, A + i * STRIDE);
+    }
+    g_assert_cmpuint(line_state(d, A), ==, CCT_STATE_I);
+    assert_version(m.ram + A, 3);
+    g_assert_cmpuint(line_state(d, A + LINE), ==, CCT_STATE_M);
+    g_assert_cmpuint(m.ram[A + LINE], ==, 0);
+    machine_end(&m);
+}
+
+/* Where something is under way for the line, it is asked for behind that. */
+static void test_in_time_busy(void)
+{
+    Machine m;
+    Dev *d = &m.dev[0];
+
+    if (!machine_start(&m, SMALL ",inclusive=on,policy=lru" TIMED, 2)) {
+        return;
+    }
+    qtest_clock_step(m.qts, LONG_NS);
+    command(&m, 0, CLR_FLUSH);
+    make_m(d, A, 3);
+    qtest_clock_step(m.qts, LONG_NS);
+    /* Which leaves the line where it is, but is with it from L to 3 L. */
+    must_post(&m.dev[1], CXL_CACHE_RD_CURR, A);
+    for (int i = 1; i <= WAYS; i++) {
+        must_post(&m.dev[1], CXL_CACHE_RD_CURR, A + i * STRIDE);
+    }
+    qtest_clock_step(m.qts, L);
+    g_assert_false(present(&m, A));
+    g_assert_cmpint(taken(&m, "set-conflict"), ==, 0);
+    qtest_clock_step(m.qts, 3 * L - 1);
+    g_assert_cmpint(taken(&m, "set-conflict"), ==, 1);
+    g_assert_cmpuint(line_state(d, A), ==, CCT_STATE_M);
+    qtest_clock_step(m.qts, 1);
+    g_assert_cmpuint(line_state(d, A), ==, CCT_STATE_I);
+    qtest_clock_step(m.qts, L);
+    assert_version(m.ram + A, 3);
+    machine_end(&m);
+}
+
 /* ---- Nothing is lost ---- */
 
 #define LINES   96
@@ -606,6 +723,10 @@ static const Stress stresses[] = {
     { "one-line", "size=64,ways=1,slices=1,inclusive=on" },
     { "directory", SMALL ",directory-ways=1" },
     { "directory-one-line", "size=64,ways=1,slices=1,directory-ways=1" },
+    { "timed", SMALL ",inclusive=on,policy=lru" TIMED },
+    { "timed-jitter", SMALL ",inclusive=on,policy=plru" JITTER },
+    { "timed-one-line", "size=64,ways=1,slices=1,inclusive=on" JITTER },
+    { "timed-directory", SMALL ",directory-ways=1" JITTER },
 };
 
 /* An inclusive cache has all that devices have. */
@@ -622,6 +743,19 @@ static void check_inclusion(Machine *m)
     }
 }
 
+/* What is under way while all else goes on; refused where a line is in use */
+static void post_any(Dev *d, GRand *rand, uint64_t addr)
+{
+    static const uint8_t opcodes[] = {
+        CXL_CACHE_RD_CURR, CXL_CACHE_RD_SHARED, CXL_CACHE_RD_OWN,
+        CXL_CACHE_DIRTY_EVICT, CXL_CACHE_CLEAN_EVICT_NO_DATA,
+    };
+
+    operate(d, CCT_DO_POST, opcodes[g_rand_int_range(rand, 0,
+                                                     ARRAY_SIZE(opcodes))],
+            0, addr, ALL, NULL);
+}
+
 /* One by one, and 8 KiB at once: more lines than the cache has */
 static void test_nothing_lost(const void *opaque)
 {
@@ -629,6 +763,7 @@ static void test_nothing_lost(const void *opaque)
     GRand *rand = g_rand_new_with_seed(5);
     unsigned version[LINES] = { };
     uint8_t *big = g_malloc0(CCT_BUF_SIZE), *back = g_malloc(CCT_BUF_SIZE);
+    const bool timed = strstr(s->llc, TIMED);
     uint8_t line[LINE];
     Machine m;
 
@@ -644,7 +779,7 @@ static void test_nothing_lost(const void *opaque)
         Dev *d = &m.dev[g_rand_boolean(rand)];
         uint64_t addr = A + i * LINE;
 
-        switch (g_rand_int_range(rand, 0, 7)) {
+        switch (g_rand_int_range(rand, 0, timed ? 10 : 7)) {
         case 0:
         case 1:
             line_op(d, CCT_DO_LINE_EVICT, addr);
@@ -675,8 +810,18 @@ static void test_nothing_lost(const void *opaque)
             command(&m, addr, CLR_FLUSH_LINE);
             assert_version(m.ram + addr, version[i]);
             break;
+        case 7:
+        case 8:
+            post_any(d, rand, addr);
+            break;
+        case 9:
+            qtest_clock_step(m.qts, g_rand_int_range(rand, 1, 2 * L));
+            break;
         }
         if (step % 200 == 0) {
+            if (timed) {
+                qtest_clock_step(m.qts, LONG_NS);
+            }
             check_inclusion(&m);
         }
     }
@@ -796,6 +941,12 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-cache-llc/query", test_query);
     qtest_add_func("/cxl-cache-llc/registers", test_registers);
     qtest_add_func("/cxl-cache-llc/reset", test_reset);
+    qtest_add_data_func("/cxl-cache-llc/in-time/read",
+                        GUINT_TO_POINTER(CXL_CACHE_RD_CURR), test_in_time);
+    qtest_add_data_func("/cxl-cache-llc/in-time/own",
+                        GUINT_TO_POINTER(CXL_CACHE_RD_OWN), test_in_time);
+    qtest_add_func("/cxl-cache-llc/in-time/busy", test_in_time_busy);
+    qtest_add_func("/cxl-cache-llc/in-time/neighbour", test_in_time_neighbour);
     for (int i = 0; i < ARRAY_SIZE(stresses); i++) {
         g_autofree char *path =
             g_strdup_printf("/cxl-cache-llc/nothing-lost/%s",

@@ -393,6 +393,62 @@ static void test_agent(Machine *m)
     catch_up(m);
 }
 
+/*
+ * What an agent has posted is under way while it does the next step, and may be
+ * behind that; what it joins is over.
+ */
+static void test_agent_posts(Machine *m)
+{
+    const uint32_t post = CCT_STEP_MAKE(CCT_OP_POST, CXL_CACHE_WR_INV, 8,
+                                        CCT_CONST, 0, 0);
+    const uint32_t join = CCT_STEP_MAKE(CCT_OP_JOIN, 0, 0, CCT_CONST, 0, 0);
+    Dev *d = &m->dev[0];
+
+    make_m(&m->dev[1], A, 1);
+    catch_up(m);
+    set_step(d, 0, post, A, 0x11);
+    set_step(d, 1, STORE(CXL_CACHE_WR_INV, CCT_CONST), B, 0x22);
+    set_step(d, 2, join, 0, 0);
+    agent_start(d, 1);
+    while (channel(m, 0, CXL_CACHE_D2H_REQ).messages != 2) {
+        g_usleep(1000);
+    }
+    g_assert_cmpuint(posts_open(d), ==, 1);
+    /* The other device has to be asked for the first. */
+    qtest_clock_step(m->qts, 3 * L);
+    g_assert_cmphex(ldq_le_p(m->ram + B), ==, 0x22);
+    assert_version(m->ram + A, 1);
+    qtest_clock_step(m->qts, L);
+    g_usleep(30000);
+    g_assert_true(agent_runs(d));
+    g_assert_cmpuint(posts_open(d), ==, 1);
+    qtest_clock_step(m->qts, 2 * L - 1);
+    g_assert_cmphex(ldq_le_p(m->ram + A), ==, 0x11);
+    g_usleep(30000);
+    g_assert_true(agent_runs(d));
+    qtest_clock_step(m->qts, 1);
+    g_assert_cmpuint(posts_open(d), ==, 0);
+    agent_wait(d, 1);
+
+    /* More than there are credits for, and one that is stopped */
+    set_step(d, 0, post, A, 0x33);
+    agent_start(d, 500);
+    while (agent_runs(d)) {
+        qtest_clock_step(m->qts, L);
+    }
+    agent_wait(d, 500);
+    set_step(d, 1, join, 0, 0);
+    agent_start(d, ALL);
+    while (!posts_open(d)) {
+        g_usleep(1000);
+    }
+    set32(d, CCT_AGENT_CTRL, CCT_AGENT_STOP);
+    g_assert_cmphex(get32(d, CCT_AGENT_STATUS), ==, CCT_AGENT_STOPPED);
+    catch_up(m);
+    g_assert_cmpuint(posts_open(d), ==, 0);
+    g_assert_cmpuint(posts_failed(d), ==, 0);
+}
+
 /* Two agents and the CPU add to words of one line; the clock goes on and on. */
 static void test_race(Machine *m)
 {
@@ -578,6 +634,7 @@ static const Case cases[] = {
     { "touch-first", test_touch_first, LATENCY },
     { "handover", test_handover, LATENCY },
     { "agent", test_agent, LATENCY },
+    { "agent-posts", test_agent_posts, LATENCY },
     { "race", test_race, LATENCY },
     { "race-jitter", test_race, LATENCY ",x-jitter=7,cxl-cache-bandwidth=1G" },
     { "stop", test_stop, LATENCY },

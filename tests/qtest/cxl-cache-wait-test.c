@@ -228,12 +228,35 @@ static int64_t check_awaits(Machine *m, uint64_t addr, const char *awaited,
         g_assert_false(qdict_haskey(d, "awaits"));
         return 0;
     }
+    g_assert_true(qdict_haskey(d, "awaits"));
     w = qobject_to(QDict, qlist_entry_obj(qlist_first(
                               qdict_get_qlist(d, "awaits"))));
     g_assert_cmphex(qdict_get_int(w, "address"), ==, addr);
     g_assert_cmpstr(qdict_get_str(w, "awaited"), ==, awaited);
     g_assert_cmpstr(qdict_get_try_str(w, "by"), ==, by);
     return qdict_get_int(w, "since");
+}
+
+/* Who waits for it: t1, of which the monitor has the request by name */
+static void check_request(Machine *m, const char *awaits, int64_t age)
+{
+    g_autoptr(QDict) info = qtest_qmp_assert_success_ref(m->qts,
+                                    "{'execute': 'x-query-cxl-cache'}");
+    QList *list = qdict_get_qlist(info, "devices");
+    QDict *d = qobject_to(QDict, qlist_entry_obj(qlist_next(
+                                                     qlist_first(list)))), *r;
+
+    r = qobject_to(QDict, qlist_entry_obj(qlist_first(
+                              qdict_get_qlist(d, "requests"))));
+    g_assert_cmpstr(qdict_get_str(r, "request"), ==, "RdOwn");
+    g_assert_cmphex(qdict_get_int(r, "address"), ==, A);
+    g_assert_cmpstr(qdict_get_str(r, "awaits"), ==, awaits);
+    g_assert_cmpint(qdict_get_int(r, "age"), ==, age);
+    g_assert_false(qdict_haskey(r, "work"));
+    list = qdict_get_qlist(r, "asked");
+    g_assert_cmpuint(qlist_size(list), ==, 1);
+    g_assert_cmpstr(qstring_get_str(qobject_to(QString, qlist_entry_obj(
+                                        qlist_first(list)))), ==, "t0");
 }
 
 static void catch_up(Machine *m)
@@ -310,6 +333,7 @@ static void test_late(Machine *m)
         get_stuck(m, channels[i]);
         step(m, 10 * SECOND);
         g_assert_cmpuint(posts_open(&m->dev[1]), ==, 1);
+        check_request(m, "snoops", 10 * SECOND + 4 * L);
         g_assert_cmphex(t_read(m, T_STATUS), ==, 0);
         d = query_device(m);
         held = qdict_get_qlist(d, "held");
@@ -557,7 +581,17 @@ static void test_no_wait_request(Machine *m)
     check_isolated(m, "no-wait", 1);
 }
 
-/* An agent waits by the clock; who stops it does not. */
+static bool awaits_any(Machine *m)
+{
+    g_autoptr(QDict) d = query_device(m);
+
+    return qdict_haskey(d, "awaits");
+}
+
+/*
+ * An agent waits by the clock; who stops it does not. When its thread runs, the
+ * kernel says.
+ */
 static void test_agent(Machine *m)
 {
     Dev *d = &m->dev[1];
@@ -567,8 +601,13 @@ static void test_agent(Machine *m)
     hang(m, "h2d-req");
     set_step(d, 0, LOAD(CXL_CACHE_RD_OWN, 0), A, 0);
     agent_start(d, 1);
+    for (int i = 0; !awaits_any(m); i++) {
+        g_assert_cmpint(i, <, 30000);
+        g_usleep(1000);
+        step(m, L);
+    }
     for (int i = 0; i < 20; i++) {
-        g_usleep(5000);
+        g_usleep(1000);
         step(m, L);
     }
     g_assert_true(agent_runs(d));

@@ -778,6 +778,20 @@ static void test_coherent(const void *opaque)
     }
 }
 
+/* On a link with time, below a cache that takes lines from the device */
+static void test_coherent_timed(void)
+{
+    World w = { .device = true, .bit = ENCRYPTED };
+
+    if (machine_start(&w.m, "tag-coherence=all,lines=48 "
+                      "-object cxl-host-llc,id=llc0,size=4K,ways=4,slices=2,"
+                      "hash=linear,inclusive=on "
+                      "-global cxl-rp.cxl-cache-latency=500 "
+                      "-global cxl-rp.x-jitter=5")) {
+        stay_coherent(&w, steps() / 20);
+    }
+}
+
 /* The same, with instructions of two vCPUs */
 static void test_coherent_vcpus(void)
 {
@@ -1039,6 +1053,7 @@ int main(int argc, char **argv)
                         test_incoherent);
     qtest_add_data_func("/cxl-cbit-alias/coherent/cpu", "cpu", test_coherent);
     qtest_add_data_func("/cxl-cbit-alias/coherent/all", "all", test_coherent);
+    qtest_add_func("/cxl-cbit-alias/coherent/timed", test_coherent_timed);
     qtest_add_func("/cxl-cbit-alias/coherent/vcpus", test_coherent_vcpus);
     return g_test_run();
 }

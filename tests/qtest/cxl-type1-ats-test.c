@@ -307,6 +307,8 @@ static void test_in_request(gconstpointer data)
 #define TIMED       " -global cxl-rp.cxl-cache-latency=500" \
                     " -global cxl-rp.cxl-cache-depth=256"
 #define TRIP        (2 * L)
+#define THROUGH     " -global cxl-type1-crypto.writeback=through"
+#define ONCE        " -global cxl-type1-crypto.cache=off"
 
 static void wait_outstanding(QCIRig *r)
 {
@@ -345,12 +347,12 @@ static uint8_t step_and_wait(QCIRig *r, QCTRequest *q)
  * no line of the first is owned from the moment on at which the invalidation is
  * complete.
  */
-static void test_time_moved(gconstpointer data)
+static void check_time_moved(gconstpointer data, const char *opts, bool keeps)
 {
     QCIRig r;
 
-    qci_start(&r, data, TIMED);
-    for (int when = 0; when < 2 * TRIP; when += L / 2) {
+    qci_start(&r, data, opts);
+    for (int when = 0; when < (keeps ? 2 : 1) * TRIP; when += L / 2) {
         uint64_t other = qci_alloc(&r, PAGE);
         QCTRequest q;
         QCIJob j;
@@ -362,7 +364,11 @@ static void test_time_moved(gconstpointer data)
         qcv_map(r.vtd, &r.dom[0], j.to, other, PAGE, QCV_RW);
         g_assert_cmpuint(step_and_wait(&r, &q), ==, VIRTIO_CRYPTO_OK);
         g_assert_cmpuint(qci_owned(&r, 0, j.dst, PAGE), ==, 0);
-        g_assert_cmpuint(qci_owned(&r, 0, other, PAGE), ==, PAGE_LINES);
+        g_assert_cmpuint(qci_owned(&r, 0, other, PAGE), ==,
+                         keeps ? PAGE_LINES : 0);
+        if (!keeps) {
+            qci_check_ram(&r, other, j.want, PAGE);
+        }
         qci_check_ram_filled(&r, j.dst, QCI_OLD, PAGE);
         qct_check_memory(&r.q, other, j.want, PAGE);
         qtest_clock_step(r.q.qts, 100 * L);
@@ -372,13 +378,29 @@ static void test_time_moved(gconstpointer data)
     qci_end(&r);
 }
 
+static void test_time_moved(gconstpointer data)
+{
+    check_time_moved(data, TIMED, true);
+}
+
+/* Where no line is kept a request is over when its source has come. */
+static void test_time_moved_through(gconstpointer data)
+{
+    check_time_moved(data, TIMED THROUGH, false);
+}
+
+static void test_time_moved_once(gconstpointer data)
+{
+    check_time_moved(data, TIMED ONCE, false);
+}
+
 /* Taken back for good: the request fails, and nothing has changed. */
-static void test_time_gone(gconstpointer data)
+static void check_time_gone(gconstpointer data, const char *opts, bool keeps)
 {
     QCIRig r;
 
-    qci_start(&r, data, TIMED);
-    for (int when = 0; when < 2 * TRIP; when += L / 2) {
+    qci_start(&r, data, opts);
+    for (int when = 0; when < (keeps ? 2 : 1) * TRIP; when += L / 2) {
         for (int write = 0; write < 2; write++) {
             bool late = !write && when >= TRIP;
             QCTRequest q;
@@ -400,6 +422,21 @@ static void test_time_gone(gconstpointer data)
         }
     }
     qci_end(&r);
+}
+
+static void test_time_gone(gconstpointer data)
+{
+    check_time_gone(data, TIMED, true);
+}
+
+static void test_time_gone_through(gconstpointer data)
+{
+    check_time_gone(data, TIMED THROUGH, false);
+}
+
+static void test_time_gone_once(gconstpointer data)
+{
+    check_time_gone(data, TIMED ONCE, false);
 }
 
 /* More pages in flight than translations that the device can keep */
@@ -1252,7 +1289,11 @@ static const struct {
     { "large-interrupt", test_large_interrupt },
     { "load", test_load },
     { "time/moved", test_time_moved },
+    { "time/moved/through", test_time_moved_through },
+    { "time/moved/once", test_time_moved_once },
     { "time/gone", test_time_gone },
+    { "time/gone/through", test_time_gone_through },
+    { "time/gone/once", test_time_gone_once },
     { "time/many", test_time_many },
 };
 

@@ -32,6 +32,7 @@
 #define TRIP        (2 * L)
 
 #define WRITEBACK   ",writeback="
+#define UNPLUG_POISON ",unplug=poison"
 
 typedef struct Flight {
     QCTRequest q;
@@ -53,6 +54,7 @@ typedef struct Rig {
     uint8_t *once;          /* what becomes of the source */
     int64_t clock;
     const char *writeback;  /* also of a device that is plugged in again */
+    const char *unplug;     /* likewise */
 } Rig;
 
 /* Before the next command is answered timers have run that are due by then. */
@@ -70,7 +72,10 @@ static void rig_start(Rig *r, const char *port, const char *opts)
                             opts + strlen(WRITEBACK) : "on-demand";
     QCTRig q = { };
 
-    *r = (Rig) { .writeback = writeback };
+    *r = (Rig) {
+        .writeback = writeback,
+        .unplug = strstr(opts, UNPLUG_POISON) ? "poison" : "rescue",
+    };
     r->qts = qtest_initf("-nodefaults " QCXL_MACHINE QCXL_SHARED_RAM QCXL_PXB
                          QCXL_RP ",cxl-cache=on%s -object "
                          "cryptodev-backend-openssl,id=c0,queues=2 "
@@ -240,15 +245,21 @@ static void check_filled(Rig *r, uint64_t addr, uint8_t value, size_t len)
     check_memory(r, addr, want, len);
 }
 
-static void catch_up(Rig *r)
+/* How far the link's time is ahead of the clock: something was done at once */
+static int64_t ahead(Rig *r)
 {
     QDict *info = qct_query(r->qts);
     QDict *timing = qdict_get_qdict(qct_device(info, 0), "timing");
-    int64_t ahead = qdict_get_int(timing, "now") -
-                    qdict_get_int(timing, "clock");
+    int64_t ns = qdict_get_int(timing, "now") -
+                 qdict_get_int(timing, "clock");
 
     qobject_unref(info);
-    step(r, MAX(ahead, 0) + 10 * L);
+    return ns;
+}
+
+static void catch_up(Rig *r)
+{
+    step(r, MAX(ahead(r), 0) + 10 * L);
 }
 
 static bool host_keeps(void)
@@ -324,6 +335,90 @@ static void test_seen(Rig *r)
     check_filled(r, f.dst + f.len, OLD, AREA - f.len);
     catch_up(r);
     check_quiet(r);
+}
+
+/* A payload in flight, the n-th: whose, and what it waits for */
+static void check_work(Rig *r, int n, const Flight *f, bool write,
+                       const char *awaits, int64_t requests, int64_t age)
+{
+    g_autoptr(QDict) info = qct_query(r->qts);
+    QDict *dev = qct_device(info, 0), *w;
+    g_autofree char *name = g_strdup_printf("queue %u, descriptor %u", f->vq,
+                                            f->q.req.head);
+    const QListEntry *e;
+    int64_t of_it = 0;
+
+    e = qlist_first(qdict_get_qlist(dev, "work"));
+    while (n--) {
+        e = qlist_next(e);
+    }
+    w = qobject_to(QDict, qlist_entry_obj(e));
+    g_assert_cmpstr(qdict_get_str(w, "name"), ==, name);
+    g_assert_cmpint(qdict_get_bool(w, "write"), ==, write);
+    g_assert_cmpstr(qdict_get_str(w, "awaits"), ==, awaits);
+    g_assert_cmpint(qdict_get_int(w, "requests"), ==, requests);
+    g_assert_cmpint(qdict_get_int(w, "age"), ==, age);
+    if (!qdict_haskey(dev, "requests")) {
+        g_assert_cmpint(requests, ==, 0);
+        return;
+    }
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(dev, "requests"), e) {
+        QDict *req = qobject_to(QDict, qlist_entry_obj(e));
+        uint64_t addr = qdict_get_int(req, "address");
+
+        if (g_strcmp0(qdict_get_try_str(req, "work"), name) ||
+            strcmp(qdict_get_str(req, "request"), write ? "RdOwnNoData" :
+                                                          "RdCurr")) {
+            continue;
+        }
+        if (addr != r->iv) {
+            g_assert_cmphex(addr, >=, write ? f->dst : f->src);
+            g_assert_cmphex(addr, <, (write ? f->dst : f->src) + f->len);
+        }
+        g_assert_cmpint(qdict_get_int(req, "age"), ==, age);
+        of_it++;
+    }
+    g_assert_cmpint(of_it, ==, requests);
+}
+
+/* Who wants to know what hangs finds it, with its name. */
+static void test_named(Rig *r)
+{
+    Flight f[2] = { { .vq = 0 }, { .vq = 1 } };
+
+    post(r, &f[0], 0, 0, 1024);
+    wait_outstanding(r, 17);
+    step(r, 100);
+    post(r, &f[1], 2 * PAGE, PAGE, 256);
+    wait_outstanding(r, 17 + 5);
+    step(r, 50);
+    check_work(r, 0, &f[0], false, "lines", 17, 150);
+    check_work(r, 1, &f[1], false, "lines", 5, 50);
+    step(r, TRIP - 100);
+    check_work(r, 0, &f[0], false, "done", 0, TRIP + 50);
+    check_work(r, 1, &f[1], false, "lines", 5, TRIP - 50);
+    check_work(r, 2, &f[0], true, "lines", 16, 50);
+    run_until_done(r, &f[0], L);
+    run_until_done(r, &f[1], L);
+    take(r, &f[0], VIRTIO_CRYPTO_OK);
+    take(r, &f[1], VIRTIO_CRYPTO_OK);
+    check_used(r, 0, 1);
+    check_used(r, 1, 1);
+    catch_up(r);
+    check_quiet(r);
+}
+
+/* Where there are fewer credits than lines it waits for them. */
+static void test_named_credits(Rig *r)
+{
+    Flight f = { };
+
+    post(r, &f, 0, 0, 1024);
+    wait_outstanding(r, 2);
+    check_work(r, 0, &f, false, "others", 2, 0);
+    run_until_done(r, &f, L);
+    take(r, &f, VIRTIO_CRYPTO_OK);
+    check_used(r, 0, 1);
 }
 
 /* Many of two queues take no longer than one, if there are credits for them. */
@@ -412,6 +507,41 @@ static void test_shapes(Rig *r)
         }
     }
     check_memory(r, r->area, image, AREA);
+    catch_up(r);
+    check_quiet(r);
+}
+
+/* Parts of lines take no longer, and nothing that is done at once. */
+static void test_edges(Rig *r)
+{
+    Flight f = { };
+
+    post(r, &f, 0, 40, 1024);
+    wait_outstanding(r, 17);
+    g_assert_cmpint(run_until_done(r, &f, 10), ==, 2 * TRIP);
+    g_assert_cmpint(ahead(r), ==, 0);
+    take(r, &f, VIRTIO_CRYPTO_OK);
+    check_used(r, 0, 1);
+    g_assert_cmpint(lines_of(r, "M"), ==, 17);
+    check_memory(r, f.dst, r->once, f.len);
+    check_filled(r, r->area, OLD, 40);
+    catch_up(r);
+    check_quiet(r);
+}
+
+/* A result for which half of the cache is too small has no more than that. */
+static void test_room(Rig *r)
+{
+    const int64_t half = 64 * KiB / 64 / 2;
+    Flight f = { };
+
+    post(r, &f, 0, 0, 12 * PAGE);
+    run_until_done(r, &f, L);
+    take(r, &f, VIRTIO_CRYPTO_OK);
+    check_used(r, 0, 1);
+    g_assert_cmpint(lines_of(r, "M"), <=, half);
+    check_memory(r, f.dst, r->once, f.len);
+    check_filled(r, f.dst + f.len, OLD, AREA - f.len);
     catch_up(r);
     check_quiet(r);
 }
@@ -603,7 +733,8 @@ static void plug_again(Rig *r)
 {
     qtest_qmp_device_add(r->qts, "cxl-type1-crypto", "t0",
                          "{'bus': 'rp0', 'cryptodev': 'c0', "
-                         "'writeback': %s}", r->writeback);
+                         "'writeback': %s, 'unplug': %s}", r->writeback,
+                         r->unplug);
     qcxl_plugged(r->cxl);
 }
 
@@ -703,6 +834,46 @@ static void test_whole(Rig *r)
                      sizeof(source));
         qct_forget(&f.q);
         start_again(r);
+    }
+}
+
+#define POISON      0xbaadf00d
+
+/*
+ * It goes as hardware does, and takes with it what it has modified. That is
+ * what requests that were done have left; of those in flight nothing is to be
+ * seen, neither in memory nor as poison.
+ */
+static void test_gone_poison(Rig *r)
+{
+    for (int when = 0; when <= 2 * TRIP - 1; when += L - 1) {
+        Flight done = { }, f[2] = { { .vq = 0 }, { .vq = 1 } };
+
+        post(r, &done, 0, 8 * PAGE, PAGE);
+        run_until_done(r, &done, L);
+        take(r, &done, VIRTIO_CRYPTO_OK);
+        check_used(r, 0, 1);
+        catch_up(r);
+        post(r, &f[0], 0, 0, 1024);
+        post(r, &f[1], 0, 2 * PAGE + 40, 256);
+        wait_outstanding(r, 17 + 5);
+        step(r, when);
+        remove_now(r);
+        step(r, 100 * L);
+        for (int j = 0; j < 2; j++) {
+            g_assert_false(is_done(r, &f[j]));
+            qct_forget(&f[j].q);
+        }
+        check_filled(r, r->area, OLD, 8 * PAGE);
+        for (int line = 0; line < QCT_PAGE_LINES; line++) {
+            g_assert_cmphex(qtest_readl(r->qts, r->area + 8 * PAGE + line * 64),
+                            ==, POISON);
+        }
+        check_filled(r, r->area + 9 * PAGE, OLD, AREA - 9 * PAGE);
+        start_again(r);
+        check_works(r, false);
+        qtest_memset(r->qts, r->area, OLD, AREA);
+        catch_up(r);
     }
 }
 
@@ -936,6 +1107,8 @@ typedef struct Case {
 
 static const Case cases[] = {
     { "seen", test_seen, TIMED, "" },
+    { "named", test_named, TIMED, "" },
+    { "named/credits", test_named_credits, TIMED ",cxl-cache-credits=2", "" },
     { "many", test_many, TIMED, "" },
     { "credits", test_credits, TIMED ",cxl-cache-credits=2", "" },
     { "shapes/on-demand", test_shapes, TIMED, "" },
@@ -944,6 +1117,8 @@ static const Case cases[] = {
     { "shapes/adaptive", test_shapes, JITTER, ",writeback=adaptive" },
     { "shapes/once", test_shapes, JITTER, ",cache=off" },
     { "shapes/small", test_shapes, JITTER, ",cache-size=64K,cache-ways=1" },
+    { "edges", test_edges, TIMED, "" },
+    { "room", test_room, TIMED, ",cache-size=64K" },
     { "memory-first/completion", test_memory_first, TIMED,
       ",writeback=completion" },
     { "memory-first/through", test_memory_first, TIMED, ",writeback=through" },
@@ -957,6 +1132,7 @@ static const Case cases[] = {
     { "whole/on-demand", test_whole, TIMED, "" },
     { "whole/completion", test_whole, TIMED, WRITEBACK "completion" },
     { "whole/through", test_whole, TIMED, WRITEBACK "through" },
+    { "gone/poison", test_gone_poison, TIMED, UNPLUG_POISON },
     { "stop", test_stop, TIMED, "" },
     { "hang", test_hang, TIMED, "" },
     { "nth", test_nth, TIMED, "" },

@@ -277,6 +277,69 @@ static void test_marks(void)
     world_free(w);
 }
 
+static void check_request(World *w, int cqid, uint8_t opcode,
+                          CXLCacheAwaitedBy awaits, uint16_t asked)
+{
+    CXLCacheRequestLook look;
+    Copy c;
+
+    copy_world(&c, w);
+    g_assert_true(cxl_cache_request_look(w->home, 0, w->dev[0], cqid, &look));
+    check_same(&c);
+    g_assert_cmphex(look.line, ==, world_line(0));
+    g_assert_cmpint(look.opcode, ==, opcode);
+    g_assert_cmpint(look.awaits, ==, awaits);
+    g_assert_cmphex(look.asked, ==, asked);
+    g_assert_cmpuint(look.since, ==, 0);
+}
+
+/* What requests wait for, message by message */
+static void test_requests(void)
+{
+    World *w = world(2);
+    CXLCacheRequestLook look;
+    int cqid, other;
+
+    world_make(w, 1, 0, CXL_CACHE_M, V1);
+    cqid = world_ask(w, 0, CXL_CACHE_RD_CURR, 0, 0, ALL);
+    other = world_ask(w, 0, CXL_CACHE_RD_CURR, 0, 0, ALL);
+    g_assert_cmpint(other, !=, cqid);
+    check_request(w, cqid, CXL_CACHE_RD_CURR, CXL_CACHE_BY_CHANNEL, 0);
+    world_must(w, 0, CXL_CACHE_D2H_REQ);
+    check_request(w, cqid, CXL_CACHE_RD_CURR, CXL_CACHE_BY_SNOOPS, 2);
+    /* Of the same line, and not the one that the host is at */
+    check_request(w, other, CXL_CACHE_RD_CURR, CXL_CACHE_BY_CHANNEL, 0);
+    world_must(w, 1, CXL_CACHE_H2D_REQ);
+    world_must(w, 1, CXL_CACHE_D2H_RSP);
+    check_request(w, cqid, CXL_CACHE_RD_CURR, CXL_CACHE_BY_SNOOPS, 2);
+    world_must(w, 1, CXL_CACHE_D2H_DATA);
+    check_request(w, cqid, CXL_CACHE_RD_CURR, CXL_CACHE_BY_ANSWER, 0);
+    world_must(w, 0, CXL_CACHE_H2D_DATA);
+    g_assert_false(cxl_cache_request_look(w->home, 0, w->dev[0], cqid, &look));
+    cxl_cache_run(w->home);
+    g_assert_false(cxl_cache_request_look(w->home, 0, w->dev[0], other, &look));
+    g_assert_false(cxl_cache_request_look(w->home, 0, w->dev[0],
+                                          CXL_CACHE_ID_MAX, &look));
+
+    cqid = world_ask(w, 0, CXL_CACHE_WR_INV, 0, V1, ALL);
+    /* Nobody has the line by now, but for the one who shares it. */
+    world_must(w, 0, CXL_CACHE_D2H_REQ);
+    while (cxl_cache_link_used(&w->link[1]->ch[CXL_CACHE_H2D_REQ])) {
+        world_must(w, 1, CXL_CACHE_H2D_REQ);
+        world_must(w, 1, CXL_CACHE_D2H_RSP);
+        if (cxl_cache_link_used(&w->link[1]->ch[CXL_CACHE_D2H_DATA])) {
+            world_must(w, 1, CXL_CACHE_D2H_DATA);
+        }
+    }
+    check_request(w, cqid, CXL_CACHE_WR_INV, CXL_CACHE_BY_DATA, 0);
+    world_must(w, 0, CXL_CACHE_H2D_RSP);
+    world_must(w, 0, CXL_CACHE_D2H_DATA);
+    check_request(w, cqid, CXL_CACHE_WR_INV, CXL_CACHE_BY_ANSWER, 0);
+    cxl_cache_run(w->home);
+    world_clear(w);
+    world_free(w);
+}
+
 static const WorldTest tests[] = {
     { "states", test_states },
     { "places", test_places },
@@ -284,6 +347,7 @@ static const WorldTest tests[] = {
     { "others", test_others },
     { "none", test_none },
     { "marks", test_marks },
+    { "requests", test_requests },
 };
 
 int main(int argc, char **argv)

@@ -56,6 +56,15 @@ static uint64_t request_line(const CXLCacheReq *req)
     return req->opcode == CXL_CACHE_CACHE_FLUSHED ? 0 : req->line;
 }
 
+/* Now, where there is time: for who asks what is under way, and how long */
+static uint64_t time_of(const CXLCacheDev *dev)
+{
+    const CXLCacheHome *home = dev->link->home;
+
+    return home && G_UNLIKELY(cxl_cache_is_timed(home)) ? cxl_cache_time(home) :
+                                                          0;
+}
+
 static void open_request(CXLCacheDev *dev, unsigned cqid, int way,
                          const CXLCacheReq *req, bool internal)
 {
@@ -70,6 +79,7 @@ static void open_request(CXLCacheDev *dev, unsigned cqid, int way,
         .line = line,
         .be = rule->partial ? req->be : CXL_CACHE_BE_ALL,
         .tag = req->tag,
+        .since = time_of(dev),
         .way = way,
         .opcode = req->opcode,
         .poison = req->poison,

@@ -93,6 +93,7 @@ static inline unsigned cxl_cache_tag_age(uint64_t tag)
  * @way: index of the line's way, -1 for requests that leave the cache alone
  * @next: next request in the chain of @line, for those
  * @uqid: host's buffer that a late forward goes to, or a pull's data
+ * @since: when it was sent, by the home's time; 0 on a link without
  * @opcode: 0 if the entry is free
  * @due: what waits for a credit of D2H Data: the pull's opcode, or DUE_FORWARD,
  *       whose data are in @req_data; 0 for nothing
@@ -103,6 +104,7 @@ typedef struct CXLCacheDevReq {
     uint64_t line;
     uint64_t be;
     uint64_t tag;
+    uint64_t since;
     int32_t way;
     uint16_t next;
     uint16_t uqid;

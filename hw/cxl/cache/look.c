@@ -1,5 +1,5 @@
 /*
- * CXL.cache: one line, as the host and a device have it
+ * CXL.cache: one line, or request, as the host and a device have it
  *
  * Copyright (c) 2026 The qemu-cxl-type1 developers
  *
@@ -71,4 +71,62 @@ void cxl_cache_dev_look(const CXLCacheDev *dev, uint64_t line,
     if (look->slot.cqid < 0) {
         look->slot.cqid = request_without_way(dev, line);
     }
+}
+
+/* ---- Requests ---- */
+
+static bool in_channel(const CXLCacheLink *link, unsigned cqid)
+{
+    const CXLCacheChannel *ch = &link->ch[CXL_CACHE_D2H_REQ];
+
+    for (uint32_t i = ch->head; i != ch->tail; i++) {
+        if (ch->msg[i & ch->mask].cqid == cqid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const CXLCacheTx *transaction_of(const CXLCacheHome *home,
+                                        unsigned number,
+                                        const CXLCacheDevReq *r, unsigned cqid)
+{
+    /* It only looks. */
+    const CXLCacheTx *tx = tx_find((CXLCacheHome *)home, r->line);
+
+    return tx && tx->kind == CXL_CACHE_TX_DEV && tx->dev == number &&
+           tx->cqid == cqid ? tx : NULL;
+}
+
+bool cxl_cache_request_look(const CXLCacheHome *home, unsigned number,
+                            const CXLCacheDev *dev, unsigned cqid,
+                            CXLCacheRequestLook *look)
+{
+    static const CXLCacheAwaitedBy awaits[CXL_CACHE_NUM_TX_PHASES] = {
+        [CXL_CACHE_TX_FREE] = CXL_CACHE_BY_ANSWER,
+        [CXL_CACHE_TX_WAIT] = CXL_CACHE_BY_ROOM,
+        [CXL_CACHE_TX_SNOOP] = CXL_CACHE_BY_SNOOPS,
+        [CXL_CACHE_TX_ANSWER] = CXL_CACHE_BY_CREDIT,
+        [CXL_CACHE_TX_PULL] = CXL_CACHE_BY_DATA,
+        [CXL_CACHE_TX_FINISH] = CXL_CACHE_BY_CREDIT,
+    };
+    const CXLCacheDevReq *r = &dev->req[cqid];
+    const CXLCacheTx *tx;
+
+    if (cqid >= dev->requests || !r->opcode) {
+        return false;
+    }
+    tx = transaction_of(home, number, r, cqid);
+    *look = (CXLCacheRequestLook) {
+        .line = r->line,
+        .tag = r->tag,
+        .since = r->since,
+        .opcode = r->opcode,
+        .asked = tx && tx->phase == CXL_CACHE_TX_SNOOP ?
+                 tx->ask | tx->wait | tx->fwd : 0,
+        .awaits = tx ? awaits[tx->phase] :
+                  in_channel(dev->link, cqid) ? CXL_CACHE_BY_CHANNEL :
+                                                CXL_CACHE_BY_ANSWER,
+    };
+    return true;
 }

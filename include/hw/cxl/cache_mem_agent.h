@@ -227,6 +227,7 @@ int cache_mem_request(CacheMemDev *cm, const CXLCacheReq *req,
 
 /**
  * CacheMemPosted: a request that goes on by itself
+ * @what: what it is for, for who looks; or NULL
  * @result: its outcome, when it is over; @result.failed if it was lost with the
  *          device
  * @done: called then, in any thread, with the lock held: it may not call what
@@ -234,6 +235,7 @@ int cache_mem_request(CacheMemDev *cm, const CXLCacheReq *req,
  */
 typedef struct CacheMemPosted CacheMemPosted;
 struct CacheMemPosted {
+    const char *what;
     CacheMemResult result;
     void (*done)(CacheMemPosted *posted);
     QLIST_ENTRY(CacheMemPosted) next;
@@ -251,6 +253,26 @@ struct CacheMemPosted {
  */
 int cache_mem_post(CacheMemDev *cm, const CXLCacheReq *req,
                    CacheMemPosted *posted, uint16_t *open);
+
+/**
+ * cache_mem_posts_wait: until no more than @most of what was posted are open
+ * @open: as for cache_mem_post(), of the same device
+ *
+ * It sleeps as cache_mem_request_wait() does. Returns at once when the device
+ * has gone.
+ */
+void cache_mem_posts_wait(CacheMemDev *cm, const uint16_t *open, unsigned most);
+
+/**
+ * cache_mem_dev_set_sleep: how who waits for this device's requests does so
+ * @sleep: returns not before @when, by QEMU_CLOCK_VIRTUAL, or when
+ *         cache_mem_hurry() was called; NULL for a thread that sleeps
+ *
+ * For a coroutine, under the BQL.
+ */
+typedef void CacheMemSleep(void *opaque, uint64_t when);
+void cache_mem_dev_set_sleep(CacheMemDev *cm, CacheMemSleep *sleep,
+                             void *opaque);
 
 /**
  * cache_mem_request_wait, cache_mem_line_evict_wait: wait for them in time

@@ -41,12 +41,13 @@ bool cache_mem_in_time(CacheMemDev *cm);
 
 /**
  * cache_mem_transfer_read: read memory as cache_mem_read() does
+ * @name: what it is for, for who looks; copied
  * @seg: @n pieces; they are copied
  * @wake: called when cache_mem_transfer_run() may have more to do
  *
  * Nothing is asked for before cache_mem_transfer_run().
  */
-CacheMemTransfer *cache_mem_transfer_read(CacheMemDev *cm,
+CacheMemTransfer *cache_mem_transfer_read(CacheMemDev *cm, const char *name,
                                           const CacheMemSeg *seg, unsigned n,
                                           CacheMemWake *wake, void *opaque);
 
@@ -58,7 +59,7 @@ CacheMemTransfer *cache_mem_transfer_read(CacheMemDev *cm,
  * it can be freed, and is as it was. Only what is kept is asked for while time
  * goes on: the rest is written at that moment, as cache_mem_write() does it.
  */
-CacheMemTransfer *cache_mem_transfer_write(CacheMemDev *cm,
+CacheMemTransfer *cache_mem_transfer_write(CacheMemDev *cm, const char *name,
                                            const CacheMemSeg *seg, unsigned n,
                                            const void *buf,
                                            CacheMemWriteHow how,

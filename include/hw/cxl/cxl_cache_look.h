@@ -1,5 +1,5 @@
 /*
- * CXL.cache: one line, as the host and a device have it
+ * CXL.cache: one line, or request, as the host and a device have it
  *
  * Copyright (c) 2026 The qemu-cxl-type1 developers
  *
@@ -52,6 +52,46 @@ typedef struct CXLCacheDevLook {
     int way;
     CXLCacheSlot slot;
 } CXLCacheDevLook;
+
+/**
+ * CXLCacheAwaitedBy: what a device's request waits for
+ */
+typedef enum CXLCacheAwaitedBy {
+    CXL_CACHE_BY_CHANNEL,       /* to come to the host, and to be taken */
+    CXL_CACHE_BY_ROOM,          /* in the snoop filter */
+    CXL_CACHE_BY_SNOOPS,        /* other devices' answers */
+    CXL_CACHE_BY_CREDIT,        /* for the host to answer it */
+    CXL_CACHE_BY_DATA,          /* its own, which the host has pulled */
+    CXL_CACHE_BY_ANSWER,        /* the host's, to come to it */
+    CXL_CACHE_NUM_AWAITED_BY
+} CXLCacheAwaitedBy;
+
+/**
+ * CXLCacheRequestLook: a device's request that is not complete
+ * @line: its line; 0 for CacheFlushed
+ * @tag: as of CXLCacheReq
+ * @since: when it was sent, by the home's time; 0 where there is no time
+ * @opcode: CXLCacheD2HReq
+ * @asked: with CXL_CACHE_BY_SNOOPS, devices that have still to answer
+ */
+typedef struct CXLCacheRequestLook {
+    uint64_t line;
+    uint64_t tag;
+    uint64_t since;
+    uint8_t opcode;
+    uint16_t asked;
+    CXLCacheAwaitedBy awaits;
+} CXLCacheRequestLook;
+
+/**
+ * cxl_cache_request_look: one request
+ * @number: of the device at @home
+ *
+ * Returns: false if the device has no request with this CQID.
+ */
+bool cxl_cache_request_look(const CXLCacheHome *home, unsigned number,
+                            const CXLCacheDev *dev, unsigned cqid,
+                            CXLCacheRequestLook *look);
 
 /* A line of more than 46 bits is nowhere. */
 void cxl_cache_home_look(const CXLCacheHome *home, uint64_t line,

@@ -230,7 +230,16 @@
 #define CCT_OP_FLUSH            8
 /* Do nothing for operand nanoseconds, an hour at most; how 0; no address */
 #define CCT_OP_DELAY            9
-#define CCT_NUM_OPS             10
+/*
+ * As STORE, by WrInv (0x0e), WOWrInv (0x0c), ItoMWr (0x06), WrCur (0x07) or
+ * WOWrInvF (0x0d), but complete when the request has been sent. On a link with
+ * time it is under way then: others may see what the next steps do before this.
+ * Of what vCPUs have translated it is as with CCT_DO_POST.
+ */
+#define CCT_OP_POST             10
+/* Until all that was posted is over, by the doorbell, too; how 0; no address */
+#define CCT_OP_JOIN             11
+#define CCT_NUM_OPS             12
 
 /*
  * An example: 1000 times, store i + 1 at x by ownership, then load y.
@@ -242,8 +251,9 @@
  *   STEP_OP(2) = CCT_OP_END
  *   AGENT_ITERATIONS = 1000, AGENT_CTRL = CCT_AGENT_START
  *
- * Each step is complete, every GO is in, before the next one begins. On a link
- * with time it takes as long as its messages do.
+ * Each step but POST is complete, every GO is in, before the next one begins.
+ * On a link with time it takes as long as its messages do. With icount it takes
+ * 100 ns at least, and programs go by the machine's clock.
  */
 
 /* ---- The buffer of CCT_DO_READ and CCT_DO_WRITE ---- */
