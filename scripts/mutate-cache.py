@@ -22,6 +22,7 @@ from pathlib import Path
 
 import mutants_alias
 import mutants_cache
+import mutants_context
 import mutants_gear
 import mutants_keep
 import mutants_llc
@@ -115,15 +116,15 @@ FAULTS = [
     ('GO-S after the data makes it E', TABLES,
      'GRANT(IXA,    S,    E,', 'GRANT(IXA,    E,    E,'),
     ('GO-M for a clean line', HOME_TX,
-     'return tx->dirty && home->forward_dirty ?',
-     'return home->forward_dirty ?'),
+     'return tx->dirty && home->forward_dirty &&',
+     'return home->forward_dirty &&'),
     ('RdAny gets E while others share', HOST,
      """IF(FORWARD,  HEIR | DATA,             GO, M),
                IF(SHARED,   SHARER | DATA,           GO, S),""",
      """IF(FORWARD,  HEIR | DATA,             GO, M),
                IF(SHARED,   OWNER | DATA,            GO, E),"""),
     ('the home reads memory although data were forwarded', HOME_TX,
-     'if (tx->have) {', 'if (0) {'),
+     'if (tx->have && G_LIKELY(tx_shares(tx))) {', 'if (0) {'),
     ('forwarded data are not written when GO-E is granted', HOST,
      '#define OWNER   (DO(WRITE_BACK) | DO(OWNER))',
      '#define OWNER   DO(OWNER)'),
@@ -603,6 +604,9 @@ def attempt(fault, tests):
         tests = [mutants_alias.TEST]
     if fault in mutants_llc.FAULTS:
         tests = [mutants_llc.TEST]
+    if fault in mutants_context.FAULTS:
+        # Elsewhere there is but one.
+        tests = [mutants_context.TEST]
     if fault in mutants_keep.FAULTS:
         tests = [mutants_keep.TEST]
     if fault in mutants_time.FAULTS:
@@ -647,7 +651,8 @@ def print_rst(results):
 
 def all_faults():
     return [*FAULTS, *mutants_cache.FAULTS, *mutants_gear.FAULTS,
-            *mutants_alias.FAULTS, *mutants_keep.FAULTS, *mutants_llc.FAULTS,
+            *mutants_alias.FAULTS, *mutants_context.FAULTS,
+            *mutants_keep.FAULTS, *mutants_llc.FAULTS,
             *mutants_time.FAULTS, *mutants_wait.FAULTS]
 
 
