@@ -19,7 +19,7 @@
 #define TYPE_CXL_RME_CDA "cxl-rme-cda"
 OBJECT_DECLARE_SIMPLE_TYPE(CXLRmeCda, CXL_RME_CDA)
 
-#define CHILD "rme-cda"
+#define CHILD "rme-cda-port"
 
 /* Far behind the capabilities that a cxl-rp has */
 #define OFFSET 0x400

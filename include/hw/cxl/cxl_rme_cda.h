@@ -31,7 +31,7 @@
  *  + "rme-cda" (bool, default off) of cxl-rp: the port has all of this
  *  + "realm-mecid" (uint16, default 0) of cxl-rp: memory encryption context of
  *    the Realm requests from below it
- *  + the port's child "rme-cda": "tdi-error" (bool)
+ *  + the port's child "rme-cda-port": "tdi-error" (bool)
  */
 
 #ifndef HW_CXL_RME_CDA_H
