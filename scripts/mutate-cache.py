@@ -593,10 +593,8 @@ def verdict_of(test):
     return None
 
 
-def attempt(fault, tests):
-    """Returns: whether it is caught, and by what"""
-    _, file, old, new = fault
-    path = COPY / file
+def tests_of(fault, tests):
+    """Those that can notice it"""
     if fault in mutants_gear.FAULTS:
         # The others link it, and never call it.
         tests = [test for test in tests if 'gear' in test or test == EXPLORE]
@@ -616,6 +614,14 @@ def attempt(fault, tests):
     if fault in mutants_wait.FAULTS:
         # Nor does anybody wait.
         tests = [test for test in tests if 'wait' in test]
+    return tests
+
+
+def attempt(fault, tests):
+    """Returns: whether it is caught, and by what"""
+    _, file, old, new = fault
+    path = COPY / file
+    tests = tests_of(fault, tests)
     text = path.read_text()
     if text.count(old) != 1:
         return False, [f'the line is there {text.count(old)} times']
@@ -666,6 +672,11 @@ def main():
     tests = prepare()
     if options & {'--fast', '--search'}:
         tests = [EXPLORE]
+    faults = [fault for fault in
+              all_faults()[:KNOWN if '--fast' in options else None]
+              if not words or any(word in fault[0] for word in words)]
+    tests = [test for test in tests
+             if any(test in tests_of(fault, tests) for fault in faults)]
     error = build(tests)
     if error:
         sys.exit(f'does not build unbroken: {error}')
@@ -673,9 +684,7 @@ def main():
     if healthy:
         sys.exit(f'fails unbroken: {healthy}')
     results = []
-    for fault in all_faults()[:KNOWN if '--fast' in options else None]:
-        if words and not any(word in fault[0] for word in words):
-            continue
+    for fault in faults:
         caught, how = attempt(fault, tests)
         results.append((fault[0], caught, how))
         if '--rst' not in options:

@@ -8,8 +8,9 @@
  * Devices find what context 0 finds: their requests are Non-secure. Pages that
  * are held for context 0 they access like any RAM; of others they are led here
  * (system/ram_view.h). So are table walks of the granule protection table, by
- * their own attributes, and Realm requests of devices, whose context the gate of
- * their address space tells: these never get a pointer, whoever has the page.
+ * their own attributes, and Realm requests of devices, whose context the gate
+ * of their address space tells: these never get a pointer, whoever has the
+ * page.
  *
  * Two ways lead here. By the memory API, each access is one to an I/O region,
  * under the device's lock. A device with a cache of its own is served by
@@ -41,7 +42,7 @@ static MECContext mec_dma_context(ARMMECState *s, MemTxAttrs attrs)
                        attrs.space == ARMSS_Realm ? attrs.mecid : 0);
 }
 
-/* What a gate says of the address space that this thread accesses comes first */
+/* What a gate says of the address space of this thread's access comes first */
 static MemTxAttrs mec_dma_attrs(hwaddr pa, MemTxAttrs attrs)
 {
     const AddressSpace *as = ram_view_user();

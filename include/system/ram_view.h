@@ -164,10 +164,14 @@ static inline bool address_space_gate_allows(const AddressSpace *as,
                                              hwaddr addr, hwaddr len,
                                              bool tell, MemTxAttrs *attrs)
 {
-    RCU_READ_LOCK_GUARD();
-    AddressSpaceGate *gate = qatomic_rcu_read(&as->gate);
+    AddressSpaceGate *gate;
     hwaddr n = len;
 
+    if (likely(!address_space_has_gate(as))) {
+        return true;
+    }
+    RCU_READ_LOCK_GUARD();
+    gate = qatomic_rcu_read(&as->gate);
     return !gate || (gate->allow(gate, tell ? as : NULL, addr, &n, attrs) &&
                      n == len);
 }
@@ -180,9 +184,13 @@ static inline bool address_space_gate_keeps(const AddressSpace *as,
                                             hwaddr addr, MemTxAttrs attrs,
                                             bool tell)
 {
-    RCU_READ_LOCK_GUARD();
-    AddressSpaceGate *gate = qatomic_rcu_read(&as->gate);
+    AddressSpaceGate *gate;
 
+    if (likely(!address_space_has_gate(as))) {
+        return true;
+    }
+    RCU_READ_LOCK_GUARD();
+    gate = qatomic_rcu_read(&as->gate);
     return !gate || !gate->keeps ||
            gate->keeps(gate, tell ? as : NULL, addr, attrs);
 }

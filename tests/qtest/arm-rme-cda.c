@@ -20,7 +20,7 @@
 #define REALM_7     CDA "-global cxl-rp.realm-mecid=7 "
 #define REALM_9     CDA "-global cxl-rp.realm-mecid=9 "
 
-/* Of the realm, of the Non-secure world, and of the Non-secure world at first */
+/* Of the realm, of the Non-secure world, and of that at first */
 #define SECRET      PAGES
 #define OPEN        (PAGES + 4 * PAGE)
 #define MOVED       (PAGES + 12 * PAGE)
@@ -133,9 +133,11 @@ static void test_registers(void)
     uint16_t at;
     GRig g;
 
-    grig_start(&g, MEC, "");
-    g_assert_cmphex(find_cda(g.port->rp), ==, 0);
-    grig_end(&g);
+    for (int i = 0; i < 2; i++) {
+        grig_start(&g, MEC, i ? "-global cxl-rp.rme-cda=off " : "");
+        g_assert_cmphex(find_cda(g.port->rp), ==, 0);
+        grig_end(&g);
+    }
     grig_start(&g, MEC, CDA);
     rp = g.port->rp;
     at = find_cda(rp);
@@ -278,6 +280,8 @@ static void test_context_write(const void *opaque)
         g_assert_cmphex(resident(g.r.qts, SECRET), ==, 7);
     }
     g_assert_cmphex(load(g.r.qts, 7, REALM(SECRET)), ==, VALUE);
+    /* Nobody else has written there. */
+    g_assert_false(mixed(g.r.qts, SECRET));
     g_assert_cmpuint(refused(&g), ==, 0);
     grig_end(&g);
 }
@@ -401,6 +405,10 @@ static void test_stale_back(void)
 
     cda_start(&g, MEC, REALM_7);
     open_gates(&g);
+    /* The control: the granule is whose it was. */
+    make_m(&g.r.cxl, OPEN + 64, 5);
+    evict(&g.r.cxl, OPEN + 64);
+    g_assert_cmpuint(stale(&g), ==, 0);
     make_m(&g.r.cxl, SECRET + 256, 5);
     set_granule(&g, SECRET, NS);
     qtest_readq(g.r.qts, SECRET);
@@ -417,9 +425,9 @@ static void test_stale_back(void)
 
 static bool tdi_error(GRig *g)
 {
-    QDict *answer = qtest_qmp(g->r.qts, "{'execute': 'qom-get', 'arguments': "
-                              "{'path': '/machine/peripheral/rp0/rme-cda-port', "
-                              "'property': 'tdi-error'}}");
+    QDict *answer = qtest_qmp(
+        g->r.qts, "{'execute': 'qom-get', 'arguments': {'path': "
+        "'/machine/peripheral/rp0/rme-cda-port', 'property': 'tdi-error'}}");
     bool error = qdict_get_bool(answer, "return");
 
     qobject_unref(answer);

@@ -11,6 +11,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "hw/cxl/cxl_cache_gear.h"
 #include "cxl-cache-world.h"
 
 #define V1      0x77001
@@ -289,6 +290,28 @@ static void test_reuse(void)
     end(w);
 }
 
+/* ... in the fast gear, which knows no contexts and writes none */
+static void test_gear(void)
+{
+    WorldConfig cfg = world_config(1);
+    World *w;
+
+    cfg.pages = cfg.no_log = cfg.no_monitor = true;
+    w = world_new(&cfg);
+    pass_under(w, 0, SEVEN);
+    g_assert_cmpint(world_ask(w, 0, CXL_CACHE_RD_OWN, 0, 0, ALL), ==, 0);
+    cxl_cache_run(w->home);
+    g_assert_cmphex(held(w, 0), ==, SEVEN);
+    world_host_ask(w, CXL_CACHE_HOST_FLUSH, 0, 0, 0);
+    cxl_cache_run(w->home);
+    pass_under(w, 0, NONE);
+    g_assert_cmphex(cxl_cache_page_own(w->dev[0], WORLD_BASE, 1), ==, 1);
+    g_assert_cmphex(held(w, 0), ==, NONE);
+    world_host_ask(w, CXL_CACHE_HOST_FLUSH, 0, 0, 0);
+    cxl_cache_run(w->home);
+    world_free(w);
+}
+
 /* Copies that the host has of a device that is gone */
 static void test_rescue(void)
 {
@@ -331,6 +354,7 @@ static const WorldTest tests[] = {
     { "write", test_write },
     { "space", test_space },
     { "reuse", test_reuse },
+    { "gear", test_gear },
     { "rescue", test_rescue },
     { "flushed", test_flushed },
 };

@@ -20,9 +20,9 @@
  *
  * Offsets, the DVSEC's ID and its fields are those that Arm's public RME
  * architecture compliance suite looks for. FIRST_TEE_CKID, of CXL.mem, can be
- * written and has no effect. The registers are to be written by Realm management
- * security domain software alone (RWPGJB); config space does not know who
- * writes, so here anybody can.
+ * written and has no effect. The registers are to be written by Realm
+ * management security domain software alone (RWPGJB); config space does not
+ * know who writes, so here anybody can.
  *
  * Which requests are Realm requests, and which granules are Realm's, is up to
  * who checks them (hw/arm/gpc_dma.h). Without such a machine nothing is.
