@@ -45,7 +45,7 @@ FAULTS = [
      'if (MEC_CONTEXT_SPACE(l->context) == space) {', 'if (true) {',
      by('other-space')),
     ('remember: maintenance cleans the page of any space', CACHE,
-     'own = MEC_CONTEXT_SPACE(owner) == space;', 'own = true;',
+     'own = MEC_CONTEXT_SPACE(owner) == space;', 'own = true || owner;',
      by('by-line')),
     ('remember: maintenance leaves lines of former contexts', CACHE,
      'mec_writeback_return(s, l, last);', '(void)last;', by('operation')),
