@@ -170,9 +170,6 @@ FAULTS = [
     ('cda: a device\'s MECID is not told', DMA,
      'mec_report_dma_of(s, offset, note->mecid, MEC_ENTRY',
      'mec_report_dma_of(s, offset, 0, MEC_ENTRY', cda('context/read/cache')),
-    ('cda: a page does not become mixed', DMA,
-     'if (MEC_ENTRY_OWNER(old) == mecid || entry == old) {',
-     'if (!MEC_ENTRY_OWNER(old) || entry == old) {', cda('context/write')),
 
     # Granules that change hands
     ('stale: nobody looks when a line leaves', HOST,
