@@ -9,12 +9,23 @@ BACK = 'hw/arm/mec_writeback.c'
 DMA = 'hw/arm/mec_dma.c'
 MEC = 'hw/arm/mec.c'
 REPORT = 'hw/arm/mec_report.c'
+CDA = 'hw/cxl/cxl_rme_cda.c'
+PORT = 'hw/cxl/cxl_type1_port.c'
+GPC = 'hw/arm/gpc_dma.c'
+HOST = 'hw/cxl/cache_mem_host.c'
+CONTEXT = 'hw/cxl/cache_mem_context.c'
+WAIT = 'hw/cxl/cache_mem_wait.c'
 PTW = 'target/arm/ptw_mec.c'
 
 
 def by(pattern):
     """The cases that have to notice"""
     return [(TEST, 'writeback/' + pattern)]
+
+
+def cda(pattern):
+    """Likewise, of arm-rme-cda.c"""
+    return [(TEST, 'cda/' + pattern)]
 
 
 FAULTS = [
@@ -34,7 +45,7 @@ FAULTS = [
      'if (MEC_CONTEXT_SPACE(l->context) == space) {', 'if (true) {',
      by('other-space')),
     ('remember: maintenance cleans the page of any space', CACHE,
-     'own = MEC_CONTEXT_SPACE(owner) == space;', 'own = true;',
+     'own = MEC_CONTEXT_SPACE(owner) == space;', 'own = true || owner;',
      by('by-line')),
     ('remember: maintenance leaves lines of former contexts', CACHE,
      'mec_writeback_return(s, l, last);', '(void)last;', by('operation')),
@@ -93,6 +104,106 @@ FAULTS = [
      '    if (s->cache) {\n        QEMU_LOCK_GUARD(&s->lock);\n        return '
      'mec_read_locked(s, pa - s->base, size, context);\n    }\n', '',
      by('walk')),
+    # Root ports with RME-CDA: the registers and the gates
+    ('cda: another DVSEC ID', CDA,
+     'PCIE_DVSEC_ID_OFFSET, CXL_RME_CDA_DVSEC_ID);',
+     'PCIE_DVSEC_ID_OFFSET, 0xff01);', cda('registers')),
+    ('cda: another length', CDA, 'CXL_RME_CDA_LENGTH << 20 |', '0x14 << 20 |',
+     cda('registers')),
+    ('cda: every port has it', CDA, 'return s && s->on ? s : NULL;',
+     'return s;', cda('registers')),
+    ('cda: CTL3 cannot be written', CDA,
+     'pci_set_long(wmask + CXL_RME_CDA_CTL3, CXL_RME_CDA_RID_MASK);', '',
+     cda('registers')),
+    ('cda: reset leaves the registers', PORT,
+     'cxl_rme_cda_reset(PCI_DEVICE(obj));', ';', cda('registers')),
+    ('cda: TDISP_EN counts for nothing', CDA,
+     '!(ctl1 & CXL_RME_CDA_CTL1_TDISP_EN) ? CXL_RME_CDA_NO_TDISP :', '',
+     cda('gates')),
+    ('cda: LINK_STR_LOCK counts for nothing', CDA,
+     '!(ctl1 & CXL_RME_CDA_CTL1_LINK_STR_LOCK) ? CXL_RME_CDA_UNLOCKED :', '',
+     cda('gates')),
+    ('cda: any Requester ID passes', CDA,
+     '(ctl1 & CXL_RME_CDA_CTL1_LINK_STR_LOCK) && !rid_ok(root_port, rid)',
+     '!rid_ok(root_port, rid) && false', cda('gates')),
+    ('cda: the RID range counts without the lock', CDA,
+     '(ctl1 & CXL_RME_CDA_CTL1_LINK_STR_LOCK) && !rid_ok(root_port, rid)',
+     's && !rid_ok(root_port, rid)', cda('gates')),
+    ('cda: RID_RANGE_VALID counts for nothing', CDA,
+     '(base & CXL_RME_CDA_CTL4_RID_VALID) && ', '', cda('gates')),
+    ('cda: RID_BASE counts for nothing', CDA, 'rid >= rid_of(base)', 'true',
+     cda('gates')),
+    ('cda: RID_LIMIT counts for nothing', CDA,
+     'rid <= rid_of(reg(port, CXL_RME_CDA_CTL3))', 'true', cda('gates')),
+    ('cda: Realm alone is checked', CDA,
+     '    if (!realm) {\n        return CXL_RME_CDA_PASS;\n    }\n', '',
+     cda('gates')),
+    ('cda: a Realm granule is refused', GPC,
+     'bool realm = !ns && gpc_allows(config, pa, ARMSS_Realm);',
+     'bool realm = false;', cda('gates')),
+    ('cda: Root granules pass as Realm', GPC, '.allowed = ns || realm,',
+     '.allowed = true,', cda('gates')),
+
+    # The context of requests, and of lines
+    ('cda: all requests have MECID 0', GPC,
+     'attrs->mecid = cxl_rme_cda_mecid(d->root_port);', '',
+     cda('context/read')),
+    ('cda: Realm requests are Non-secure', GPC, 'attrs->space = ARMSS_Realm;',
+     '', cda('context|recorded')),
+    ('cda: DMA does not ask for its context', DMA, 'if (as && !attrs.debug) {',
+     'if (0) {', cda('context/.*/dma')),
+    ('cda: DMA writes as MECID 0', DMA,
+     'return mec_store_locked(s, offset, data, size, context);',
+     'return mec_store_locked(s, offset, data, size, 0);',
+     cda('context/write/dma')),
+    ('cda: CXL.cache reads as MECID 0', HOST,
+     'cache_mem_view_read(s, addr, data, home_attrs(region),',
+     'cache_mem_view_read(s, addr, data, (MemTxAttrs) { },',
+     cda('context/read/cache|gates/cache')),
+    ('cda: CXL.cache writes as MECID 0', HOST,
+     'cache_mem_view_write(s, addr, data, &to_ram, home_attrs(region),',
+     'cache_mem_view_write(s, addr, data, &to_ram, (MemTxAttrs) { },',
+     cda('context/write/cache|recorded')),
+    ('cda: the home has no contexts', HOST,
+     '? mem | context << CXL_CACHE_MEM_CONTEXT_SHIFT : 0;', '? mem : 0;',
+     cda('context|recorded')),
+    ('cda: a device\'s MECID is not told', DMA,
+     'mec_report_dma_of(s, offset, note->mecid, MEC_ENTRY',
+     'mec_report_dma_of(s, offset, 0, MEC_ENTRY', cda('context/read/cache')),
+
+    # Granules that change hands
+    ('stale: nobody looks when a line leaves', HOST,
+     'cache_mem_context_left(opaque, line, context, devs);', ';',
+     cda('stale')),
+    ('stale: a granule keeps all lines', GPC,
+     'gpc_allows(&config, addr, attrs.space ?: ARMSS_NonSecure)) {',
+     'true) {', cda('stale')),
+    ('stale: no space is one', GPC, 'attrs.space ?: ARMSS_NonSecure',
+     'attrs.space', cda('stale')),
+    ('stale: a request finds what is another\'s', HOST,
+     '|| (contexts && cache_mem_context_stale(region, p))', '',
+     cda('stale/.*/request')),
+    ('stale: maintenance does not reach devices', MEC,
+     'if (host) {\n        qatomic_or', 'if (0) {\n        qatomic_or',
+     cda('stale/cleaned')),
+    ('stale: maintenance leaves what was read', MEC,
+     'qatomic_or(host + (pa & (MEC_PAGE_SIZE - 1)), 0);',
+     '(void)*(volatile uint8_t *)(host + (pa & (MEC_PAGE_SIZE - 1)));',
+     cda('stale/cleaned')),
+
+    # Lines that are lost
+    ('error: lost lines do not count', WAIT, 'cache_mem_context_lost(cm);', ';',
+     cda('error')),
+    ('error: lines of any space count', GPC,
+     'if (attrs.space == ARMSS_Realm) {\n        cxl_rme', 'if (1) {\n'
+     '        cxl_rme', cda('error')),
+    ('error: the gate stays open', CDA,
+     'qatomic_read(&s->error) ? CXL_RME_CDA_ERROR : CXL_RME_CDA_PASS;',
+     'CXL_RME_CDA_PASS;', cda('error')),
+    ('error: it is for ever', CDA,
+     'CXL_RME_CDA_CTL1_TDISP_EN)) {\n        qatomic_set(&s->error, false);',
+     'CXL_RME_CDA_CTL1_TDISP_EN)) {', cda('error')),
+
     ('remember: it migrates', MEC,
      'if (migrate_add_blocker(&s->blocker, errp) < 0) {', 'if (0) {',
      by('migration')),

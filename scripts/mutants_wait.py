@@ -77,8 +77,8 @@ ROWS = [
      'n += save_sent(home, dev) + save_early(home, dev);',
      'n += save_sent(home, dev);'),
     ('a rescue writes whole lines', ISOLATE,
-     'save(home, tx->line, &ch->data[at & ch->mask], msg->be,',
-     'save(home, tx->line, &ch->data[at & ch->mask], CXL_CACHE_BE_ALL,'),
+     '&ch->data[at & ch->mask], msg->be, msg->poison);',
+     '&ch->data[at & ch->mask], CXL_CACHE_BE_ALL, msg->poison);'),
     ('a rescue forgets writes that are on their way', ISOLATE,
      'return cxl_cache_tx_pulled(home, tx, msg->bogus, msg->be)->act &\n'
      '               CXL_CACHE_DO_WRITE;', 'return false;'),

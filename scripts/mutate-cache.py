@@ -22,6 +22,7 @@ from pathlib import Path
 
 import mutants_alias
 import mutants_cache
+import mutants_context
 import mutants_gear
 import mutants_keep
 import mutants_llc
@@ -115,15 +116,15 @@ FAULTS = [
     ('GO-S after the data makes it E', TABLES,
      'GRANT(IXA,    S,    E,', 'GRANT(IXA,    E,    E,'),
     ('GO-M for a clean line', HOME_TX,
-     'return tx->dirty && home->forward_dirty ?',
-     'return home->forward_dirty ?'),
+     'return tx->dirty && home->forward_dirty &&',
+     'return home->forward_dirty &&'),
     ('RdAny gets E while others share', HOST,
      """IF(FORWARD,  HEIR | DATA,             GO, M),
                IF(SHARED,   SHARER | DATA,           GO, S),""",
      """IF(FORWARD,  HEIR | DATA,             GO, M),
                IF(SHARED,   OWNER | DATA,            GO, E),"""),
     ('the home reads memory although data were forwarded', HOME_TX,
-     'if (tx->have) {', 'if (0) {'),
+     'if (tx->have && G_LIKELY(tx_shares(tx))) {', 'if (0) {'),
     ('forwarded data are not written when GO-E is granted', HOST,
      '#define OWNER   (DO(WRITE_BACK) | DO(OWNER))',
      '#define OWNER   DO(OWNER)'),
@@ -605,10 +606,8 @@ def verdict_of(test):
     return None
 
 
-def attempt(fault, tests):
-    """Returns: whether it is caught, and by what"""
-    _, file, old, new = fault
-    path = COPY / file
+def tests_of(fault, tests):
+    """Those that can notice it"""
     if fault in mutants_gear.FAULTS:
         # The others link it, and never call it.
         tests = [test for test in tests if 'gear' in test or test == EXPLORE]
@@ -616,6 +615,9 @@ def attempt(fault, tests):
         tests = [mutants_alias.TEST]
     if fault in mutants_llc.FAULTS:
         tests = [mutants_llc.TEST]
+    if fault in mutants_context.FAULTS:
+        # Elsewhere there is but one.
+        tests = [mutants_context.TEST]
     if fault in mutants_keep.FAULTS:
         tests = [mutants_keep.TEST]
     if fault in mutants_time.FAULTS:
@@ -625,6 +627,14 @@ def attempt(fault, tests):
     if fault in mutants_wait.FAULTS:
         # Nor does anybody wait.
         tests = [test for test in tests if 'wait' in test]
+    return tests
+
+
+def attempt(fault, tests):
+    """Returns: whether it is caught, and by what"""
+    _, file, old, new = fault
+    path = COPY / file
+    tests = tests_of(fault, tests)
     text = path.read_text()
     if text.count(old) != 1:
         return False, [f'the line is there {text.count(old)} times']
@@ -660,7 +670,8 @@ def print_rst(results):
 
 def all_faults():
     return [*FAULTS, *mutants_cache.FAULTS, *mutants_gear.FAULTS,
-            *mutants_alias.FAULTS, *mutants_keep.FAULTS, *mutants_llc.FAULTS,
+            *mutants_alias.FAULTS, *mutants_context.FAULTS,
+            *mutants_keep.FAULTS, *mutants_llc.FAULTS,
             *mutants_time.FAULTS, *mutants_wait.FAULTS]
 
 
@@ -674,6 +685,11 @@ def main():
     tests = prepare()
     if options & {'--fast', '--search'}:
         tests = [EXPLORE]
+    faults = [fault for fault in
+              all_faults()[:KNOWN if '--fast' in options else None]
+              if not words or any(word in fault[0] for word in words)]
+    tests = [test for test in tests
+             if any(test in tests_of(fault, tests) for fault in faults)]
     error = build(tests)
     if error:
         sys.exit(f'does not build unbroken: {error}')
@@ -681,9 +697,7 @@ def main():
     if healthy:
         sys.exit(f'fails unbroken: {healthy}')
     results = []
-    for fault in all_faults()[:KNOWN if '--fast' in options else None]:
-        if words and not any(word in fault[0] for word in words):
-            continue
+    for fault in faults:
         caught, how = attempt(fault, tests)
         results.append((fault[0], caught, how))
         if '--rst' not in options:

@@ -92,6 +92,7 @@ typedef struct MECEvent {
 typedef struct MECDmaNote {
     uint64_t page;
     uint32_t entry;             /* the page's, then */
+    uint16_t mecid;             /* the device's */
     uint16_t offset;            /* into the page */
     uint16_t len;
     bool write;
@@ -634,20 +635,22 @@ void mec_report_walk(ARMMECState *s, hwaddr offset, unsigned size,
  * @s: device
  * @offset: into the range of RAM, in one page
  * @size: of the read in bytes
+ * @mecid: context of the device
  * @who: name of the device; lives for ever
  */
 void mec_report_dma(ARMMECState *s, hwaddr offset, unsigned size,
-                    const char *who);
+                    uint16_t mecid, const char *who);
 
 /**
  * mec_report_dma_of: the same, of a read that is over
  * @s: device
  * @offset: into the range of RAM, in one page
- * @writer: the context that has written what was read, not 0
+ * @mecid: context of the device
+ * @writer: the other one that has written what was read
  * @who: name of the device; lives for ever
  */
-void mec_report_dma_of(ARMMECState *s, hwaddr offset, uint16_t writer,
-                       const char *who);
+void mec_report_dma_of(ARMMECState *s, hwaddr offset, uint16_t mecid,
+                       uint16_t writer, const char *who);
 
 /**
  * mec_report_set_door: remember by which VA the current CPU reaches a page

@@ -244,6 +244,19 @@ uint64_t arm_mec_write_mask(ARMMECState *s, hwaddr pa, const ARMMECWalk *walk,
 }
 
 /*
+ * Lines in devices' caches are in the way of a store, and come home before it:
+ * one that changes nothing is enough, and no other CPU sees it.
+ */
+static void mec_take_from_devices(ARMMECState *s, hwaddr pa, uint64_t page)
+{
+    uint8_t *host = mec_host(s, page);
+
+    if (host) {
+        qatomic_or(host + (pa & (MEC_PAGE_SIZE - 1)), 0);
+    }
+}
+
+/*
  * The write-back of a line by its address reaches the point of encryption in
  * the context that the line was cached with (RKMNQX), so it does not matter
  * who asks, nor which physical address space the operand names.
@@ -256,6 +269,7 @@ void arm_mec_clean(ARMMECState *s, hwaddr pa, ARMSecuritySpace space)
     if (!mec_page_of(s, pa, &page)) {
         return;
     }
+    mec_take_from_devices(s, pa, page);
     QEMU_LOCK_GUARD(&s->lock);
     entry = mec_entry(s, page);
     trace_arm_mec_cmo(pa, MEC_ENTRY_OWNER(entry));

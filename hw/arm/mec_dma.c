@@ -5,10 +5,12 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Devices have no MECID, so they find what context 0 finds (their requests are
- * Non-secure, or of a stream that has MECID 0). Pages that are held for context
- * 0 they access like any RAM; of others they are led here (system/ram_view.h).
- * So are table walks of the granule protection table, by their own attributes.
+ * Devices find what context 0 finds: their requests are Non-secure. Pages that
+ * are held for context 0 they access like any RAM; of others they are led here
+ * (system/ram_view.h). So are table walks of the granule protection table, by
+ * their own attributes, and Realm requests of devices, whose context the gate
+ * of their address space tells: these never get a pointer, whoever has the
+ * page.
  *
  * Two ways lead here. By the memory API, each access is one to an I/O region,
  * under the device's lock. A device with a cache of its own is served by
@@ -36,7 +38,19 @@
 static MECContext mec_dma_context(ARMMECState *s, MemTxAttrs attrs)
 {
     return mec_context(s, attrs.secure || attrs.space ? attrs.space
-                                                      : ARMSS_NonSecure, 0);
+                                                      : ARMSS_NonSecure,
+                       attrs.space == ARMSS_Realm ? attrs.mecid : 0);
+}
+
+/* What a gate says of the address space of this thread's access comes first */
+static MemTxAttrs mec_dma_attrs(hwaddr pa, MemTxAttrs attrs)
+{
+    const AddressSpace *as = ram_view_user();
+
+    if (as && !attrs.debug) {
+        address_space_gate_allows(as, pa, 1, false, &attrs);
+    }
+    return attrs;
 }
 
 /* Is it for another context that the page is held, or about to be? */
@@ -54,12 +68,21 @@ static bool mec_dma_translate(RAMView *view, const RAMBlock *rb,
                               hwaddr *addr, hwaddr *len)
 {
     ARMMECState *s = container_of(view, ARMMECState, dma);
-    MECContext context = mec_dma_context(s, attrs);
     hwaddr in_page = offset & (MEC_PAGE_SIZE - 1);
     hwaddr done = MEC_PAGE_SIZE - in_page;
     uint64_t page = 0, next = 0;
+    MECContext context;
     bool foreign;
 
+    if (mec_page_of_ram(s, rb, offset, &page)) {
+        attrs = mec_dma_attrs(s->base + (page << MEC_PAGE_BITS), attrs);
+        if (attrs.space == ARMSS_Realm) {
+            *addr = (page << MEC_PAGE_BITS) + in_page;
+            *len = MIN(*len, done);
+            return true;
+        }
+    }
+    context = mec_dma_context(s, attrs);
     foreign = mec_page_of_ram(s, rb, offset, &page) &&
               mec_dma_is_foreign(s, page, context);
     /* As far as the answer is the same, and the pages are side by side */
@@ -166,6 +189,7 @@ static MemTxResult mec_dma_io_read(void *opaque, hwaddr offset, uint64_t *data,
     ARMMECState *s = opaque;
     uint64_t page = offset >> MEC_PAGE_BITS;
 
+    attrs = mec_dma_attrs(s->base + offset, attrs);
     QEMU_LOCK_GUARD(&s->lock);
     if (!mec_host(s, page)) {
         return MEMTX_DECODE_ERROR;
@@ -175,7 +199,9 @@ static MemTxResult mec_dma_io_read(void *opaque, hwaddr offset, uint64_t *data,
                       "read");
     /* Who looks by the monitor is no device. */
     if (!monitor_cur()) {
-        mec_report_dma(s, offset, size, mec_dma_who(ram_view_user()));
+        mec_report_dma(s, offset, size,
+                       MEC_CONTEXT_MECID(mec_dma_context(s, attrs)),
+                       mec_dma_who(ram_view_user()));
     }
     return MEMTX_OK;
 }
@@ -185,8 +211,10 @@ static MemTxResult mec_dma_io_write(void *opaque, hwaddr offset, uint64_t data,
 {
     ARMMECState *s = opaque;
     uint64_t page = offset >> MEC_PAGE_BITS;
+    MECContext context;
     uint32_t entry;
 
+    context = mec_dma_context(s, mec_dma_attrs(s->base + offset, attrs));
     QEMU_LOCK_GUARD(&s->lock);
     if (!mec_host(s, page)) {
         return MEMTX_DECODE_ERROR;
@@ -194,11 +222,12 @@ static MemTxResult mec_dma_io_write(void *opaque, hwaddr offset, uint64_t data,
     entry = mec_entry(s, page);
     trace_arm_mec_dma(s->base + offset, MEC_ENTRY_OWNER(entry), "write");
     if (s->cache) {
-        return mec_cache_write_by_device(s, offset, data, size,
-                                         mec_dma_context(s, attrs));
+        return mec_cache_write_by_device(s, offset, data, size, context);
     }
-    mec_note_use(s, page, entry, 0, true);
-    return mec_store_locked(s, offset, data, size, 0);
+    if (MEC_ENTRY_OWNER(entry) != MEC_CONTEXT_MECID(context)) {
+        mec_note_use(s, page, entry, context, true);
+    }
+    return mec_store_locked(s, offset, data, size, context);
 }
 
 static const MemoryRegionOps mec_dma_ops = {
@@ -218,8 +247,8 @@ static const MemoryRegionOps mec_dma_ops = {
 /* Accesses by who has the bytes already, or will store them by himself */
 
 static void mec_dma_note(ARMMECState *s, uint64_t page, uint32_t entry,
-                         ram_addr_t offset, unsigned len, bool write,
-                         const char *who)
+                         uint16_t mecid, ram_addr_t offset, unsigned len,
+                         bool write, const char *who)
 {
     MECDmaNote *note;
 
@@ -228,7 +257,7 @@ static void mec_dma_note(ARMMECState *s, uint64_t page, uint32_t entry,
     QEMU_LOCK_GUARD(&s->notes_lock);
     note = s->notes_count ? &s->notes[s->notes_count - 1] : NULL;
     if (note && note->page == page && note->entry == entry &&
-        note->write == write && note->who == who &&
+        note->mecid == mecid && note->write == write && note->who == who &&
         note->offset + note->len == offset) {
         note->len += len;       /* the next line of the same page */
         return;
@@ -239,6 +268,7 @@ static void mec_dma_note(ARMMECState *s, uint64_t page, uint32_t entry,
     s->notes[s->notes_count++] = (MECDmaNote) {
         .page = page,
         .entry = entry,
+        .mecid = mecid,
         .offset = offset,
         .len = len,
         .write = write,
@@ -247,24 +277,36 @@ static void mec_dma_note(ARMMECState *s, uint64_t page, uint32_t entry,
     qemu_bh_schedule(s->notes_bh);
 }
 
-static void mec_dma_convert(ARMMECState *s, uint32_t entry, hwaddr pa,
-                            uint8_t *buf, unsigned len, bool write)
+static void mec_dma_convert(ARMMECState *s, uint32_t entry, uint16_t mecid,
+                            hwaddr pa, uint8_t *buf, unsigned len, bool write)
 {
     uint16_t owner = MEC_ENTRY_OWNER(entry);
 
     for (unsigned i = 0; i < len; i += 8) {
         uint64_t data = ldq_le_p(buf + i);
 
-        stq_le_p(buf + i, write ? data ^ mec_delta(owner, 0, pa + i, 8)
-                                : mec_convert(s, entry, pa + i, 8, 0, data));
+        stq_le_p(buf + i, write
+                          ? data ^ mec_delta(owner, mecid, pa + i, 8)
+                          : mec_convert(s, entry, pa + i, 8, mecid, data));
     }
 }
 
+/* Does RAM hold a page as this context finds it? */
+static bool mec_dma_is_held_for(ARMMECState *s, uint32_t entry,
+                                MECContext context)
+{
+    MECContext owner = MEC_ENTRY_CONTEXT(entry);
+
+    return owner == context ||
+           (owner == MEC_NOBODY && !MEC_CONTEXT_MECID(context));
+}
+
 static void mec_dma_read(RAMView *view, const RAMBlock *rb, ram_addr_t offset,
-                         void *buf, unsigned len, const char *who)
+                         void *buf, unsigned len, MemTxAttrs attrs,
+                         const char *who)
 {
     ARMMECState *s = container_of(view, ARMMECState, dma);
-    MECContext context = mec_dma_context(s, MEMTXATTRS_UNSPECIFIED);
+    MECContext context = mec_dma_context(s, attrs);
     hwaddr in_page = offset & (MEC_PAGE_SIZE - 1);
     uint64_t page;
     uint32_t entry;
@@ -274,28 +316,30 @@ static void mec_dma_read(RAMView *view, const RAMBlock *rb, ram_addr_t offset,
         return;
     }
     entry = mec_entry(s, page);
-    if (mec_dma_is_plain(s, MEC_ENTRY_CONTEXT(entry))) {
+    if (mec_dma_is_held_for(s, entry, context)) {
         return;
     }
     pa = s->base + (page << MEC_PAGE_BITS) + in_page;
     trace_arm_mec_dma(pa, MEC_ENTRY_OWNER(entry), "read");
     if (!s->cache || !mec_cache_read_memory(s, page, in_page / len, context,
                                             buf)) {
-        mec_dma_convert(s, entry, pa, buf, len, false);
+        mec_dma_convert(s, entry, MEC_CONTEXT_MECID(context), pa, buf, len,
+                        false);
     }
     if (who) {
-        mec_dma_note(s, page, entry, offset, len, false, who);
+        mec_dma_note(s, page, entry, MEC_CONTEXT_MECID(context), offset, len,
+                     false, who);
     }
 }
 
-/* The page has several writers from now on. */
-static uint32_t mec_dma_mix(ARMMECState *s, uint64_t page)
+/* If it is not @mecid's, the page has several writers from now on. */
+static uint32_t mec_dma_mix(ARMMECState *s, uint64_t page, uint16_t mecid)
 {
     uint32_t old = mec_entry(s, page), entry, was;
 
     while (true) {
         entry = MEC_ENTRY(MEC_ENTRY_OWNER(old), MEC_MIXED);
-        if (!MEC_ENTRY_OWNER(old) || entry == old) {
+        if (MEC_ENTRY_OWNER(old) == mecid || entry == old) {
             return old;
         }
         was = le32_to_cpu(qatomic_cmpxchg(&s->table[page], cpu_to_le32(old),
@@ -310,10 +354,12 @@ static uint32_t mec_dma_mix(ARMMECState *s, uint64_t page)
 
 static uint64_t mec_dma_write(RAMView *view, const RAMBlock *rb,
                               ram_addr_t offset, void *buf, unsigned len,
-                              uint64_t enable, const char *who)
+                              uint64_t enable, MemTxAttrs attrs,
+                              const char *who)
 {
     ARMMECState *s = container_of(view, ARMMECState, dma);
-    MECContext context = mec_dma_context(s, MEMTXATTRS_UNSPECIFIED);
+    MECContext context = mec_dma_context(s, attrs);
+    uint16_t mecid = MEC_CONTEXT_MECID(context);
     hwaddr in_page = offset & (MEC_PAGE_SIZE - 1);
     unsigned first = enable ? ctz64(enable) : 0;
     unsigned last = enable ? 63 - clz64(enable) : 0;
@@ -327,20 +373,21 @@ static uint64_t mec_dma_write(RAMView *view, const RAMBlock *rb,
     pa = s->base + (page << MEC_PAGE_BITS) + in_page;
     if (s->cache) {
         entry = mec_entry(s, page);
-        if (mec_dma_is_plain(s, MEC_ENTRY_CONTEXT(entry))) {
+        if (mec_dma_is_held_for(s, entry, context)) {
             return enable;
         }
         trace_arm_mec_dma(pa, MEC_ENTRY_OWNER(entry), "write");
         mec_cache_write_memory(s, page, in_page / len, buf, enable, context);
         return 0;               /* RAM has what the page's context finds */
     }
-    entry = mec_dma_mix(s, page);
-    if (!MEC_ENTRY_OWNER(entry)) {
+    entry = mec_dma_mix(s, page, mecid);
+    if (MEC_ENTRY_OWNER(entry) == mecid) {
         return enable;
     }
     trace_arm_mec_dma(pa, MEC_ENTRY_OWNER(entry), "write");
-    mec_dma_convert(s, entry, pa, buf, len, true);
-    mec_dma_note(s, page, entry, offset + first, last - first + 1, true, who);
+    mec_dma_convert(s, entry, mecid, pa, buf, len, true);
+    mec_dma_note(s, page, entry, mecid, offset + first, last - first + 1, true,
+                 who);
     return enable;
 }
 
@@ -356,12 +403,16 @@ static void mec_dma_tell(ARMMECState *s, const MECDmaNote *note)
         return;
     }
     if (note->write) {
-        mec_note_use(s, note->page, note->entry, 0, true);
-        mec_writers_stored(s, offset, note->len, 0, note->entry);
-    } else if (!mec_is_legible(note->entry, 0)) {
-        mec_report_dma_of(s, offset, MEC_ENTRY_OWNER(note->entry), note->who);
+        mec_note_use(s, note->page, note->entry,
+                     mec_context(s, note->mecid ? ARMSS_Realm : ARMSS_NonSecure,
+                                 note->mecid), true);
+        mec_writers_stored(s, offset, note->len, note->mecid, note->entry);
+    } else if (MEC_ENTRY_OWNER(note->entry) &&
+               !mec_is_legible(note->entry, note->mecid)) {
+        mec_report_dma_of(s, offset, note->mecid, MEC_ENTRY_OWNER(note->entry),
+                          note->who);
     } else {
-        mec_report_dma(s, offset, note->len, note->who);
+        mec_report_dma(s, offset, note->len, note->mecid, note->who);
     }
 }
 

@@ -215,12 +215,13 @@ void mec_report_read(ARMMECState *s, hwaddr offset, unsigned size,
     }
 }
 
-void mec_report_dma_of(ARMMECState *s, hwaddr offset, uint16_t writer,
-                       const char *who)
+void mec_report_dma_of(ARMMECState *s, hwaddr offset, uint16_t mecid,
+                       uint16_t writer, const char *who)
 {
     ArmMecEvent e = {
         .access = ARM_MEC_ACCESS_DMA,
         .addr = s->base + offset,
+        .mecid = mecid,
         .writer = writer,
         .device = (char *)who,
     };
@@ -230,13 +231,14 @@ void mec_report_dma_of(ARMMECState *s, hwaddr offset, uint16_t writer,
 
 /* Of memory that nobody has written there is nothing to tell. */
 void mec_report_dma(ARMMECState *s, hwaddr offset, unsigned size,
-                    const char *who)
+                    uint16_t mecid, const char *who)
 {
     uint16_t writer;
     bool was_there;
 
-    if (mec_writers_find(s, offset, size, 0, &writer, &was_there)) {
-        mec_report_dma_of(s, offset, writer, who);
+    if (mec_writers_find(s, offset, size, mecid, &writer, &was_there) &&
+        (writer || was_there)) {
+        mec_report_dma_of(s, offset, mecid, writer, who);
     }
 }
 

@@ -18,7 +18,7 @@
 #include "qapi/error.h"
 #include "system/address-spaces.h"
 #include "hw/cxl/cxl_cache_gear.h"
-#include "hw/pci/pci_device.h"
+#include "cache_mem_context.h"
 #include "cache_mem_internal.h"
 #include "cache_mem_view.h"
 #include "trace.h"
@@ -54,35 +54,24 @@ static CacheMemDev *asking_dev(const CacheMemRegion *region)
     return NULL;
 }
 
-/* Whether the host lets a device's request pass, see AddressSpaceGate */
-static bool gate_allows(const CacheMemDev *cm, uint64_t addr, uint64_t len,
-                        bool tell)
-{
-    return address_space_gate_allows(&PCI_DEVICE(cm->config.dev)->bus_master_as,
-                                     addr, len, tell);
-}
-
 static unsigned home_decode(void *opaque, uint64_t line)
 {
     CacheMemRegion *region = opaque;
     unsigned mem = cache_mem_host_decode(region, line);
     CacheMemDev *cm = mem ? asking_dev(region) : NULL;
+    uint32_t context;
 
-    return !cm || gate_allows(cm, line << CXL_CACHE_LINE_SHIFT,
-                              CXL_CACHE_LINE_SIZE, true) ? mem : 0;
+    if (!cm) {
+        return mem;
+    }
+    return cache_mem_context_allows(cm, line << CXL_CACHE_LINE_SHIFT,
+                                    CXL_CACHE_LINE_SIZE, true, &context)
+           ? mem | context << CXL_CACHE_MEM_CONTEXT_SHIFT : 0;
 }
 
-/* For the fast gear, which does not say who it is */
-static bool gates_allow_page(const CacheMemRegion *region, uint64_t addr)
+static MemTxAttrs home_attrs(const CacheMemRegion *region)
 {
-    CacheMemDev *cm;
-
-    QTAILQ_FOREACH(cm, &region->devices, next) {
-        if (!gate_allows(cm, addr, CACHE_MEM_PAGE_SIZE, false)) {
-            return false;
-        }
-    }
-    return true;
+    return cache_mem_context_attrs(cxl_cache_home_context(region->home));
 }
 
 /* Its memory is not held as devices find it. */
@@ -91,7 +80,8 @@ static void read_by_view(const CacheMemRegion *region, const CacheMemSection *s,
 {
     CacheMemDev *cm = asking_dev(region);
 
-    cache_mem_view_read(s, addr, data, cm ? cm->name : NULL);
+    cache_mem_view_read(s, addr, data, home_attrs(region),
+                        cm ? cm->name : NULL);
 }
 
 static bool home_read_line(void *opaque, uint64_t line, CXLCacheLineData *data,
@@ -158,7 +148,8 @@ static bool home_write_line(void *opaque, uint64_t line,
         cache_mem_alias_home(region, line, true);
     }
     mem = cache_mem_ram_mem(s, addr);
-    data = cache_mem_view_write(s, addr, data, &to_ram, &buf);
+    data = cache_mem_view_write(s, addr, data, &to_ram, home_attrs(region),
+                                &buf);
     if (why == CXL_CACHE_WRITE_POISON) {
         cache_mem_poison_lose(region->poison, line, mem);
     } else {
@@ -222,13 +213,13 @@ static bool home_page(void *opaque, CXLCachePage *page)
 
     if (!s || s->end - addr < CACHE_MEM_PAGE_SIZE || region->hooks ||
         region->llc || region->alias || cache_mem_poison_any(region->poison) ||
-        !cache_mem_view_plain(s, addr) || !gates_allow_page(region, addr)) {
+        !cache_mem_view_plain(s, addr)) {
         return false;
     }
+    page->held = held_lines(s, addr);
     page->mem = cache_mem_ram_mem(s, addr);
     page->flags = cache_mem_host_decode(region, page->line);
-    page->held = held_lines(s, addr);
-    return true;
+    return cache_mem_context_plain_page(region, addr, page->held);
 }
 
 static bool home_page_access(void *opaque, const CXLCachePage *page,
@@ -246,6 +237,12 @@ static void home_page_written(void *opaque, const CXLCachePage *page,
 
     cache_mem_ram_dirty(cache_mem_ram_find(region->ram, addr), addr,
                         CACHE_MEM_PAGE_SIZE);
+}
+
+static void home_left(void *opaque, uint64_t line, uint32_t context,
+                      uint16_t devs)
+{
+    cache_mem_context_left(opaque, line, context, devs);
 }
 
 static void home_error(void *opaque, unsigned dev, CXLCacheError err,
@@ -271,6 +268,7 @@ const CXLCacheHomeOps cache_mem_home_ops = {
     .read_line = home_read_line,
     .write_line = home_write_line,
     .host_access = home_host_access,
+    .left = home_left,
     .error = home_error,
     .now = cache_mem_time_now,
     .defer = cache_mem_time_defer,
@@ -291,7 +289,7 @@ const char *cache_mem_host_why_not(const CacheMemRegion *region,
 }
 
 static void prepare_page(CacheMemRegion *region, CacheMemTaking *taking,
-                         uint64_t addr, bool own)
+                         uint64_t addr, bool own, bool contexts)
 {
     CacheMemSection *s = cache_mem_ram_find(region->ram, addr);
     CacheMemPage *p;
@@ -308,7 +306,7 @@ static void prepare_page(CacheMemRegion *region, CacheMemTaking *taking,
         return;
     }
     p = cache_mem_ram_page(s, addr);
-    if (p->addr != addr) {
+    if (p->addr != addr || (contexts && cache_mem_context_stale(region, p))) {
         cache_mem_pages_taken(region, taking);
         cache_mem_snoop_page(region, p);
     }
@@ -321,6 +319,7 @@ static void prepare_page(CacheMemRegion *region, CacheMemTaking *taking,
 void cache_mem_host_prepare(CacheMemRegion *region, const CacheMemSeg *seg,
                             unsigned n, bool own)
 {
+    bool contexts = cache_mem_context_any(region);
     CacheMemTaking taking;
 
     taking.n = 0;
@@ -329,7 +328,7 @@ void cache_mem_host_prepare(CacheMemRegion *region, const CacheMemSeg *seg,
 
         for (uint64_t addr = QEMU_ALIGN_DOWN(seg[i].addr, CACHE_MEM_PAGE_SIZE);
              addr < end; addr += CACHE_MEM_PAGE_SIZE) {
-            prepare_page(region, &taking, addr, own);
+            prepare_page(region, &taking, addr, own, contexts);
         }
     }
     cache_mem_pages_taken(region, &taking);

@@ -18,6 +18,7 @@
 #include "hw/core/resettable.h"
 #include "hw/pci/pci_device.h"
 #include "system/reset.h"
+#include "cache_mem_context.h"
 #include "cache_mem_internal.h"
 #include "trace.h"
 
@@ -557,6 +558,9 @@ static void isolate(CacheMemDev *cm)
 
     cache_mem_trace_update(region);
     cache_mem_settle(region);
+    if (!cm->config.rescue || region->inject.no_rescue) {
+        cache_mem_context_lost(cm);
+    }
     if (!(hooks && hooks->lose && hooks->lose(cm)) && cm->config.rescue) {
         region->totals.rescued_lines += cache_mem_dev_modified(cm);
         cache_mem_dev_flush_locked(cm);

@@ -47,10 +47,12 @@ static inline bool cache_mem_view_plain(const CacheMemSection *s,
 /**
  * cache_mem_view_read: a line that memory held becomes what devices find
  * @addr: of the line
+ * @attrs: its context
  * @who: the device that asks for it, or NULL
  */
 static inline void cache_mem_view_read(const CacheMemSection *s, uint64_t addr,
-                                       CXLCacheLineData *data, const char *who)
+                                       CXLCacheLineData *data,
+                                       MemTxAttrs attrs, const char *who)
 {
     if (cache_mem_view_has(s)) {
         RCU_READ_LOCK_GUARD();
@@ -58,7 +60,7 @@ static inline void cache_mem_view_read(const CacheMemSection *s, uint64_t addr,
 
         if (view) {
             view->read(view, s->mr->ram_block, cache_mem_view_offset(s, addr),
-                       data, sizeof(*data), who);
+                       data, sizeof(*data), attrs, who);
         }
     }
 }
@@ -68,6 +70,7 @@ static inline void cache_mem_view_read(const CacheMemSection *s, uint64_t addr,
  * @addr: of the line
  * @data: the device's
  * @be: the bytes that it writes; becomes those that memory is to get
+ * @attrs: the context that it has them under
  * @buf: for the line
  *
  * Returns: @data, or @buf
@@ -75,7 +78,7 @@ static inline void cache_mem_view_read(const CacheMemSection *s, uint64_t addr,
 static inline const CXLCacheLineData *
 cache_mem_view_write(const CacheMemSection *s, uint64_t addr,
                      const CXLCacheLineData *data, uint64_t *be,
-                     CXLCacheLineData *buf)
+                     MemTxAttrs attrs, CXLCacheLineData *buf)
 {
     if (cache_mem_view_has(s)) {
         RCU_READ_LOCK_GUARD();
@@ -85,7 +88,7 @@ cache_mem_view_write(const CacheMemSection *s, uint64_t addr,
             *buf = *data;
             *be = view->write(view, s->mr->ram_block,
                               cache_mem_view_offset(s, addr), buf,
-                              sizeof(*buf), *be, NULL);
+                              sizeof(*buf), *be, attrs, NULL);
             return buf;
         }
     }

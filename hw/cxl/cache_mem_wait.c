@@ -20,6 +20,7 @@
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
 #include "qapi/qapi-events-cxl.h"
+#include "cache_mem_context.h"
 #include "cache_mem_internal.h"
 #include "trace.h"
 
@@ -42,6 +43,9 @@ static void give_up_lines(CacheMemDev *cm)
     CacheMemRegion *region = cm->region;
     unsigned n;
 
+    if (!cm->config.rescue || region->inject.no_rescue) {
+        cache_mem_context_lost(cm);
+    }
     if (region->inject.no_rescue) {
         forget_lines(cm);
     } else if (cm->config.rescue) {

@@ -15,6 +15,7 @@
 #include "hw/cxl/cxl.h"
 #include "hw/cxl/cxl_cache_path.h"
 #include "hw/cxl/cxl_cache_timeout.h"
+#include "hw/cxl/cxl_rme_cda.h"
 #include "hw/cxl/cxl_type1_port.h"
 #include "hw/cxl/cxl_type1_regs.h"
 #include "hw/cxl/cxl_vcs_switch.h"
@@ -198,6 +199,7 @@ static void port_config_write(PCIDevice *port, uint32_t addr, uint32_t val,
         sbr = val & PCI_BRIDGE_CTL_BUS_RESET << 8 * (PCI_BRIDGE_CONTROL - addr);
     }
     find_class(port)->config_write(port, addr, val & ~sbr, len);
+    cxl_rme_cda_written(port);
     if (sbr) {
         pci_word_test_and_set_mask(port->config + PCI_BRIDGE_CONTROL,
                                    PCI_BRIDGE_CTL_BUS_RESET);
@@ -310,8 +312,15 @@ static void port_realize(DeviceState *dev, Error **errp)
         !cxl_cache_path_check_trust(PCI_DEVICE(dev), state->trust, errp)) {
         return;
     }
+    if (!cxl_rme_cda_check_config(PCI_DEVICE(dev), errp)) {
+        return;
+    }
     find_class(dev)->realize(dev, errp);
-    if (!*errp && state && state->cache) {
+    if (*errp) {
+        return;
+    }
+    cxl_rme_cda_realize(PCI_DEVICE(dev));
+    if (state && state->cache) {
         offer_cache(PCI_DEVICE(dev));
     }
 }
@@ -395,6 +404,7 @@ static void port_reset_hold(Object *obj, ResetType type)
         cxl_cache_path_reset_port(PCI_DEVICE(obj));
         cxl_cache_timeout_reset(PCI_DEVICE(obj));
     }
+    cxl_rme_cda_reset(PCI_DEVICE(obj));
     if (object_dynamic_cast(obj, "cxl-downstream")) {
         cxl_vcs_reset_port(PCI_DEVICE(obj));
     }
@@ -746,6 +756,7 @@ void cxl_type1_port_class_init(ObjectClass *oc)
     HOTPLUG_HANDLER_CLASS(oc)->pre_plug = port_pre_plug;
     if (!strcmp(type, "cxl-rp")) {
         add_root_port_properties(oc);
+        cxl_rme_cda_class_init(oc);
     }
 }
 

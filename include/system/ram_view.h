@@ -20,6 +20,7 @@
 
 #include "exec/hwaddr.h"
 #include "exec/memattrs.h"
+#include "qemu/rcu.h"
 #include "system/ram_addr.h"
 #include "system/ramblock.h"
 
@@ -44,6 +45,8 @@
  * @write: @buf has @len bytes, aligned to eight, that @who writes at @offset;
  *         make them what RAM is to hold. Those without a bit in @enable, of
  *         which bit i is byte i, are not written. Returns those that are.
+ *
+ * Both in the context of @attrs, which is what a gate has said.
  */
 typedef struct RAMView RAMView;
 struct RAMView {
@@ -55,10 +58,10 @@ struct RAMView {
     void (*unpin)(RAMView *view, const RAMBlock *rb, ram_addr_t offset,
                   hwaddr len);
     void (*read)(RAMView *view, const RAMBlock *rb, ram_addr_t offset,
-                 void *buf, unsigned len, const char *who);
+                 void *buf, unsigned len, MemTxAttrs attrs, const char *who);
     uint64_t (*write)(RAMView *view, const RAMBlock *rb, ram_addr_t offset,
                       void *buf, unsigned len, uint64_t enable,
-                      const char *who);
+                      MemTxAttrs attrs, const char *who);
 };
 
 /**
@@ -114,11 +117,23 @@ static inline bool ram_view_is_plain(const RAMBlock *rb, ram_addr_t offset,
  * @allow: the address is the RAM's in the machine's memory; @len, in bytes and
  *         not 0, is cut to where the answer changes. Called as the functions of
  *         a RAMView are. @as is NULL for a question that is to leave no trace.
+ *         @attrs, if it is not NULL, gets the context (space and mecid) under
+ *         which the access passes; a space of 0 is the ordinary one
+ * @keeps: may RAM that was let pass under @attrs still be accessed so? If not,
+ *         and @as is not NULL, something that has been cached so for too long
+ *         is told of
+ * @lost: a cache has lost what was modified in it under @attrs
+ *
+ * One that sees no contexts leaves the last two out.
  */
 typedef struct AddressSpaceGate AddressSpaceGate;
 struct AddressSpaceGate {
     bool (*allow)(AddressSpaceGate *gate, const AddressSpace *as, hwaddr addr,
-                  hwaddr *len);
+                  hwaddr *len, MemTxAttrs *attrs);
+    bool (*keeps)(AddressSpaceGate *gate, const AddressSpace *as, hwaddr addr,
+                  MemTxAttrs attrs);
+    void (*lost)(AddressSpaceGate *gate, const AddressSpace *as, hwaddr addr,
+                 MemTxAttrs attrs);
 };
 
 /**
@@ -127,8 +142,15 @@ struct AddressSpaceGate {
  * @gate: who is asked, or NULL for nobody
  *
  * To be called with the BQL held. No pointer that a device has is taken away.
+ * The old one may still be asked until a grace period of RCU has passed.
  */
 void address_space_gate_set(AddressSpace *as, AddressSpaceGate *gate);
+
+/** address_space_has_gate: is anybody asked? */
+static inline bool address_space_has_gate(const AddressSpace *as)
+{
+    return qatomic_read(&as->gate);
+}
 
 /**
  * address_space_gate_allows: may an address space access this RAM?
@@ -136,15 +158,53 @@ void address_space_gate_set(AddressSpace *as, AddressSpaceGate *gate);
  * @addr: of RAM in the machine's memory
  * @len: of the access in bytes
  * @tell: it is a request, to be counted and told of if it is refused
+ * @attrs: gets its context; left as it is where there is no gate
  */
 static inline bool address_space_gate_allows(const AddressSpace *as,
                                              hwaddr addr, hwaddr len,
-                                             bool tell)
+                                             bool tell, MemTxAttrs *attrs)
 {
-    AddressSpaceGate *gate = qatomic_read(&as->gate);
+    AddressSpaceGate *gate;
     hwaddr n = len;
 
-    return !gate || (gate->allow(gate, tell ? as : NULL, addr, &n) && n == len);
+    if (likely(!address_space_has_gate(as))) {
+        return true;
+    }
+    RCU_READ_LOCK_GUARD();
+    gate = qatomic_rcu_read(&as->gate);
+    return !gate || (gate->allow(gate, tell ? as : NULL, addr, &n, attrs) &&
+                     n == len);
+}
+
+/**
+ * address_space_gate_keeps: see AddressSpaceGate.keeps
+ * @tell: something was cached for too long, if not
+ */
+static inline bool address_space_gate_keeps(const AddressSpace *as,
+                                            hwaddr addr, MemTxAttrs attrs,
+                                            bool tell)
+{
+    AddressSpaceGate *gate;
+
+    if (likely(!address_space_has_gate(as))) {
+        return true;
+    }
+    RCU_READ_LOCK_GUARD();
+    gate = qatomic_rcu_read(&as->gate);
+    return !gate || !gate->keeps ||
+           gate->keeps(gate, tell ? as : NULL, addr, attrs);
+}
+
+/** address_space_gate_lost: see AddressSpaceGate.lost */
+static inline void address_space_gate_lost(const AddressSpace *as, hwaddr addr,
+                                           MemTxAttrs attrs)
+{
+    RCU_READ_LOCK_GUARD();
+    AddressSpaceGate *gate = qatomic_rcu_read(&as->gate);
+
+    if (gate && gate->lost) {
+        gate->lost(gate, as, addr, attrs);
+    }
 }
 
 #endif /* SYSTEM_RAM_VIEW_H */

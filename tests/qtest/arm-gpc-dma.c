@@ -15,7 +15,6 @@
 #include "qobject/qdict.h"
 #include "arm-mec-dma.h"
 
-#define MACHINE_RME     RIG
 #define EDU1            QCXL_RP1 " -device edu,id=edu1,bus=rp1," \
                         "dma_mask=0xffffffff "
 
@@ -29,21 +28,10 @@
 /* GPC, inner shareable, write-back, 4 KiB, 40 bits */
 #define GPCCR           (1 << 16 | 3 << 12 | 1 << 10 | 1 << 8 | 2)
 
-enum { NOBODY = 0x0, SECURE_ONLY = 0x8, NS = 0x9, ROOT_ONLY = 0xa,
-       REALM_ONLY = 0xb, ANY = 0xf };
-
 #define GRANULE         PAGES
 #define OPEN            (PAGES + 4 * PAGE)
-#define TO              (PAGES + 8 * PAGE)
 
-typedef struct GRig {
-    Rig r;
-    QCXL *port;
-    QPCIDevice *edu1;
-    QPCIBar bar1;
-} GRig;
-
-static void set_granule(GRig *g, uint64_t pa, unsigned gpi)
+void set_granule(GRig *g, uint64_t pa, unsigned gpi)
 {
     uint64_t n = (pa - RAM) / PAGE, at = GPT1 + n / 16 * 8;
     uint64_t entry = qtest_readq(g->r.qts, at);
@@ -51,7 +39,7 @@ static void set_granule(GRig *g, uint64_t pa, unsigned gpi)
     qtest_writeq(g->r.qts, at, deposit64(entry, n % 16 * 4, 4, gpi));
 }
 
-static void check_granules(GRig *g)
+void check_granules(GRig *g)
 {
     for (int i = 0; i < GPT0_ENTRIES; i++) {
         qtest_writeq(g->r.qts, GPT0 + i * 8, GPT_BLOCK_ANY);
@@ -61,9 +49,11 @@ static void check_granules(GRig *g)
     payload(g->r.qts, GRANULES, 0, GPT0, GPCCR);
 }
 
-static void grig_start(GRig *g, const char *machine)
+void grig_start(GRig *g, const char *machine, const char *args)
 {
-    rig_start(&g->r, machine, EDU1);
+    g_autofree char *all = g_strdup_printf("%s%s", EDU1, args);
+
+    rig_start(&g->r, machine, all);
     g->port = qcxl_new_port(g->r.qts, 1);
     edu_find(&g->port->bus, (QCXL_BUS_NR + 2) << 8, &g->edu1, &g->bar1);
     for (int at = 0; at < PAGE; at += 8) {
@@ -72,25 +62,25 @@ static void grig_start(GRig *g, const char *machine)
     }
 }
 
-static void grig_end(GRig *g)
+void grig_end(GRig *g)
 {
     g_free(g->edu1);
     qcxl_free(g->port);
     rig_end(&g->r);
 }
 
-static uint64_t refused(GRig *g)
+uint64_t gpc_count(GRig *g, const char *property)
 {
     QDict *answer = qtest_qmp(g->r.qts, "{'execute': 'qom-get', 'arguments': "
                               "{'path': '/machine/gpc-dma', "
-                              "'property': 'refused'}}");
+                              "'property': %s}}", property);
     uint64_t n = qdict_get_int(answer, "return");
 
     qobject_unref(answer);
     return n;
 }
 
-static void assert_last(GRig *g, const char *property, const char *value)
+void assert_last(GRig *g, const char *property, const char *value)
 {
     QDict *answer = qtest_qmp(g->r.qts, "{'execute': 'qom-get', 'arguments': "
                               "{'path': '/machine/gpc-dma', "
@@ -100,7 +90,12 @@ static void assert_last(GRig *g, const char *property, const char *value)
     qobject_unref(answer);
 }
 
-static uint64_t copy_by_edu1(GRig *g, uint64_t from, uint64_t count)
+static uint64_t refused(GRig *g)
+{
+    return gpc_count(g, "refused");
+}
+
+uint64_t copy_by_edu1(GRig *g, uint64_t from, uint64_t count)
 {
     qtest_writeq(g->r.qts, TO, 1);
     edu_copy(g->edu1, g->bar1, from, TO, count);
@@ -110,13 +105,14 @@ static uint64_t copy_by_edu1(GRig *g, uint64_t from, uint64_t count)
 static const struct {
     unsigned gpi;
     const char *owner;      /* NULL: a Non-secure request may have it */
+    const char *reason;
 } granules[] = {
     { ANY, NULL },
     { NS, NULL },
-    { REALM_ONLY, "Realm" },
-    { ROOT_ONLY, "Root" },
-    { SECURE_ONLY, "Secure" },
-    { NOBODY, "nobody" },
+    { REALM_ONLY, "Realm", "the root port has no RME-CDA" },
+    { ROOT_ONLY, "Root", NO_DEVICE },
+    { SECURE_ONLY, "Secure", NO_DEVICE },
+    { NOBODY, "nobody", NO_DEVICE },
 };
 
 /* Plain DMA: below a root port it is refused, elsewhere nobody checks. */
@@ -125,7 +121,7 @@ static void test_dma(void)
     uint64_t n = 0;
     GRig g;
 
-    grig_start(&g, MACHINE_RME);
+    grig_start(&g, RIG, "");
     g_assert_cmphex(copy_by_edu1(&g, GRANULE, 64), ==, VALUE);
     check_granules(&g);
     for (int i = 0; i < ARRAY_SIZE(granules); i++) {
@@ -168,7 +164,7 @@ static void test_dma(void)
 }
 
 /* The request fails (GO-Err), and nothing has changed. */
-static void assert_cache_refused(GRig *g, uint32_t opcode)
+static void assert_cache_refused(GRig *g, uint32_t opcode, const char *reason)
 {
     Dev *d = &g->r.cxl;
     uint64_t n = refused(g);
@@ -179,6 +175,7 @@ static void assert_cache_refused(GRig *g, uint32_t opcode)
     g_assert_cmpuint(line_state(d, GRANULE), ==, CCT_STATE_I);
     g_assert_cmpuint(refused(g), ==, n + 1);
     assert_last(g, "last-device", "cxl0");
+    assert_last(g, "last-reason", reason);
 }
 
 static int read_page(Dev *d, uint64_t pa)
@@ -196,12 +193,12 @@ static void test_cache(const void *opaque)
         CXL_CACHE_RD_ANY, CXL_CACHE_RD_OWN_NO_DATA, CXL_CACHE_I_TO_M_WR,
         CXL_CACHE_WR_CUR, CXL_CACHE_WR_INV,
     };
-    g_autofree char *machine = g_strdup_printf("%s,mec=%s", MACHINE_RME,
+    g_autofree char *machine = g_strdup_printf("%s,mec=%s", RIG,
                                                (const char *)opaque);
     Dev *d;
     GRig g;
 
-    grig_start(&g, machine);
+    grig_start(&g, machine, "");
     d = &g.r.cxl;
     g_assert_cmphex(ldq_le_p(request(d, CXL_CACHE_RD_CURR, GRANULE).data), ==,
                     VALUE);
@@ -215,7 +212,7 @@ static void test_cache(const void *opaque)
             continue;
         }
         for (int n = 0; n < ARRAY_SIZE(opcodes); n++) {
-            assert_cache_refused(&g, opcodes[n]);
+            assert_cache_refused(&g, opcodes[n], granules[i].reason);
         }
         assert_last(&g, "last-owner", granules[i].owner);
         g_assert_cmpint(read_page(d, GRANULE), ==, IO);

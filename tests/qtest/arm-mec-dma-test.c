@@ -498,6 +498,7 @@ int main(int argc, char **argv)
     qtest_add_func("/arm-mec-dma/cache/write", test_cache_write);
     qtest_add_func("/arm-mec-dma/cache/contest", test_contest);
     arm_gpc_add_tests();
+    arm_rme_cda_add_tests();
     arm_mec_writeback_add_tests();
 
     ret = g_test_run();

@@ -48,6 +48,52 @@ void edu_find(QPCIBus *bus, int devfn, QPCIDevice **edu, QPCIBar *bar);
 void edu_copy(QPCIDevice *edu, QPCIBar bar, uint64_t from, uint64_t to,
               uint64_t count);
 
+/* ---- Granule protection: arm-gpc-dma.c ---- */
+
+/* GPI values of granules */
+enum { NOBODY = 0x0, SECURE_ONLY = 0x8, NS = 0x9, ROOT_ONLY = 0xa,
+       REALM_ONLY = 0xb, ANY = 0xf };
+
+#define NO_DEVICE   "no device has such requests"
+
+/* Where copy_by_edu1() copies to */
+#define TO          (PAGES + 8 * PAGE)
+
+/* Requester IDs of what is below the root ports 0 and 1 */
+#define RID_CXL0    ((QCXL_BUS_NR + 1) << 8)
+#define RID_EDU1    ((QCXL_BUS_NR + 2) << 8)
+
+/* edu1 is below root port 1, which has CXL, and cxl0 below port 0. */
+typedef struct GRig {
+    Rig r;
+    QCXL *port;
+    QPCIDevice *edu1;
+    QPCIBar bar1;
+} GRig;
+
+/** grig_start: as rig_start(); VALUE is in the page PAGES */
+void grig_start(GRig *g, const char *machine, const char *args);
+
+void grig_end(GRig *g);
+
+/** check_granules: from now on the table counts; all is for everybody */
+void check_granules(GRig *g);
+
+/** set_granule: whose a page is */
+void set_granule(GRig *g, uint64_t pa, unsigned gpi);
+
+/** gpc_count: a number of /machine/gpc-dma */
+uint64_t gpc_count(GRig *g, const char *property);
+
+/** assert_last: a text of /machine/gpc-dma is @value */
+void assert_last(GRig *g, const char *property, const char *value);
+
+/** copy_by_edu1: have edu1 copy to TO; returns what RAM holds there then */
+uint64_t copy_by_edu1(GRig *g, uint64_t from, uint64_t count);
+
+/** arm_rme_cda_add_tests: root ports that let Realm requests pass */
+void arm_rme_cda_add_tests(void);
+
 /** arm_mec_writeback_add_tests: caches that remember */
 void arm_mec_writeback_add_tests(void);
 

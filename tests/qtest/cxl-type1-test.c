@@ -1284,6 +1284,11 @@ static const struct {
         "'cxl-cache-sf-size' is of a port that offers CXL.cache: "
         "cxl-cache=on is missing",
     }, {
+        "realm-mecid-without-rme-cda",
+        QCXL_RP ",cxl-cache=on,realm-mecid=7",
+        "'realm-mecid' is of a port that lets Realm requests pass: "
+        "rme-cda=on is missing",
+    }, {
         "field/05-snoop-filter-with-cache-off",
         QCXL_RP ",cxl-cache=off,cxl-cache-sf-size=32M",
         "cxl-cache=on is missing",

@@ -679,6 +679,9 @@ static bool home_read(void *opaque, uint64_t line, CXLCacheLineData *data,
     }
     *data = l->data;
     *poison = l->poison;
+    if (((World *)opaque)->on_read) {
+        ((World *)opaque)->on_read(opaque, line, data);
+    }
     return true;
 }
 
@@ -719,6 +722,16 @@ static bool home_access(void *opaque, uint64_t line, CXLCacheHostAccess access)
     }
     l->access = access;
     return true;
+}
+
+static void home_left(void *opaque, uint64_t line, uint32_t context,
+                      uint16_t devs)
+{
+    World *w = opaque;
+
+    if (w->on_left) {
+        w->on_left(w, line, context, devs);
+    }
 }
 
 /*
@@ -830,6 +843,7 @@ static const CXLCacheHomeOps home_ops = {
     .read_line = home_read,
     .write_line = home_write,
     .host_access = home_access,
+    .left = home_left,
     .complete = home_complete,
     .error = home_error,
     .now = home_now,
@@ -842,6 +856,7 @@ static const CXLCacheHomeOps page_ops = {
     .read_line = home_read,
     .write_line = home_write,
     .host_access = home_access,
+    .left = home_left,
     .complete = home_complete,
     .error = home_error,
     .page = home_page,

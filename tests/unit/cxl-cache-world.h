@@ -56,7 +56,7 @@ typedef struct WorldLine {
     bool poison;
     bool pinned;                        /* the host does not give it away */
     bool deferred;                      /* CXLCacheHomeOps.defer says so */
-    uint8_t decode;
+    uint32_t decode;
     uint8_t fails;                      /* WORLD_FAIL_* */
     uint8_t access;                     /* CXLCacheHostAccess */
 } WorldLine;
@@ -126,6 +126,9 @@ struct World {
                        CXLCacheWriteWhy why);
     void (*on_write)(World *w, uint64_t line, const CXLCacheLineData *data,
                      uint64_t be, bool poison, CXLCacheWriteWhy why);
+    /* What memory has, about to be read; the test may change it */
+    void (*on_read)(World *w, uint64_t line, CXLCacheLineData *data);
+    void (*on_left)(World *w, uint64_t line, uint32_t context, uint16_t devs);
     void (*on_timeout)(World *w, unsigned dev);
     void *opaque;
     /* What devices and home refer to */

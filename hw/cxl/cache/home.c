@@ -38,6 +38,7 @@ int cxl_cache_home_host(CXLCacheHome *home, const CXLCacheHostReq *req)
     }
     tx->e = sf_find(home, req->line);
     tx->access = sf_access(tx->e ? *tx->e : 0);
+    tx->held = sf_context(home, tx->e);
     tx->failed = cxl_cache_home_reqs[CXL_CACHE_ROW_HOST + req->op].needs &
                  ~home->ops->decode(home->opaque, req->line);
     home_enter(home);
@@ -118,6 +119,8 @@ static size_t lay_out(CXLCacheHome *home, char *base,
 
     home->sf = cxl_cache_carve(base, &at,
                                (size_t)c->sf_lines * sizeof(*home->sf));
+    home->sf_context = cxl_cache_carve(base, &at,
+                            (size_t)c->sf_lines * sizeof(*home->sf_context));
     home->sf_mark = cxl_cache_carve(base, &at,
                                     CXL_CACHE_DEV_MAX * spans * 8);
     home->sf_mark_any = cxl_cache_carve(base, &at, CXL_CACHE_DEV_MAX *
@@ -167,6 +170,17 @@ CXLCacheHome *cxl_cache_home_new(const CXLCacheHomeConfig *config,
 int cxl_cache_home_asking(const CXLCacheHome *home)
 {
     return home->asking - 1;
+}
+
+uint32_t cxl_cache_home_context(const CXLCacheHome *home)
+{
+    return home->context;
+}
+
+uint32_t cxl_cache_home_held(const CXLCacheHome *home, uint64_t line)
+{
+    return line < CXL_CACHE_LINE_MAX ? sf_context(home, sf_find(home, line))
+                                     : 0;
 }
 
 void cxl_cache_home_free(CXLCacheHome *home)

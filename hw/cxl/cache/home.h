@@ -141,6 +141,21 @@ bool cxl_cache_limits_allow(CXLCacheHome *home, unsigned dev,
 /* That request has been taken. */
 void cxl_cache_limits_taken(CXLCacheHome *home, unsigned dev, unsigned opcode);
 
+/* Under which context devices have the entry's line */
+static inline uint32_t sf_context(const CXLCacheHome *home, const uint64_t *e)
+{
+    return G_UNLIKELY(home->contexts) && e ? home->sf_context[e - home->sf] : 0;
+}
+
+static inline void sf_set_context(CXLCacheHome *home, const uint64_t *e,
+                                  uint32_t context)
+{
+    if (G_UNLIKELY(context || home->contexts)) {
+        home->contexts = true;
+        home->sf_context[e - home->sf] = context;
+    }
+}
+
 /* Some devices, in @changed, come to an entry or leave it: keep count. */
 static inline void sf_count(CXLCacheHome *home, const uint64_t *e,
                             uint64_t changed, uint64_t word)
@@ -170,6 +185,18 @@ static inline void sf_write(CXLCacheHome *home, uint64_t *e, uint64_t word)
         sf_count(home, e, changed, word);
     }
     *e = word & CXL_CACHE_SF_DEVS ? word : 0;
+    if (!*e) {
+        sf_set_context(home, e, 0);
+    }
+}
+
+/* See CXLCacheHomeOps.left */
+static inline void tell_left(CXLCacheHome *home, uint64_t line,
+                             uint32_t context, uint16_t devs)
+{
+    if (G_UNLIKELY(home->ops->left)) {
+        home->ops->left(home->opaque, line, context, devs);
+    }
 }
 
 /* An entry for the line, or a victim to make room; NULL if all are busy */
@@ -379,6 +406,7 @@ static inline void tx_clear(CXLCacheHome *home, const CXLCacheTx *tx,
 
         word = (then->line << CXL_CACHE_SF_LINE_SHIFT) | (1ULL << then->dev);
         then->e = e;
+        sf_set_context(home, e, 0);
     }
     sf_write(home, e, word);
 }

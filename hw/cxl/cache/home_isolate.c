@@ -180,12 +180,17 @@ unsigned cxl_cache_home_isolate(CXLCacheHome *home, unsigned dev)
 
 /* ---- What the host has copies of ---- */
 
-static bool save(CXLCacheHome *home, uint64_t line,
+static bool save(CXLCacheHome *home, uint64_t line, uint32_t context,
                  const CXLCacheLineData *data, uint64_t be, bool poison)
 {
+    bool ok;
+
     home->stats->write_backs++;
-    return home->ops->write_line(home->opaque, line, data, be, poison,
-                                 CXL_CACHE_WRITE_BACK);
+    home->context = context;
+    ok = home->ops->write_line(home->opaque, line, data, be, poison,
+                               CXL_CACHE_WRITE_BACK);
+    home->context = 0;
+    return ok;
 }
 
 static unsigned save_modified(CXLCacheHome *home, const CXLCacheDev *dev)
@@ -197,8 +202,9 @@ static unsigned save_modified(CXLCacheHome *home, const CXLCacheDev *dev)
 
         if (cxl_cache_dev_slot(dev, i, &slot) &&
             cxl_cache_may(slot.state, CXL_CACHE_P_DIRTY)) {
-            n += save(home, slot.line, slot.data, CXL_CACHE_BE_ALL,
-                      slot.poison);
+            n += save(home, slot.line,
+                      sf_context(home, sf_find(home, slot.line)), slot.data,
+                      CXL_CACHE_BE_ALL, slot.poison);
         }
     }
     return n;
@@ -230,8 +236,10 @@ static unsigned save_sent(CXLCacheHome *home, unsigned dev)
         const CXLCacheTx *tx = &home->tx[msg->uqid];
 
         if (msg->uqid < home->num_tx && is_awaited(home, tx, dev, msg)) {
-            n += save(home, tx->line, &ch->data[at & ch->mask], msg->be,
-                      msg->poison);
+            bool new = tx->phase == CXL_CACHE_TX_PULL && !tx_rule(tx)->evict;
+
+            n += save(home, tx->line, new ? tx->context : tx->held,
+                      &ch->data[at & ch->mask], msg->be, msg->poison);
         }
     }
     return n;
@@ -247,7 +255,8 @@ static unsigned save_early(CXLCacheHome *home, unsigned dev)
 
         if (tx->phase == CXL_CACHE_TX_SNOOP && (tx->early >> dev & 1) &&
             tx->have && !tx->spoilt) {
-            n += save(home, tx->line, &tx->data, CXL_CACHE_BE_ALL, tx->poison);
+            n += save(home, tx->line, tx->held, &tx->data, CXL_CACHE_BE_ALL,
+                      tx->poison);
         }
     }
     return n;

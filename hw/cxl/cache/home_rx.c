@@ -50,8 +50,24 @@ static CXLCacheTxEvent reserve_entry(CXLCacheHome *home, CXLCacheTx *tx)
         return CXL_CACHE_EV_NONE;
     }
     victim->e = e;
+    victim->held = sf_context(home, e);
     tx->then = victim->id;
     return CXL_CACHE_EV_FULL;
+}
+
+/*
+ * The context of a request, of what decode() has said. A line that devices have
+ * by an address of another space is not the one that is asked for, and stands
+ * in its place: the request fails.
+ */
+static void set_context(CXLCacheHome *home, CXLCacheTx *tx, unsigned *mem)
+{
+    tx->context = *mem >> CXL_CACHE_MEM_CONTEXT_SHIFT;
+    tx->held = sf_context(home, tx->e);
+    if (tx->e && *mem && CXL_CACHE_CONTEXT_SPACE(tx->context ^ tx->held)) {
+        home->stats->other_space++;
+        *mem = 0;
+    }
 }
 
 /* Returns false if the request has to stay where it is. */
@@ -84,6 +100,11 @@ static bool start_request(CXLCacheHome *home, unsigned dev,
         mem = home->ops->decode(home->opaque, tx->line);
         home->asking = 0;
     }
+    if (rule->evict) {
+        tx->held = sf_context(home, tx->e);
+    } else {
+        set_context(home, tx, &mem);
+    }
     tx->failed = cxl_cache_home_reqs[msg->opcode].needs & ~mem;
     tx->keep = may_keep(tx, rule, mem);
     event = reserve_entry(home, tx);
@@ -104,10 +125,12 @@ static bool forget(CXLCacheHome *home, uint64_t *e, unsigned dev)
 {
     uint64_t line = *e >> CXL_CACHE_SF_LINE_SHIFT;
     CXLCacheHostAccess before = sf_access(*e);
+    uint32_t context = sf_context(home, e);
 
     sf_write(home, e, *e & ~(1ULL << dev));
     if (sf_access(*e) != before) {
         home->ops->host_access(home->opaque, line, sf_access(*e));
+        tell_left(home, line, context, 1 << dev);
     }
     return true;
 }

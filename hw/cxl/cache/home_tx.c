@@ -23,26 +23,40 @@ const uint8_t cxl_cache_ask_snoop[] = {
 
 /* Memory */
 
+/* What a device had under another context is nothing to who asks now. */
+static bool tx_shares(const CXLCacheTx *tx)
+{
+    return tx->kind != CXL_CACHE_TX_DEV || tx->held == tx->context;
+}
+
 /* Have the line's data in the transaction. Returns false on an error. */
 static bool tx_read(CXLCacheHome *home, CXLCacheTx *tx)
 {
-    if (tx->have) {
+    if (tx->have && G_LIKELY(tx_shares(tx))) {
         return true;
     }
     tx->poison = false;
     home->asking = tx->kind == CXL_CACHE_TX_DEV ? tx->dev + 1 : 0;
+    home->context = tx->context;
     tx->have = home->ops->read_line(home->opaque, tx->line, &tx->data,
                                     &tx->poison);
     home->asking = 0;
+    home->context = 0;
     return tx->have;
 }
 
+/* What comes back does so under the context that it was had under. */
 static bool tx_write(CXLCacheHome *home, CXLCacheTx *tx,
                      const CXLCacheLineData *data, uint64_t be, bool poison,
                      CXLCacheWriteWhy why)
 {
+    bool ok;
+
     home->stats->write_backs += why == CXL_CACHE_WRITE_BACK;
-    return home->ops->write_line(home->opaque, tx->line, data, be, poison, why);
+    home->context = why == CXL_CACHE_WRITE_BACK ? tx->held : tx->context;
+    ok = home->ops->write_line(home->opaque, tx->line, data, be, poison, why);
+    home->context = 0;
+    return ok;
 }
 
 void cxl_cache_poison_line(CXLCacheHome *home, uint64_t line)
@@ -87,6 +101,11 @@ static inline bool tx_settle_access(CXLCacheHome *home, CXLCacheTx *tx,
         if (!home->ops->host_access(home->opaque, tx->line, access)) {
             return access > tx->access;
         }
+        if (access > tx->access) {
+            tell_left(home, tx->line, tx->held,
+                      tx->kind == CXL_CACHE_TX_DEV && tx_rule(tx)->evict
+                      ? 1 << tx->dev : tx->snooped);
+        }
         tx->access = access;
     }
     return true;
@@ -120,6 +139,7 @@ static bool grant_line(CXLCacheHome *home, CXLCacheTx *tx, uint64_t *e,
     if (owner) {
         word = (word & ~CXL_CACHE_SF_DEVS) | CXL_CACHE_SF_EXCL;
     }
+    sf_set_context(home, e, tx->context);
     sf_write(home, e, word | (1ULL << tx->dev) | CXL_CACHE_SF_USED);
     return tx_settle_access(home, tx, e);
 }
@@ -336,8 +356,8 @@ static inline CXLCacheHomeCase settle_case(const CXLCacheHome *home,
     if (e && (*e & CXL_CACHE_SF_DEVS & ~(1ULL << tx->dev))) {
         return CXL_CACHE_CASE_SHARED;
     }
-    return tx->dirty && home->forward_dirty ? CXL_CACHE_CASE_FORWARD
-                                            : CXL_CACHE_CASE_ALONE;
+    return tx->dirty && home->forward_dirty && tx_shares(tx)
+           ? CXL_CACHE_CASE_FORWARD : CXL_CACHE_CASE_ALONE;
 }
 
 /*

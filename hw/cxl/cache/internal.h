@@ -190,12 +190,16 @@ typedef enum CXLCacheTxKind {
  * @fwd: devices whose data are due
  * @early: devices whose data came before their response
  * @access: what the host could do with the line before
+ * @context: under which the request is let pass
+ * @held: under which devices have the line
  */
 typedef struct CXLCacheTx {
     uint64_t line;
     uint64_t *e;
     uint64_t be;
     uint64_t tag;
+    uint32_t context;
+    uint32_t held;
     uint16_t id;
     uint16_t next;
     uint16_t then;
@@ -293,6 +297,7 @@ struct CXLCacheHome {
     void *opaque;
     CXLCacheHomeStats *stats;
     uint64_t *sf;
+    uint32_t *sf_context;       /* of each entry, if @contexts */
     uint64_t *sf_mark;          /* spans with each device, see sf_marks() */
     uint64_t *sf_mark_any;
     size_t sf_mark_words;       /* for each device */
@@ -314,6 +319,8 @@ struct CXLCacheHome {
     bool busy;                  /* at work: see home_enter() */
     bool running;               /* ... and @now is the time */
     uint8_t asking;             /* device + 1, see cxl_cache_home_asking() */
+    uint32_t context;           /* see cxl_cache_home_context() */
+    bool contexts;              /* a line had one other than 0 */
     unsigned num_devs;          /* highest number + 1 */
     unsigned turn;              /* the device whose request is taken first */
     uint32_t queued;            /* bitmap: devices whose links may have messages */

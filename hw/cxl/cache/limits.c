@@ -126,6 +126,7 @@ static void make_room(CXLCacheHome *home, unsigned dev, uint16_t devs,
     d->room = tx->id;
     d->room_line = tx->line;
     tx->e = e;
+    tx->held = sf_context(home, e);
     tx->dev = dev;
     tx->access = sf_access(*e);
     cxl_cache_tx_event(home, tx, CXL_CACHE_EV_START);

@@ -13,9 +13,17 @@
  * has given the first CPU in GPTBR_EL3 and GPCCR_EL3, as soon as GPCCR_EL3.GPC
  * is set.
  *
+ * Below a port with the DVSEC (hw/cxl/cxl_rme_cda.h), requests for what is
+ * Realm's alone are Realm requests, in the port's memory encryption context:
+ * there is no Realm stream table that would say it.
+ *
+ * Lines that a device has had for longer than their context may have the
+ * granule are counted and told of.
+ *
  * QEMU interface:
  *  + arm_gpc_dma_new() by a machine whose CPUs have FEAT_RME
- *  + QOM properties "refused", "last-address", "last-owner", "last-device"
+ *  + QOM properties "refused", "last-address", "last-owner", "last-device",
+ *    "last-reason"; "stale-context", "last-stale"
  */
 
 #ifndef HW_ARM_GPC_DMA_H

@@ -96,9 +96,24 @@ typedef struct CXLCachePage {
     uint64_t held;
 } CXLCachePage;
 
+/*
+ * A context: what an access has beside its address, where memory is encrypted
+ * for several, and who may access it differs. No message has it: it comes from
+ * where the host has checked the request, and stays in the entry of the line
+ * for as long as devices have it. The space is a part of the address: lines of
+ * two spaces are two lines, of which devices can have one at a time here. All
+ * is 0 where there is nothing of the kind.
+ */
+#define CXL_CACHE_MEM_CONTEXT_SHIFT     8
+#define CXL_CACHE_CONTEXT(space, key)   ((uint32_t)(space) << 16 | (key))
+#define CXL_CACHE_CONTEXT_SPACE(c)      ((c) >> 16)
+#define CXL_CACHE_CONTEXT_KEY(c)        ((uint16_t)(c))
+
 /**
  * CXLCacheHomeOps: memory, and who is told
- * @decode: CXL_CACHE_MEM_* of a line; 0 where nothing is
+ * @decode: CXL_CACHE_MEM_* of a line; 0 where nothing is. From
+ *          CXL_CACHE_MEM_CONTEXT_SHIFT on: the context under which the request
+ *          that cxl_cache_home_asking() tells of is let pass
  * @read_line: read memory; sets @poison; false on an error
  * @write_line: write the bytes of @be; @poison marks the line, a full write
  *              without it clears the mark; false on an error. Where decode()
@@ -108,6 +123,10 @@ typedef struct CXLCachePage {
  *               by itself. Called before a device gets it and, to allow more
  *               again, after the device's data are in memory. A restriction
  *               may be refused (false): then no device gets to keep the line.
+ * @left: devices may do less with a line than before, which they had under
+ *        @context; @devs are those of them that gave it up or were snooped, bit
+ *        n for device n. Called after the host may do more; not at reset, and
+ *        not for what is done in the fast gear. May be NULL
  * @complete: a cxl_cache_home_host() is done
  * @error: device @dev broke a rule, by @msg of @channel (@msg may be NULL);
  *         with CXL_CACHE_ERR_MEMORY it did not, but its data, or a read of its,
@@ -139,6 +158,7 @@ typedef struct CXLCacheHomeOps {
                        CXLCacheWriteWhy why);
     bool (*host_access)(void *opaque, uint64_t line,
                         CXLCacheHostAccess access);
+    void (*left)(void *opaque, uint64_t line, uint32_t context, uint16_t devs);
     void (*complete)(void *opaque, const CXLCacheHostDone *done);
     void (*error)(void *opaque, unsigned dev, CXLCacheError err,
                   CXLCacheChannelId channel, const CXLCacheMsg *msg);
@@ -201,6 +221,7 @@ typedef struct CXLCacheHomeStats {
     uint64_t write_backs;                       /* modified lines come home */
     uint64_t use_once;                          /* reads answered GO-I */
     uint64_t sf_walked;                         /* entries, for a device's */
+    uint64_t other_space;       /* requests for a line held by another space */
     uint64_t errors[CXL_CACHE_NUM_ERRS];
     /* Lines that had to go because of a limit, by who asked for one more */
     uint64_t limited[CXL_CACHE_DEV_MAX];
@@ -402,6 +423,21 @@ bool cxl_cache_home_tx(CXLCacheHome *home);
  * that is given up
  */
 int cxl_cache_home_asking(const CXLCacheHome *home);
+
+/**
+ * cxl_cache_home_context: under which context memory is read or written now
+ *
+ * For read_line() and write_line(). Only looks. What comes back does so under
+ * the context that its line was fetched with.
+ */
+uint32_t cxl_cache_home_context(const CXLCacheHome *home);
+
+/**
+ * cxl_cache_home_held: under which context devices have a line
+ *
+ * Returns: 0 if none has it, too.
+ */
+uint32_t cxl_cache_home_held(const CXLCacheHome *home, uint64_t line);
 
 /**
  * cxl_cache_home_tracks: the snoop filter's view of a line

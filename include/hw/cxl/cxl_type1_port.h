@@ -15,7 +15,8 @@
  *  - CXL Timeout and Isolation Capability Structure (CXL r3.1 section
  *    8.2.4.24), see cxl_cache_timeout.h;
  *  - with 256B flits, the registers of cxl_cache_id.h;
- *  - an entry in those of its host bridge, see cxl_ext_security.h.
+ *  - an entry in those of its host bridge, see cxl_ext_security.h;
+ *  - with rme-cda=on, the DVSEC of cxl_rme_cda.h.
  *
  * The ports of a switch, which stand on the way from such a device to its root
  * port, get the first and the last but one of them.
