@@ -160,7 +160,7 @@ struct CXLCacheDev {
     uint16_t chain[CXL_CACHE_CHAINS];   /* requests without a way, by line */
 };
 
-/* Nothing on the link, held or not, and nothing that waits for a credit of it */
+/* Nothing on the link, held or not, and nothing that waits for its credits */
 static inline bool cxl_cache_link_silent(const CXLCacheLink *link)
 {
     for (unsigned i = 0; i < CXL_CACHE_NUM_CHANNELS; i++) {
@@ -323,7 +323,7 @@ struct CXLCacheHome {
     bool contexts;              /* a line had one other than 0 */
     unsigned num_devs;          /* highest number + 1 */
     unsigned turn;              /* the device whose request is taken first */
-    uint32_t queued;            /* bitmap: devices whose links may have messages */
+    uint32_t queued;            /* bitmap: links that may have messages */
     bool rescuing;              /* see cxl_cache_home_rescue() */
     unsigned timed;             /* devices with time, held or timed out */
     unsigned rated;             /* devices with a rate: there is time as well */
