@@ -11,6 +11,7 @@
 #include "qemu/osdep.h"
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
+#include "qemu/target-info.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "qapi/qapi-events-cxl.h"
@@ -186,6 +187,8 @@ static bool region_start(CacheMemRegion *region,
     CXLCacheHomeConfig config = {
         .sf_lines = lines,
         .transactions = OPEN_REQUESTS,
+        /* Spaces and MECIDs are Arm's. */
+        .contexts = target_base_arm(),
     };
 
     if (region->llc && !cache_mem_llc_watch_start(region, errp)) {

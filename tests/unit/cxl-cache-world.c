@@ -880,6 +880,7 @@ WorldConfig world_config(unsigned devs)
             .sf_lines = 64,
             .sf_ways = 8,
             .transactions = 16,
+            .contexts = true,
         },
         .dev = {
             .size = 16 * CXL_CACHE_LINE_SIZE,

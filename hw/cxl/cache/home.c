@@ -119,8 +119,10 @@ static size_t lay_out(CXLCacheHome *home, char *base,
 
     home->sf = cxl_cache_carve(base, &at,
                                (size_t)c->sf_lines * sizeof(*home->sf));
-    home->sf_context = cxl_cache_carve(base, &at,
+    if (c->contexts) {
+        home->sf_context = cxl_cache_carve(base, &at,
                             (size_t)c->sf_lines * sizeof(*home->sf_context));
+    }
     home->sf_mark = cxl_cache_carve(base, &at,
                                     CXL_CACHE_DEV_MAX * spans * 8);
     home->sf_mark_any = cxl_cache_carve(base, &at, CXL_CACHE_DEV_MAX *

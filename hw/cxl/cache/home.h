@@ -151,6 +151,7 @@ static inline void sf_set_context(CXLCacheHome *home, const uint64_t *e,
                                   uint32_t context)
 {
     if (G_UNLIKELY(context || home->contexts)) {
+        g_assert(home->sf_context && "CXLCacheHomeConfig.contexts");
         home->contexts = true;
         home->sf_context[e - home->sf] = context;
     }

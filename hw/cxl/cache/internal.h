@@ -297,7 +297,7 @@ struct CXLCacheHome {
     void *opaque;
     CXLCacheHomeStats *stats;
     uint64_t *sf;
-    uint32_t *sf_context;       /* of each entry, if @contexts */
+    uint32_t *sf_context;       /* of each entry, or NULL */
     uint64_t *sf_mark;          /* spans with each device, see sf_marks() */
     uint64_t *sf_mark_any;
     size_t sf_mark_words;       /* for each device */

@@ -183,6 +183,8 @@ typedef struct CXLCacheHomeOps {
  *                 written and the grant is GO-E
  * @pull_clean: a CleanEvict is answered with GO_WritePull, not with
  *              GO_WritePull_Drop
+ * @contexts: decode() may say a context other than 0; takes 4 bytes more for
+ *            each line of @sf_lines
  */
 typedef struct CXLCacheHomeConfig {
     unsigned sf_lines;
@@ -190,6 +192,7 @@ typedef struct CXLCacheHomeConfig {
     unsigned transactions;
     bool forward_dirty;
     bool pull_clean;
+    bool contexts;
 } CXLCacheHomeConfig;
 
 /**
