@@ -191,21 +191,17 @@ def attempt(path, old, new, tests):
             path.write_text(text)
 
 
-def main(words):
+def run(words, faults):
+    """Try those of which the name has one of the words, or with --check only
+    look for their lines; true if one was not caught, or not found."""
     check_only = '--check' in words
     words = [word for word in words if word != '--check']
-    wanted = [fault for fault in [*FAULTS, *mutants_cbit.FAULTS,
-                                  *mutants_fabric.FAULTS,
-                                  *mutants_fault.FAULTS,
-                                  *mutants_flight.FAULTS,
-                                  *mutants_iommu.FAULTS,
-                                  *mutants_look.FAULTS,
-                                  *mutants_memtime.FAULTS,
-                                  *mutants_region.FAULTS,
-                                  *mutants_wait.QEMU_FAULTS]
+    wanted = [fault for fault in faults
               if not words or any(word in fault[0] for word in words)]
     if check_only:
         return bool(check(QEMU, wanted))
+    # The broken file is put back then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended'))
     survived = 0
     for name, file, old, new, *tests in wanted:
         caught, how = attempt(QEMU / file, old, new,
@@ -218,7 +214,13 @@ def main(words):
     return bool(survived)
 
 
+def main(words):
+    return run(words, [*FAULTS, *mutants_cbit.FAULTS, *mutants_fabric.FAULTS,
+                       *mutants_fault.FAULTS, *mutants_flight.FAULTS,
+                       *mutants_iommu.FAULTS, *mutants_look.FAULTS,
+                       *mutants_memtime.FAULTS, *mutants_region.FAULTS,
+                       *mutants_wait.QEMU_FAULTS])
+
+
 if __name__ == '__main__':
-    # The broken file is put back then, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended'))
     sys.exit(main(sys.argv[1:]))
