@@ -56,6 +56,8 @@
 #define DISK		"/dev/vda"
 #define DISK_PAGES	4096
 #define DISK_TAG	0x100000000ull
+#define ATTEMPTS	50	/* to get pages that somebody has just freed */
+#define AWAIT_US	10000
 #define KEPT		4	/* one of so many lines stays in the host's cache */
 
 static void fail(const char *what)
@@ -351,19 +353,41 @@ static bool hear(int fd, uint64_t *value)
 	return read(fd, value, 8) == 8;
 }
 
+/*
+ * Pages that were freed may still be on their way: in a batch of a CPU's for the
+ * LRU lists, which is what this empties, or among those that the other CPU gives
+ * out itself.
+ */
+static void await_free(void *mem, size_t size, unsigned int attempt)
+{
+	unsigned long nodes = 1ul << NODE;
+
+	run_on(attempt % 2 ? HOST_CPU : GUEST_CPU);
+	munmap(mem, size);
+	syscall(SYS_migrate_pages, 0, 8 * sizeof(nodes), &nodes, &nodes);
+	usleep(AWAIT_US);
+}
+
 static void grab_all(char **mem, uint64_t first, unsigned int pages)
 {
 	bool got[pages];
-	unsigned int n = 0;
 
-	*mem = grab(first, pages, got);
-	for (unsigned int i = 0; i < pages; i++)
-		n += got[i];
-	if (n != pages) {
-		fprintf(stderr, "cbit-load: only %u of %u pages are free\n", n,
-			pages);
-		exit(1);
+	for (unsigned int attempt = 0;; attempt++) {
+		unsigned int n = 0;
+
+		*mem = grab(first, pages, got);
+		for (unsigned int i = 0; i < pages; i++)
+			n += got[i];
+		if (n == pages)
+			break;
+		if (attempt == ATTEMPTS) {
+			fprintf(stderr, "cbit-load: only %u of %u pages are free\n",
+				n, pages);
+			exit(1);
+		}
+		await_free(*mem, (size_t)pages * PAGE, attempt);
 	}
+	run_on(HOST_CPU);
 }
 
 /* Words of the guest's that are wrong, of pages that it still has there */
