@@ -469,6 +469,8 @@ FAULTS = [
      '*link->queued |= link->queued_bit;', ''),
     ('queued: a link that is attached with messages is not noted',
      'hw/cxl/cache/home_isolate.c', 'home->queued |= link->queued_bit;', ''),
+    ('queued: a home that is gone is still told', 'hw/cxl/cache/home.c',
+     'link->queued = &link->unattached;', ''),
     ('queued: a link counts as silent while messages are held', SCHED,
      'if (!n && cxl_cache_link_silent(link)) {', 'if (!n) {'),
     ('queued: data that are due are nothing to look at',

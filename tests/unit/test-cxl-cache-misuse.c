@@ -84,6 +84,7 @@ static void test_attach_twice(void)
     World *w = world_new(&cfg);
     CXLCacheHome *other = cxl_cache_home_new(&cfg.home, NULL, NULL);
     CXLCacheLink *link;
+    int cqid;
 
     g_assert_cmpint(cxl_cache_home_attach(w->home, w->link[0]), ==, -EBUSY);
     g_assert_cmpint(cxl_cache_home_attach(other, w->link[0]), ==, -EBUSY);
@@ -94,7 +95,12 @@ static void test_attach_twice(void)
     cxl_cache_home_detach(w->home, 1);
     g_assert_cmpint(cxl_cache_home_attach(other, w->link[1]), ==, 0);
     cxl_cache_home_free(other);
+    /* What it asks for meanwhile is answered when there is a home again. */
+    cqid = world_ask(w, 1, CXL_CACHE_RD_OWN, 1, 0, CXL_CACHE_BE_ALL);
+    g_assert_cmpint(cqid, >=, 0);
     g_assert_cmpint(cxl_cache_home_attach(w->home, w->link[1]), ==, 1);
+    cxl_cache_settle(w->home);
+    g_assert_cmpuint(cxl_cache_dev_outstanding(w->dev[1]), ==, 0);
     world_make(w, 1, 0, CXL_CACHE_M, V1);
     world_free(w);
     /* More than there may be */

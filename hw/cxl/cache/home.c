@@ -189,8 +189,11 @@ void cxl_cache_home_free(CXLCacheHome *home)
 {
     if (home) {
         for (unsigned i = 0; i < home->num_devs; i++) {
-            if (home->dev[i].link) {
-                home->dev[i].link->home = NULL;
+            CXLCacheLink *link = home->dev[i].link;
+
+            if (link) {
+                link->home = NULL;
+                link->queued = &link->unattached;
             }
         }
         g_free(home->stats);
