@@ -600,6 +600,17 @@ static void must_post(Dev *d, uint32_t opcode, uint64_t addr)
                     ==, OK);
 }
 
+/* Links with time, which has begun, and a cache of which nothing is in use */
+static bool start_in_time(Machine *m, unsigned devices)
+{
+    if (!machine_start(m, SMALL ",inclusive=on,policy=lru" TIMED, devices)) {
+        return false;
+    }
+    qtest_clock_step(m->qts, LONG_NS);
+    command(m, 0, CLR_FLUSH);
+    return true;
+}
+
 /*
  * A line has to leave when another device's request has come to the host: the
  * snoop goes out then, takes the line when it arrives, and the data are home
@@ -613,11 +624,9 @@ static void test_in_time(const void *opcode)
     Machine m;
     Dev *d = &m.dev[0];
 
-    if (!machine_start(&m, SMALL ",inclusive=on,policy=lru" TIMED, 2)) {
+    if (!start_in_time(&m, 2)) {
         return;
     }
-    qtest_clock_step(m.qts, LONG_NS);
-    command(&m, 0, CLR_FLUSH);
     make_m(d, A, 7);
     before = sum(&m, back);
     qtest_clock_step(m.qts, LONG_NS);
@@ -656,11 +665,9 @@ static void test_in_time_neighbour(void)
     Machine m;
     Dev *d = &m.dev[0];
 
-    if (!machine_start(&m, SMALL ",inclusive=on,policy=lru" TIMED, 1)) {
+    if (!start_in_time(&m, 1)) {
         return;
     }
-    qtest_clock_step(m.qts, LONG_NS);
-    command(&m, 0, CLR_FLUSH);
     make_m(d, A, 3);
     make_m(d, A + LINE, 4);
     for (int i = 1; i <= WAYS; i++) {
@@ -679,11 +686,9 @@ static void test_in_time_busy(void)
     Machine m;
     Dev *d = &m.dev[0];
 
-    if (!machine_start(&m, SMALL ",inclusive=on,policy=lru" TIMED, 2)) {
+    if (!start_in_time(&m, 2)) {
         return;
     }
-    qtest_clock_step(m.qts, LONG_NS);
-    command(&m, 0, CLR_FLUSH);
     make_m(d, A, 3);
     qtest_clock_step(m.qts, LONG_NS);
     /* Which leaves the line where it is, but is with it from L to 3 L. */
