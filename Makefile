@@ -54,7 +54,7 @@ help:
 	@echo '  make check-volumes  what else is done with volumes, while the device fails'
 	@echo '  make check-mec     FEAT_MEC on a bare machine; LONG=1: a minute of stress'
 	@echo '  make check-mec-long  100,000 granules recycled where caches remember'
-	@echo '  make check-firmware  TF-A with RME and an arm64 kernel, with MEC and without'
+	@echo '  make check-firmware  TF-A with RME, a device and an arm64 kernel, with MEC and without'
 	@echo '  make check-explore  search larger state spaces of CXL.cache; minutes'
 	@echo '  make check-fuzz    libFuzzer against CXL.cache; FUZZ=seconds'
 	@echo '  make check-mutants  break the device line by line; each must be caught'

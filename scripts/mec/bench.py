@@ -114,7 +114,7 @@ class Bench:
         for number in range(self.rounds):
             order = ('on', 'off') if number % 2 else ('off', 'on')
             for mec in order:
-                boot = firmware.Boot(mec)
+                boot = firmware.Boot(f'mec={mec}')
                 if boot.end != 'exit status 0' or \
                         'user space: 4 MiB read alike' not in boot.console:
                     raise BenchError(f'boot with mec={mec}: {boot.end}')

@@ -207,5 +207,13 @@ renumber "monitor" 46 51 52 53 < <(
     "$PYTHON" "$TOP/scripts/mec/monitor.py" "$QEMU_AARCH64" "$MEC" \
         "$OUT/mec-mon.elf" "$OUT" 2>&1)
 
+# What is shown to people, who are to see no WRONG
+if [[ -n $MEC ]]; then
+    status=ok
+    "$TOP/scripts/mec/demo.sh" > "$OUT/demo.out" 2>&1 || status="not ok"
+    [[ $status == ok ]] || sed 's/^/# /' "$OUT/demo.out"
+    report "$status" 65 "the demo goes as it should"
+fi
+
 printf '1..%d\n' "$count"
 ((failed == 0))

@@ -18,7 +18,7 @@ timeout --foreground 60 bash -c '. "$0"; qemu_mec "$@"' \
     ",mec=on,mec-mismatch=$mode,cxl=on,highmem-ecam=off" "" \
     -kernel "$OUT/mec-demo.elf" \
     -device pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.0 \
-    -device cxl-rp,bus=cxl.0,id=rp0,chassis=0,slot=2,port=0,cxl-cache=on \
+    -device cxl-rp,bus=cxl.0,id=rp0,chassis=0,slot=2,port=0,cxl-cache=on,rme-cda=on,realm-mecid=4 \
     -device cxl-cache-testdev,bus=rp0 \
     -fw_cfg "name=opt/mec/text,string=from a device,, by DMA " ||
     die "the demo did not go as it should"

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Boot what firmware.sh made, without and with FEAT_MEC, and look at the
-# consoles; TAP on stdout.
+# Boot what firmware.sh made, without and with FEAT_MEC, on caches that remember
+# as well, with a coherent device beside; look at the consoles; TAP on stdout.
 #
 # usage: firmware.py        BL33, KERNEL_AT, INITRAMFS: load addresses
 #
@@ -22,7 +22,22 @@ QEMU = os.environ.get('QEMU') or \
     os.path.join(ROOT, 'build/bin/qemu-system-aarch64')
 TIMEOUT = float(os.environ.get('TIMEOUT') or 120)
 
-# As in tests/guest/mec-bl33.S
+# What is booted: a name, and what the machine is told of it; mec=off is said by
+# leaving it out, as the default must be off
+BOOTS = {
+    'mec=off': '',
+    'mec=on': ',mec=on',
+    'lazy': ',mec=on,mec-writeback=lazy',
+    'adversarial': ',mec=on,mec-writeback=adversarial',
+}
+
+# Where tests/tcg/aarch64/system/mec-cxl.h looks for it
+DEVICE = ('-device', 'pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.0', '-device',
+          'cxl-rp,bus=cxl.0,id=rp0,chassis=0,slot=2,port=0,cxl-cache=on',
+          '-device', 'cxl-cache-testdev,bus=rp0,id=accel')
+
+# As in tests/guest/mec-bl33.c
+FIRST = 0x48000000
 GRANULES = 32
 ROUNDS = 16
 VISITS = GRANULES * ROUNDS
@@ -43,8 +58,11 @@ STORY = (
     ('the test realm payload is done with its start',
      r'INFO:    RMM init end\.'),
     ('granules move to Realm and back, and are out of reach between',
-     rf'BL33: rmi 00000000 moves {2 * VISITS:08x} faults {VISITS:08x} '
-     rf'kept {VISITS:08x} errors 00000000'),
+     rf'BL33: rmi 00000000 moves {2 * VISITS:08x} faults {VISITS:08x} '),
+    ('a coherent device is refused Realm granules, to read and to write',
+     rf'refused {2 * VISITS:08x} '),
+    ('they come back as they were, and the device has them as the host does',
+     rf'kept {VISITS:08x} alike {2 * VISITS:08x} errors 00000000'),
     ('Linux starts at EL2',
      r'CPU: All CPU\(s\) started at EL2'),
     ('Linux reaches user space on both CPUs',
@@ -62,21 +80,25 @@ COMPLAINT = re.compile(r'(ERROR:   .*|PANIC.*|.*Unhandled Exception.*|BUG: .*|'
 # to both consoles, or as much of it as gets out.
 POWER_OFF = 'ERROR:   QEMU System Power off'
 PANIC = 'PANIC at PC : 0x'
+# Reads and writes of a granule; what is refused again is left out
+REFUSED = re.compile(r'GPC: device accel: Non-secure request for PA '
+                     r'0x([0-9a-f]+) refused: the granule\'s owner is Realm, '
+                     r'the root port has no RME-CDA(?:; no more of '
+                     r'these are shown)?\n')
 # Lines of the firmware, which do not depend on time; one at a time may be cut
 # by the kernel's first line
 FIRMWARE = re.compile(r'^(NOTICE|INFO|WARNING|ERROR|BL33):')
 
 
-def machine(mec):
-    """mec=off is said by leaving it out: the default must be off"""
-    return ('virt,secure=on,virtualization=on,gic-version=3' +
-            (',mec=on' if mec == 'on' else ''))
+def machine(options):
+    return ('virt,secure=on,virtualization=on,gic-version=3,cxl=on,'
+            'highmem-ecam=off' + options)
 
 
-def machine_has_mec(mec):
+def machine_has_mec(options):
     """Ask the monitor of such a machine that does not run"""
     process = subprocess.run(
-        [QEMU, '-S', '-nodefaults', '-display', 'none', '-M', machine(mec),
+        [QEMU, '-S', '-nodefaults', '-display', 'none', '-M', machine(options),
          '-cpu', 'max,x-rme=on', '-monitor', 'stdio'],
         input='info mtree\nquit\n', stdout=subprocess.PIPE, text=True,
         stderr=subprocess.STDOUT, check=False, timeout=TIMEOUT)
@@ -84,14 +106,15 @@ def machine_has_mec(mec):
 
 
 class Boot:
-    """One boot, to its end; what was said is in .console"""
+    """One of BOOTS, to its end; what was said is in .console"""
 
-    def __init__(self, mec):
-        self.mec = mec
-        self.name = f'mec={mec}'
-        self.has_mec = machine_has_mec(mec)
-        self.base = os.path.join(OUT, f'mec-{mec}')
-        self.run(['-M', machine(mec)])
+    def __init__(self, name):
+        options = BOOTS[name]
+        self.name = name
+        self.wants_mec = 'mec=on' in options
+        self.has_mec = machine_has_mec(options)
+        self.base = os.path.join(OUT, name.replace('=', '-'))
+        self.run(['-M', machine(options), *DEVICE])
         self.console = self.read('.console.log')
         self.secure = self.read('.secure.log')
         self.complaints = self.read('.qemu.log')
@@ -180,13 +203,18 @@ def check_boot(tap, boot):
             rest = rest[found.end():]
     tap.point(boot.end == 'exit status 0',
               f'{boot.name}: the emulator ends well', boot.end)
-    tap.point(boot.has_mec == (boot.mec == 'on'),
+    tap.point(boot.has_mec == boot.wants_mec,
               f'{boot.name}: the machine is what was asked for',
               f'it has {"" if boot.has_mec else "no "}contexts')
     bad = '\n'.join(complaints(boot))
     tap.point(not bad, f'{boot.name}: no complaint on either console', bad)
-    tap.point(not boot.complaints, f'{boot.name}: no guest error',
-              boot.complaints[:1000])
+    refused = REFUSED.findall(boot.complaints)
+    wanted = [f'{FIRST + i * 4096 + 64:x}' for i in range(GRANULES)] * 2
+    tap.point(sorted(refused) == sorted(wanted),
+              f'{boot.name}: each granule that is refused is told, with whose '
+              'it is', f'{len(refused)} are\n{boot.complaints[:1000]}')
+    other = REFUSED.sub('', boot.complaints).strip()
+    tap.point(not other, f'{boot.name}: no other guest error', other[:1000])
     print(f'# {boot.name}: {boot.seconds:.1f} s', flush=True)
 
 
@@ -196,14 +224,16 @@ def main():
     check = os.path.join(ROOT, 'scripts/mec/payload.sh')
     tap.point(subprocess.run([check, 'check'], check=False).returncode == 0,
               "the qtest's payload is what its source assembles to")
-    boots = [Boot(mec) for mec in ('off', 'on')]
+    boots = [Boot(name) for name in BOOTS]
     for boot in boots:
         check_boot(tap, boot)
-    off, on = (boot.firmware_lines() for boot in boots)
-    other = [f'-{a}\n+{b}' for a, b in zip(off, on) if a != b]
-    tap.point(len(off) > 30 and off == on,
-              'firmware says the same with and without MEC',
-              f'{len(off)} and {len(on)} lines\n' + '\n'.join(other))
+    first = boots[0].firmware_lines()
+    for boot in boots[1:]:
+        lines = boot.firmware_lines()
+        other = [f'-{a}\n+{b}' for a, b in zip(first, lines) if a != b]
+        tap.point(len(first) > 30 and first == lines,
+                  f'{boot.name}: firmware says what it says without MEC',
+                  f'{len(first)} and {len(lines)} lines\n' + '\n'.join(other))
     print(f'1..{tap.count}')
     return int(tap.failed > 0)
 

@@ -94,11 +94,16 @@ make_tfa() {
 }
 
 make_bl33() {
-    fresh bl33 "$SRC/mec-bl33.S" && return
-    quietly bl33 "${CROSS}gcc" -nostdlib -static -Wl,--build-id=none \
-        -Wl,-Ttext="$BL33" -DKERNEL="$KERNEL_AT" -o "$OUT/bl33.elf" "$SRC/mec-bl33.S"
+    local -a parts=("$SRC"/mec-bl33.{S,c})
+    local header=$TOP/tests/tcg/aarch64/system/mec-cxl.h
+    fresh bl33 "${parts[@]}" "$header" && return
+    # The linker puts .text.start first: it begins with what TF-A jumps to.
+    quietly bl33 "${CROSS}gcc" -march=armv8-a -mgeneral-regs-only -mstrict-align \
+        -O1 -Wall -Werror -ffreestanding -fno-pie -no-pie -fno-stack-protector \
+        -nostdlib -static -Wl,--build-id=none -Wl,-Ttext="$BL33" \
+        -DKERNEL="$KERNEL_AT" -o "$OUT/bl33.elf" "${parts[@]}"
     "${CROSS}objcopy" -O binary "$OUT/bl33.elf" "$OUT/bl33.bin"
-    done_with bl33 "$SRC/mec-bl33.S"
+    done_with bl33 "${parts[@]}" "$header"
 }
 
 make_kernel() {

@@ -5,16 +5,20 @@
  *   -device pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.0
  *   -device cxl-rp,bus=cxl.0,id=rp0,chassis=0,slot=2,port=0,cxl-cache=on
  *   -device cxl-cache-testdev,bus=rp0
+ *
+ * Whoever includes it has LD(), ST() and dsb(), as mec-rt.h has them.
  */
 #ifndef MEC_CXL_H
 #define MEC_CXL_H
 
-#include "mec-rt.h"
+#include <stdbool.h>
+#include <stdint.h>
 #include "../../../../include/hw/cxl/cxl_cache_testdev.h"
 
 #define CXL_ECAM        0x3f000000UL
 #define CXL_BUS         12
 #define CXL_WINDOW      0x20000000UL    /* what the root port forwards */
+#define CXL_RME_CDA     0x400           /* DVSEC of a root port: "rme-cda" */
 #define CXL_RD_CURR     0x01            /* D2H Req, table 3-22 */
 #define CXL_WR_INV      0x0e
 
@@ -69,6 +73,21 @@ static inline bool cxl_request(unsigned opcode, uint64_t pa, uint64_t be,
     }
     return !LD((uint32_t *)cxl_reg(CCT_RESULT)) &&
            !(LD((uint32_t *)cxl_reg(CCT_STATUS)) & CCT_STATUS_FAILED);
+}
+
+/*
+ * What Realm firmware does so that Realm requests of the device pass, or that
+ * they do not any more: RME-CDA of a root port with rme-cda=on
+ */
+static inline void cxl_assign(bool realm)
+{
+    uint32_t *ctl1 = cxl_config(CXL_BUS, CXL_RME_CDA + 0x0c);
+    uint32_t rid = (CXL_BUS + 1) << 8;
+
+    ST((uint32_t *)cxl_config(CXL_BUS, CXL_RME_CDA + 0x14), rid << 8);
+    ST((uint32_t *)cxl_config(CXL_BUS, CXL_RME_CDA + 0x18), rid << 8 | 1);
+    ST(ctl1, realm ? 3 : 0);    /* TDISP_EN, LINK_STR_LOCK */
+    dsb();
 }
 
 #endif

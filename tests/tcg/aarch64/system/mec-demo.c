@@ -2,8 +2,8 @@
 /*
  * FEAT_MEC shown to a person: three contexts write and read one page, what a
  * mismatch looks like, maintenance, the granule's second life, and what a CXL
- * device gets of it. Each line is checked as well as shown; scripts/mec/demo.sh
- * runs it.
+ * device gets of it, as anybody's and as a realm's. Each line is checked as
+ * well as shown; scripts/mec/demo.sh runs it.
  */
 
 #include "mec-rt.h"
@@ -188,6 +188,15 @@ void mec_main(void)
     show_device(FOUR, false, true);
     show("MECID 4   ", 4, 0, FOUR, true);
 
+    step("The device is assigned to Realm 4 (RME-CDA of its root port):\n"
+         "   its requests for Realm granules pass, and have MECID 4");
+    cxl_assign(true);
+    show_device(FOUR, true, false);
+    cxl_request(CXL_WR_INV, pa + 64, ~0UL, (uint64_t[8]) { 0x64656e67697373 });
+    bad += mec_r(4, pa + 64) != 0x64656e67697373;
+    cxl_assign(false);
+    show_device(FOUR, false, true);
+
     step("Given back with no maintenance, a line that the device writes is\n"
          "   lost to Realm 4, and no other");
     mec_gpt_give(pa, GPI_NS);
@@ -196,7 +205,7 @@ void mec_main(void)
     show("MECID 4   ", 4, 0, FOUR, false);
     show("Non-secure", NS, 0, " device", true);
     show_device(" device", true, false);
-    bad += mec_r(4, pa + 64) != 0;
+    bad += mec_r(4, pa + 64) != 0x64656e67697373;
 
     ml_printf("\n%s\n", bad ? "Something is WRONG." :
               "All as the architecture has it.");
