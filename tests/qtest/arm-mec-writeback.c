@@ -191,6 +191,21 @@ static void test_by_line(void)
     rig_end(&r);
 }
 
+/* Who has modified a line finds it, though the page is another MECID's. */
+static void test_own_line(void)
+{
+    Rig r;
+
+    wb_start(&r, "lazy");
+    wb_fill(&r, 7, REALM(SECRET), VALUE);
+    store(r.qts, 8, REALM(FIRST), ~VALUE);
+    g_assert_cmphex(resident(r.qts, SECRET), ==, 8);
+    g_assert_cmpint(cached_lines(&r, SECRET), ==, LINES_OF_PAGE);
+    g_assert_cmphex(load(r.qts, 7, REALM(FIRST)), ==, VALUE);
+    g_assert_cmphex(load(r.qts, 8, REALM(FIRST)), ==, ~VALUE);
+    rig_end(&r);
+}
+
 /* Each operation writes back, and what is left is nobody's then. */
 static void test_operation(const void *opaque)
 {
@@ -496,6 +511,7 @@ void arm_mec_writeback_add_tests(void)
         qtest_add_data_func(path, ops[i], test_operation);
     }
     qtest_add_func("/arm-mec-dma/writeback/by-line", test_by_line);
+    qtest_add_func("/arm-mec-dma/writeback/own-line", test_own_line);
     qtest_add_func("/arm-mec-dma/writeback/other-space", test_other_space);
     qtest_add_func("/arm-mec-dma/writeback/walk", test_walk);
     qtest_add_func("/arm-mec-dma/writeback/washed", test_washed);

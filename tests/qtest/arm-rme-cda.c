@@ -20,10 +20,11 @@
 #define REALM_7     CDA "-global cxl-rp.realm-mecid=7 "
 #define REALM_9     CDA "-global cxl-rp.realm-mecid=9 "
 
-/* Of the realm, of the Non-secure world, and of that at first */
+/* Of the realm, of the Non-secure world, of that at first; of a realm alone */
 #define SECRET      PAGES
 #define OPEN        (PAGES + 4 * PAGE)
 #define MOVED       (PAGES + 12 * PAGE)
+#define OWN         (PAGES + 13 * PAGE)
 
 /* As Arm's compliance suite has them */
 #define DVSEC       0x23
@@ -280,6 +281,16 @@ static void test_context_write(const void *opaque)
         g_assert_cmphex(resident(g.r.qts, SECRET), ==, 7);
     }
     g_assert_cmphex(load(g.r.qts, 7, REALM(SECRET)), ==, VALUE);
+    /* What is of one context stays so: the device's is the realm's. */
+    realm_fill(&g, 7, OWN, VALUE);
+    set_granule(&g, OWN, REALM_ONLY);
+    if (n) {
+        edu_copy(g.edu1, g.bar1, OPEN, OWN, 64);
+    } else {
+        write_request(&g.r.cxl, CXL_CACHE_WR_INV, OWN, ALL, 3);
+    }
+    g_assert_cmphex(load(g.r.qts, 7, REALM(OWN)), !=, VALUE);
+    g_assert_false(mixed(g.r.qts, OWN));
     g_assert_cmpuint(refused(&g), ==, 0);
     grig_end(&g);
 }
