@@ -99,7 +99,8 @@ FAULTS = [
      'spaces[extract64(value, 63, 1)][extract64(value, 62, 1)]',
      by('by-line|operation')),
     ('remember: maintenance by VA is a nop', PTW,
-     'ri->writefn = mec_cmo_va;', '', by('operation')),
+     'ri->writefn = mec_cmo_va;',
+     'ri->writefn = 0 ? mec_cmo_va : ri->writefn;', by('operation')),
     ('remember: walks read what RAM has', MEC,
      '    if (s->cache) {\n        QEMU_LOCK_GUARD(&s->lock);\n        return '
      'mec_read_locked(s, pa - s->base, size, context);\n    }\n', '',

@@ -21,6 +21,7 @@
 #define PAGED           0xc0000000u     /* the same, by 4 KiB pages */
 #define ALTERNATE       0x80000000u     /* the same as 0x40000000, AMEC=1 */
 #define REKEYED         0x46000000u
+#define BESIDE          1024            /* pages that are in the TLB as well */
 
 #define read_reg(name) ({ uint64_t value_; \
     asm volatile("mrs %0, " name : "=r"(value_)); value_; })
@@ -40,6 +41,7 @@ enum {
     MODE_LOOPS,
     MODE_REKEY_STORE,
     MODE_REKEY_CLEAN,
+    MODE_REKEY_BESIDE,
     MODE_WRITE_IDLE,
     MODE_WRITE_USED,
 };
@@ -294,6 +296,22 @@ static void rekey_by_clean(uint64_t count)
     }
 }
 
+/*
+ * With a TLB full of other pages, which are used after each: what comes on top
+ * of the re-key itself.  Without @rekey, what they take anyway.
+ */
+static void rekey_beside(uint64_t count, int rekey)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        if (rekey) {
+            rekey_by_store(2);
+        }
+        for (uint32_t at = 0; at < BESIDE * PAGE; at += PAGE) {
+            *(volatile uint64_t *)(uintptr_t)(PAGED + at);
+        }
+    }
+}
+
 static void write_mecid(uint64_t count, int touch)
 {
     volatile uint64_t *word =
@@ -427,6 +445,17 @@ void main(void)
             start = now();
             rekey_by_clean(count);
             report("rekey-clean", nanoseconds(now() - start) / count / 2);
+        }
+        break;
+    case MODE_REKEY_BESIDE:
+        rekey_beside(10, 1);
+        for (int i = 0; i < CHUNKS; i++) {
+            for (int rekey = 0; rekey < 2; rekey++) {
+                start = now();
+                rekey_beside(count, rekey);
+                report(rekey ? "rekey-beside" : "beside",
+                       nanoseconds(now() - start) / count);
+            }
         }
         break;
     case MODE_WRITE_IDLE:

@@ -439,6 +439,8 @@ static void test_device(const void *opaque)
     }
     g_assert_cmphex(load(r.qts, 7, REALM(SECOND)), ==, VALUE);
     g_assert_cmphex(load(r.qts, 0, NONSECURE(SECOND)), ==, expect);
+    /* In memory, and not in a Non-secure cache that others do not see */
+    g_assert_cmphex(load(r.qts, 0, SECURE(SECOND)), ==, expect);
 
     /* The page is taken over by a store: the device's data are destroyed */
     store(r.qts, 0, NONSECURE(SECRET), 1);
