@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What mutate.py breaks of Trust Levels"""
+"""What mutate.py breaks of Trust Levels, and of a switch's events"""
 
 SECURITY = 'hw/cxl/cxl_ext_security.c'
 PATH = 'hw/cxl/cxl_cache_path.c'
 PORT = 'hw/cxl/cxl_type1_port.c'
+VCS = 'hw/cxl/cxl-vcs-switch.c'
+LINK = 'hw/cxl/cxl_type1_link.c'
 
 ID_TEST = 'cxl-cache-id-test'
-TESTS = (ID_TEST, )
+FM_TEST = 'cxl-fm-test'
+TESTS = (ID_TEST, FM_TEST)
 TRUST = [(ID_TEST, '/trust/')]
 REFUSED = [(ID_TEST, 'refused/trust')]
+EVENTS = [(FM_TEST, '/link-events')]
 
 # As in mutate.py
 FAULTS = [
@@ -58,4 +62,29 @@ FAULTS = [
     ('trust: where nothing says so', PATH,
      'if (level != CXL_TRUST_ALL && !host_bridge(pci_get_bus(root_port))) {',
      'if (0) {', REFUSED),
+    ('switch: what is bound is a link that comes', VCS,
+     'vcs->binding = true;', 'vcs->binding = false;', EVENTS),
+    ('switch: what binds once has no events any more', VCS,
+     'vcs->binding = false;', ';', EVENTS),
+    ('switch: what is not bound comes back', LINK,
+     '!s->link_lost || !cxl_vcs_is_bound(cxl_type1_port_above(pdev))',
+     '!s->link_lost', EVENTS),
+    ('switch: a link that is lost is no event', LINK,
+     'cxl_vcs_note_link(cxl_type1_port_above(pdev), false);', ';', EVENTS),
+    ('switch: a link that comes back is no event', LINK,
+     'cxl_vcs_note_link(cxl_type1_port_above(pdev), true);', ';', EVENTS),
+    ('switch: the event comes before the slot is empty', LINK,
+     '    pcie_cap_slot_set_present(cxl_type1_port_above(pdev), false);\n'
+     '    cxl_vcs_note_link(cxl_type1_port_above(pdev), false);\n',
+     '    cxl_vcs_note_link(cxl_type1_port_above(pdev), false);\n'
+     '    pcie_cap_slot_set_present(cxl_type1_port_above(pdev), false);\n',
+     EVENTS),
+    ('switch: the link is as it was while it was down', VCS,
+     'port->config_read(port, port->exp.exp_cap +\n'
+     '                                        PCI_EXP_LNKSTA, sizeof(status));',
+     'pci_get_word(exp + PCI_EXP_LNKSTA);', EVENTS),
+    ('switch: a link that is down has a width', VCS,
+     '    if (up) {\n        event.device_mode', '    event.width = (status & '
+     'PCI_EXP_LNKSTA_NLW) >> 4;\n    if (up) {\n        event.device_mode',
+     EVENTS),
 ]

@@ -236,14 +236,18 @@ class FabricTests:
             'echo 1 > $r/interleave_ways', 'echo ram > $e/mode',
             f'echo {size} > $e/dpa_size', f'echo {size} > $r/size',
             'echo $e > $r/target0', 'echo 1 > $r/commit',
-            'echo $r > /sys/bus/cxl/drivers/cxl_region/bind')) + ')')
+            'echo $r > /sys/bus/cxl/drivers/cxl_region/bind',
+            # Else it waits for a driver that makes ordinary memory of it
+            f'echo {os.path.basename(DAX)} > '
+            '/sys/bus/dax/drivers/device_dax/new_id')) + ')')
         if status:
             return f'{said}\n{self.vm.sh("dmesg | tail -n 20")}'
         said = self.vm.sh('cxl list -R')
         if '"decode_state":"commit"' not in said or \
            f'"size":{REGION_MIB << 20}' not in said:
             return said
-        self.wait(lambda: self.vm.try_sh(f'[ -c {DAX} ]')[0] == 0, DAX)
+        self.wait(lambda: self.vm.try_sh(
+            f'daxmap read {DAX} 0 1 > /dev/null')[0] == 0, f'{DAX} works')
         self.vm.sh(f'pattern random {PATTERN_SEED} {PATTERN_MIB << 20} | '
                    f'daxmap write {DAX} 0', timeout=180)
         return self.region_holds()
