@@ -65,7 +65,7 @@ FAULTS = [
      'ras->records ? ras->record : NULL;',
      'ras->records ? &ras->record[ras->records - 1] : NULL;', ERRORS),
     ('all records of the first go', RAS,
-     '        if (first ? i > 0 :', '        if (0 ? i > 0 :', ERRORS),
+     '        if (first ? i > 0 :', '        if (first && 0 ? i > 0 :', ERRORS),
     ('what has no room is forgotten', RAS,
      '        ras->unrecorded |= bit;\n', '', ERRORS),
     ('what had no room stays', RAS,
@@ -121,10 +121,6 @@ FAULTS = [
      '    trace', EVENTS),
     ('faults are not limited', MONITOR,
      '    [QAPI_EVENT_CXL_TYPE1_FAULT]   = { 1000 * SCALE_MS },\n', '', EVENTS),
-    ('one limit for all links', MONITOR,
-     '        eva->event == QAPI_EVENT_CXL_TYPE1_FAULT ||\n'
-     '        eva->event == QAPI_EVENT_CXL_TYPE1_LINK_CHANGE) {',
-     '        eva->event == QAPI_EVENT_CXL_TYPE1_FAULT) {', EVENTS),
     # Switches and host bridges
     ('PERST is always asserted', MAILBOX,
      'cxl_perst_asserted(perst) ?', 'perst ?', FM),

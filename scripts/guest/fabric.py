@@ -314,6 +314,21 @@ class FabricTests:
         self.goes_on()
         return ''
 
+    def link(self):
+        """One loses its link under load, and has it again"""
+        port = BELOW_SWITCH[0]
+        slot = self.slots[port]
+        device = f't{ACCELERATORS - len(BELOW_SWITCH)}'
+        self.fm('events')
+        self.vm.qmp('x-cxl-type1-fault', id=device, fault='link-down')
+        self.wait(lambda: slot not in self.driven(), 'the driver lets go')
+        self.goes_on()
+        self.vm.qmp('x-cxl-type1-fault', id=device, fault='clear')
+        self.wait(lambda: slot in self.used(), 'it is used again')
+        said = self.fm('events').splitlines()
+        return '' if said == [f'port {PORT[port]} link down',
+                              f'port {PORT[port]} link up'] else f'{said}'
+
     def refused(self):
         """A host's memory is not taken from it"""
         status, said = self.vm.try_sh(
@@ -354,6 +369,8 @@ class FabricTests:
              lambda: self.unbind('p1', 'surprise')),
             ('bound again: both are used again',
              lambda: self.bind('p0') or self.bind('p1')),
+            ('a link is lost under load, and the fabric manager hears of it',
+             self.link),
             ('a host keeps its memory', self.refused),
             ('with no device left, software goes on', self.software),
             ('the region holds what was written to it', self.region_holds),
