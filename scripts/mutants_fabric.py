@@ -104,7 +104,7 @@ FAULTS = [
     ('id: 68B flits can have any', PATH,
      '(!id || !cm || cache_mem_dev_flit_256b(cm));', '(cm || !cm);', STEPS),
     ('id: a table leads to any port', CACHE_ID,
-     'port >= 0 && !c->ops->has_port(c, port)', '0', STEPS),
+     'port >= 0 && !c->ops->has_port(c, port)', 'port < -1', STEPS),
     ('id: what is written is in force, a decoder', CACHE_ID,
      '*decoder = read_decoder(c->live);', '*decoder = read_decoder(c->file);',
      STEPS),

@@ -465,9 +465,7 @@ static void test_refused(void)
     check_good(qtest_qmp(r.qts, "{'execute': 'x-cxl-type1-fault', 'arguments': "
                          "{'id': 'd0', 'fault': 'link-down'}}"));
     check_refused(&r, "/machine/peripheral/d0", "link of d0 is down");
-    g_assert_cmphex(told(&r), ==, 0);
     check_error(inject_cor(&r, "physical"));
-    g_assert_cmphex(told(&r), ==, 0);
     rig_end(&r);
 }
 
