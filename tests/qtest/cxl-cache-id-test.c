@@ -260,6 +260,13 @@ static void cap_write(Cap *c, uint16_t reg, uint32_t val)
     }
 }
 
+/* Of 16 bits; a port's */
+static void cap_writew(Cap *c, uint16_t reg, uint16_t val)
+{
+    qpci_io_writew(c->node->dev, c->node->registers, CACHEMEM + c->at + reg,
+                   val);
+}
+
 /* Writes Control with Commit clear, then set. Returns: Status without time */
 static uint32_t commit(Cap *c, uint32_t ctrl, uint32_t bit)
 {
@@ -526,6 +533,11 @@ static void test_registers(void)
     c = cap(&m, us1, CAP_TABLE);
     cap_write(&c, TARGET(2), UINT32_MAX);
     g_assert_cmphex(cap_read(&c, TARGET(2)), ==, 0xff01ff01);
+    /* Each target is a register of its own. */
+    cap_writew(&c, TARGET(3), 0);
+    g_assert_cmphex(cap_read(&c, TARGET(2)), ==, 0x0000ff01);
+    cap_writew(&c, TARGET(2), 0x0201);
+    g_assert_cmphex(cap_read(&c, TARGET(2)), ==, 0x00000201);
 
     check_flex_bus(rp->dev, 0x03, 0x07);
     check_flex_bus(us->dev, 0x27, 0x07);
@@ -1073,6 +1085,29 @@ static void test_hotplug(void)
     port[0] = qcxl_tree_find(m.tree, us->secondary, 0)->dev;
     plug(&m, port[0], "t0", "p0");
     m.num = 2;
+    map_all(&m);
+    check_ids(&m);
+    check_ring(&m, 1);
+
+    /* What an empty port has is for who asks for it. */
+    rp = qcxl_tree_find(m.tree, QCXL_BUS_NR, 0);
+    us = qcxl_tree_find(m.tree, rp->secondary, 0);
+    for (int i = 0; i < 2; i++) {
+        port[i] = qcxl_tree_find(m.tree, us->secondary, i)->dev;
+    }
+    g_assert_cmpint(cache_id(&m, "t0"), ==, 0);
+    unplug(&m, port[0], "t0");
+    qtest_qmp_device_add(m.qts, "cxl-cache-testdev", "t2", "{'bus': 'p1', "
+                         "'x-256b-flit': true, 'cache-id': '0'}");
+    slot_power(port[1], true);
+    map_all(&m);
+    g_assert_cmpint(cache_id(&m, "t1"), ==, 1);
+    g_assert_cmpint(cache_id(&m, "t2"), ==, 0);
+    check_ring(&m, 1);
+    rp = qcxl_tree_find(m.tree, QCXL_BUS_NR, 0);
+    us = qcxl_tree_find(m.tree, rp->secondary, 0);
+    plug(&m, qcxl_tree_find(m.tree, us->secondary, 0)->dev, "t0", "p0");
+    m.num = 3;
     map_all(&m);
     check_ids(&m);
     check_ring(&m, 1);
