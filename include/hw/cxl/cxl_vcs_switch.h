@@ -61,8 +61,9 @@ void cxl_vcs_reset_port(PCIDevice *port);
  * @port: the port above a Type 1 device; nothing is done for one that is no
  *        downstream port of a switch
  *
- * A Physical Switch Event Record (CXL r3.1 section 7.6.8.1) in the informational
- * log of the switch. Binding and unbinding have events of their own.
+ * It is told by a Physical Switch Event Record (CXL r3.1 section 7.6.8.1) in
+ * the informational log of the switch. Binding and unbinding have events of
+ * their own.
  */
 void cxl_vcs_note_link(PCIDevice *port, bool up);
 
