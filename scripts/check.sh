@@ -268,6 +268,7 @@ check_guests() {
     check_smmu-guest
     check_series
     check_plug
+    check_fabric
     wait
 }
 

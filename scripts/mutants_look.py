@@ -65,7 +65,7 @@ FAULTS = [
      'ras->records ? ras->record : NULL;',
      'ras->records ? &ras->record[ras->records - 1] : NULL;', ERRORS),
     ('all records of the first go', RAS,
-     '        if (first ? i > 0 :', '        if (0 ? i > 0 :', ERRORS),
+     '        if (first ? i > 0 :', '        if (first && 0 ? i > 0 :', ERRORS),
     ('what has no room is forgotten', RAS,
      '        ras->unrecorded |= bit;\n', '', ERRORS),
     ('what had no room stays', RAS,
@@ -93,6 +93,11 @@ FAULTS = [
      '        if (n == CXL_RAS_HEADER_DWORDS) {',
      '        if (n == CXL_RAS_HEADER_DWORDS && 0) {', ERRORS),
     ('errors on a link that is down', INJECT,
+     '    if (s->link_lost) {\n'
+     '        error_setg(errp, "the link of %s is down: there is nobody to be '
+     'told "\n'
+     '                   "of an error", cache_mem_dev_name(s->cache));\n'
+     '    }\n'
      '    return !s->link_lost;\n', '    return true;\n', ERRORS),
     ('the type 3 log is as long as it was', COMPONENT_H,
      'CXL_RAS_ERR_HEADER_NUM 16', 'CXL_RAS_ERR_HEADER_NUM 32', ERRORS),
@@ -121,10 +126,6 @@ FAULTS = [
      '    trace', EVENTS),
     ('faults are not limited', MONITOR,
      '    [QAPI_EVENT_CXL_TYPE1_FAULT]   = { 1000 * SCALE_MS },\n', '', EVENTS),
-    ('one limit for all links', MONITOR,
-     '        eva->event == QAPI_EVENT_CXL_TYPE1_FAULT ||\n'
-     '        eva->event == QAPI_EVENT_CXL_TYPE1_LINK_CHANGE) {',
-     '        eva->event == QAPI_EVENT_CXL_TYPE1_FAULT) {', EVENTS),
     # Switches and host bridges
     ('PERST is always asserted', MAILBOX,
      'cxl_perst_asserted(perst) ?', 'perst ?', FM),
@@ -138,5 +139,6 @@ FAULTS = [
      '    case CXL2_RC:\n        init_cap_reg(SNOOP, 8, 1);\n        /* + Ext',
      BLOCKS),
     ('the CXL.io registers are unassigned', COMPONENT,
-     '&cxl_io_ops, NULL, ".io",', 'NULL, NULL, ".io",', BLOCKS),
+     '&cxl_io_ops, NULL, ".io",',
+     '0 ? &cxl_io_ops : NULL, NULL, ".io",', BLOCKS),
 ]

@@ -44,7 +44,8 @@ enum {
 
 #define UNBIND_OPTION_MASK  0xf
 
-/* Table 7-78, Event Type */
+/* Tables 7-77 and 7-78, Event Type */
+#define EVENT_LINK_CHANGE    0x00
 #define EVENT_BINDING_CHANGE 0x00
 
 #define TYPE_CXL_VCS "cxl-vcs"
@@ -55,12 +56,14 @@ OBJECT_DECLARE_SIMPLE_TYPE(CXLVcs, CXL_VCS)
 /**
  * CXLVcs: the virtual switch of a cxl-upstream
  * @unbound: physical ports that are not bound, by their numbers
+ * @binding: a vPPB is just being bound, or unbound
  * @dstate: of it, the event logs
  */
 struct CXLVcs {
     Object parent_obj;
 
     DECLARE_BITMAP(unbound, CXL_MAX_PHY_PORTS);
+    bool binding;
     CXLDeviceState dstate;
 };
 
@@ -135,6 +138,21 @@ static bool is_bound(PCIDevice *usp, PCIDevice *port)
     return port == usp || !vcs || !test_bit(port_number(port), vcs->unbound);
 }
 
+/* The switch that a downstream port is of, or NULL for another port */
+static PCIDevice *switch_of(PCIDevice *port)
+{
+    PCIDevice *usp = pci_get_bus(port)->parent_dev;
+
+    return usp && object_dynamic_cast(OBJECT(usp), TYPE_CXL_USP) ? usp : NULL;
+}
+
+bool cxl_vcs_is_bound(PCIDevice *port)
+{
+    PCIDevice *usp = switch_of(port);
+
+    return !usp || is_bound(usp, port);
+}
+
 unsigned cxl_vcs_unbound(PCIDevice *usp)
 {
     CXLVcs *vcs = find_vcs(usp);
@@ -189,6 +207,80 @@ static void note_binding(PCIDevice *usp, unsigned vppb, PCIDevice *port,
     trace_cxl_vcs_binding(port->name, vppb, bound, done);
     cxl_event_insert(&vcs->dstate,
                      done ? CXL_EVENT_TYPE_INFO : CXL_EVENT_TYPE_WARN,
+                     (CXLEventRecordRaw *)&event);
+}
+
+/* 77cf9271-9c02-470b-9fe4-bc7b75f2da97 */
+static const QemuUUID port_event_uuid = {
+    .data = UUID(0x77cf9271, 0x9c02, 0x470b, 0x9f, 0xe4, 0xbc, 0x7b, 0x75,
+                 0xf2, 0xda, 0x97),
+};
+
+/*
+ * CXL r3.1 table 7-77: Physical Switch Event Record. From @config_state on it
+ * is what Get Physical Port State has of a port (table 7-19).
+ */
+typedef struct CXLPortEvent {
+    CXLEventRecordHdr hdr;
+    uint8_t port_id;
+    uint8_t type;
+    uint16_t slot_status;
+    uint8_t rsvd1;
+    uint8_t config_state;
+    uint8_t device_mode;
+    uint8_t rsvd2;
+    uint8_t device_type;
+    uint8_t supported_modes;
+    uint8_t max_width;
+    uint8_t width;
+    uint8_t supported_speeds;
+    uint8_t max_speed;
+    uint8_t speed;
+    uint8_t ltssm_state;
+    uint8_t first_lane;
+    uint16_t link_state;
+    uint8_t reserved[0x3d];
+} QEMU_PACKED CXLPortEvent;
+
+QEMU_BUILD_BUG_ON(sizeof(CXLPortEvent) != CXL_EVENT_RECORD_SIZE);
+
+void cxl_vcs_note_link(PCIDevice *port, bool up)
+{
+    PCIDevice *usp = switch_of(port);
+    const uint8_t *exp = port->config + port->exp.exp_cap;
+    uint32_t cap = pci_get_long(exp + PCI_EXP_LNKCAP);
+    /* A read of Link Status takes what follows from the device below. */
+    uint16_t status = port->config_read(port, port->exp.exp_cap +
+                                        PCI_EXP_LNKSTA, sizeof(status));
+    bool flits = pci_get_word(exp + PCI_EXP_LNKSTA2) & PCI_EXP_LNKSTA2_FLIT;
+    CXLPortEvent event = {
+        .hdr.id = port_event_uuid,
+        .hdr.length = sizeof(event),
+        .port_id = port_number(port),
+        .type = EVENT_LINK_CHANGE,
+        .slot_status = cpu_to_le16(pci_get_word(exp + PCI_EXP_SLTSTA)),
+        .config_state = CXL_PORT_CONFIG_STATE_DSP,
+        .supported_modes = CXL_PORT_SUPPORTS_68B_VH | CXL_PORT_SUPPORTS_256B,
+        .max_width = (cap & PCI_EXP_LNKCAP_MLW) >> 4,
+        .supported_speeds = (pci_get_long(exp + PCI_EXP_LNKCAP2) & 0xfe) >> 1,
+        .max_speed = cap & PCI_EXP_LNKCAP_SLS,
+        .ltssm_state = CXL_PORT_LTSSM_DETECT,
+    };
+
+    if (!usp || get_vcs(usp)->binding) {
+        return;
+    }
+    if (up) {
+        event.device_mode = flits ? CXL_PORT_CONNECTED_DEV_MODE_256B
+                                  : CXL_PORT_CONNECTED_DEV_MODE_68B_VH;
+        event.device_type = CXL_PORT_CONNECTED_DEV_TYPE_1;
+        event.width = (status & PCI_EXP_LNKSTA_NLW) >> 4;
+        event.speed = status & PCI_EXP_LNKSTA_CLS;
+        event.ltssm_state = CXL_PORT_LTSSM_L0;
+        event.link_state = cpu_to_le16(CXL_PORT_LINK_STATE_FLAG_PRSNT);
+    }
+    trace_cxl_vcs_link(port->name, up);
+    cxl_event_insert(&get_vcs(usp)->dstate, CXL_EVENT_TYPE_INFO,
                      (CXLEventRecordRaw *)&event);
 }
 
@@ -378,12 +470,17 @@ static void set_device_link(PCIDevice *pdev, bool up)
     CXLLinkDeviceClass *c =
         (CXLLinkDeviceClass *)object_class_dynamic_cast(
             object_get_class(OBJECT(pdev)), TYPE_CXL_LINK_DEVICE);
+    PCIDevice *port = pci_get_bus(pdev)->parent_dev;
+    CXLVcs *vcs = get_vcs(switch_of(port));
 
+    /* It is the host that loses the device, not the physical port. */
+    vcs->binding = true;
     if (c) {
         c->set_link(pdev, up);
     } else {
         set_link(pdev, up);
     }
+    vcs->binding = false;
 }
 
 static bool is_link_up(PCIDevice *port)
@@ -395,11 +492,9 @@ static bool is_link_up(PCIDevice *port)
 
 void cxl_vcs_reset_port(PCIDevice *port)
 {
-    PCIDevice *usp = pci_get_bus(port)->parent_dev;
     PCIDevice *pdev = device_below(port);
 
-    if (usp && object_dynamic_cast(OBJECT(usp), TYPE_CXL_USP) &&
-        !is_bound(usp, port)) {
+    if (!cxl_vcs_is_bound(port)) {
         if (pdev) {
             pci_set_enabled(pdev, false);
         }

@@ -15,6 +15,7 @@
 #include "hw/core/hotplug.h"
 #include "hw/cxl/cxl_type1_crypto.h"
 #include "hw/cxl/cxl_type1_port.h"
+#include "hw/cxl/cxl_vcs_switch.h"
 #include "hw/pci/pcie.h"
 
 static void tell(CXLType1Crypto *s)
@@ -38,13 +39,15 @@ void cxl_type1_link_lose(CXLType1Crypto *s)
     pci_set_enabled(pdev, false);
     cache_mem_dev_isolate(s->cache);
     pcie_cap_slot_set_present(cxl_type1_port_above(pdev), false);
+    cxl_vcs_note_link(cxl_type1_port_above(pdev), false);
 }
 
 void cxl_type1_link_regain(CXLType1Crypto *s)
 {
     PCIDevice *pdev = PCI_DEVICE(s);
 
-    if (!s->link_lost) {
+    /* A fault that is over does not give the host what it has not got. */
+    if (!s->link_lost || !cxl_vcs_is_bound(cxl_type1_port_above(pdev))) {
         return;
     }
     s->link_lost = false;
@@ -53,6 +56,7 @@ void cxl_type1_link_regain(CXLType1Crypto *s)
     pci_set_enabled(pdev, false);
     /* If the slot has power, that is a reset of the device */
     pcie_cap_slot_set_present(cxl_type1_port_above(pdev), true);
+    cxl_vcs_note_link(cxl_type1_port_above(pdev), true);
     tell(s);
 }
 

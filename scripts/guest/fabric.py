@@ -236,14 +236,18 @@ class FabricTests:
             'echo 1 > $r/interleave_ways', 'echo ram > $e/mode',
             f'echo {size} > $e/dpa_size', f'echo {size} > $r/size',
             'echo $e > $r/target0', 'echo 1 > $r/commit',
-            'echo $r > /sys/bus/cxl/drivers/cxl_region/bind')) + ')')
+            'echo $r > /sys/bus/cxl/drivers/cxl_region/bind',
+            # Else it waits for a driver that makes ordinary memory of it
+            f'echo {os.path.basename(DAX)} > '
+            '/sys/bus/dax/drivers/device_dax/new_id')) + ')')
         if status:
             return f'{said}\n{self.vm.sh("dmesg | tail -n 20")}'
         said = self.vm.sh('cxl list -R')
         if '"decode_state":"commit"' not in said or \
            f'"size":{REGION_MIB << 20}' not in said:
             return said
-        self.wait(lambda: self.vm.try_sh(f'[ -c {DAX} ]')[0] == 0, DAX)
+        self.wait(lambda: self.vm.try_sh(
+            f'daxmap read {DAX} 0 1 > /dev/null')[0] == 0, f'{DAX} works')
         self.vm.sh(f'pattern random {PATTERN_SEED} {PATTERN_MIB << 20} | '
                    f'daxmap write {DAX} 0', timeout=180)
         return self.region_holds()
@@ -310,6 +314,21 @@ class FabricTests:
         self.goes_on()
         return ''
 
+    def link(self):
+        """One loses its link under load, and has it again"""
+        port = BELOW_SWITCH[0]
+        slot = self.slots[port]
+        device = f't{ACCELERATORS - len(BELOW_SWITCH)}'
+        self.fm('events')
+        self.vm.qmp('x-cxl-type1-fault', id=device, fault='link-down')
+        self.wait(lambda: slot not in self.driven(), 'the driver lets go')
+        self.goes_on()
+        self.vm.qmp('x-cxl-type1-fault', id=device, fault='clear')
+        self.wait(lambda: slot in self.used(), 'it is used again')
+        said = self.fm('events').splitlines()
+        return '' if said == [f'port {PORT[port]} link down',
+                              f'port {PORT[port]} link up'] else f'{said}'
+
     def refused(self):
         """A host's memory is not taken from it"""
         status, said = self.vm.try_sh(
@@ -350,6 +369,8 @@ class FabricTests:
              lambda: self.unbind('p1', 'surprise')),
             ('bound again: both are used again',
              lambda: self.bind('p0') or self.bind('p1')),
+            ('a link is lost under load, and the fabric manager hears of it',
+             self.link),
             ('a host keeps its memory', self.refused),
             ('with no device left, software goes on', self.software),
             ('the region holds what was written to it', self.region_holds),

@@ -291,11 +291,13 @@ static void unbind_vppb(struct mailbox *m, int argc, char **argv)
 	do_command(m, UNBIND, in, sizeof(in), 0);
 }
 
-/* Records of 128 bytes, behind a header of 32; only those of virtual switches */
+/* Records of 128 bytes, behind a header of 32, by the first byte of their UUID */
 #define EVENT_HEADER	0x20
 #define EVENT_SIZE	0x80
 #define EVENT_HANDLE	0x14
 #define EVENT_DATA	0x30
+#define EVENT_OF_PORT	0x77
+#define LINK_LTSSM	0x0f
 
 static void events(struct mailbox *m, int argc, char **argv)
 {
@@ -309,7 +311,11 @@ static void events(struct mailbox *m, int argc, char **argv)
 		do_command(m, GET_EVENTS, &log, 1, EVENT_HEADER);
 		if (!get16(m->data + 0x14))
 			return;
-		printf("vppb %u %s\n", data[1], binding(data[3]));
+		if (record[0] == EVENT_OF_PORT)
+			printf("port %u link %s\n", data[0],
+			       data[LINK_LTSSM] ? "up" : "down");
+		else
+			printf("vppb %u %s\n", data[1], binding(data[3]));
 		memcpy(clear + 6, record + EVENT_HANDLE, 2);
 		do_command(m, CLEAR_EVENTS, clear, sizeof(clear), 0);
 	}

@@ -260,6 +260,13 @@ static void cap_write(Cap *c, uint16_t reg, uint32_t val)
     }
 }
 
+/* Of 16 bits; a port's */
+static void cap_writew(Cap *c, uint16_t reg, uint16_t val)
+{
+    qpci_io_writew(c->node->dev, c->node->registers, CACHEMEM + c->at + reg,
+                   val);
+}
+
 /* Writes Control with Commit clear, then set. Returns: Status without time */
 static uint32_t commit(Cap *c, uint32_t ctrl, uint32_t bit)
 {
@@ -526,6 +533,11 @@ static void test_registers(void)
     c = cap(&m, us1, CAP_TABLE);
     cap_write(&c, TARGET(2), UINT32_MAX);
     g_assert_cmphex(cap_read(&c, TARGET(2)), ==, 0xff01ff01);
+    /* Each target is a register of its own. */
+    cap_writew(&c, TARGET(3), 0);
+    g_assert_cmphex(cap_read(&c, TARGET(2)), ==, 0x0000ff01);
+    cap_writew(&c, TARGET(2), 0x0201);
+    g_assert_cmphex(cap_read(&c, TARGET(2)), ==, 0x00000201);
 
     check_flex_bus(rp->dev, 0x03, 0x07);
     check_flex_bus(us->dev, 0x27, 0x07);
@@ -751,6 +763,18 @@ static void test_commit_error(void)
     g_assert_cmphex(commit_table(&s.host), ==, COMMITTED);
     check_works(&s, 0, 5);
     check_works(&s, 1, 6);
+    end(&s.m);
+
+    /* Flits of 68 bytes carry none: only 0 can stand for that. */
+    start(&s.m, 1, RP ",id=rp0,slot=1 " USP ",bus=rp0,id=us "
+          DSP ",bus=us,id=p0,port=0,slot=10 "
+          DSP ",bus=us,id=p1,port=1,slot=11 "
+          "-device cxl-cache-testdev,bus=p0,id=t0 ");
+    find_switch(&s);
+    g_assert_cmphex(commit_decoder(&s.ds[0], ASSIGN | ID(3)), ==,
+                    COMMIT_ERROR);
+    g_assert_cmphex(commit_decoder(&s.ds[0], ASSIGN), ==, COMMITTED);
+    check_works(&s, 0, -1);
     end(&s.m);
 }
 
@@ -1064,6 +1088,29 @@ static void test_hotplug(void)
     map_all(&m);
     check_ids(&m);
     check_ring(&m, 1);
+
+    /* What an empty port has is for who asks for it. */
+    rp = qcxl_tree_find(m.tree, QCXL_BUS_NR, 0);
+    us = qcxl_tree_find(m.tree, rp->secondary, 0);
+    for (int i = 0; i < 2; i++) {
+        port[i] = qcxl_tree_find(m.tree, us->secondary, i)->dev;
+    }
+    g_assert_cmpint(cache_id(&m, "t0"), ==, 0);
+    unplug(&m, port[0], "t0");
+    qtest_qmp_device_add(m.qts, "cxl-cache-testdev", "t2", "{'bus': 'p1', "
+                         "'x-256b-flit': true, 'cache-id': '0'}");
+    slot_power(port[1], true);
+    map_all(&m);
+    g_assert_cmpint(cache_id(&m, "t1"), ==, 1);
+    g_assert_cmpint(cache_id(&m, "t2"), ==, 0);
+    check_ring(&m, 1);
+    rp = qcxl_tree_find(m.tree, QCXL_BUS_NR, 0);
+    us = qcxl_tree_find(m.tree, rp->secondary, 0);
+    plug(&m, qcxl_tree_find(m.tree, us->secondary, 0)->dev, "t0", "p0");
+    m.num = 3;
+    map_all(&m);
+    check_ids(&m);
+    check_ring(&m, 1);
     end(&m);
 }
 
@@ -1276,6 +1323,61 @@ static void test_groups(void)
     g_assert_cmpuint(count_held(&m.dev[1], STREAM, 10 * GROUP_LINES), ==,
                      2 * GROUP_LINES);
     check_ring(&m, 1);
+    end(&m);
+}
+
+#define DEV_DVSEC   0
+#define DEV_CAP2    0x16
+
+/* What the CXL Device DVSEC says of its cache, in units of 64 KiB */
+static unsigned cache_units(QPCIDevice *dev)
+{
+    uint16_t cap2 = qcxl_readw(dev, qcxl_find_dvsec(dev, DEV_DVSEC) +
+                               DEV_CAP2);
+
+    g_assert_cmpuint(cap2 & 0xf, ==, 1);
+    return cap2 >> 8;
+}
+
+/*
+ * A guest that gives out the filter of a group finds in registers when it is
+ * not enough, which is when an operating system says -ENOSPC. Who uses a cache
+ * all the same takes lines from its neighbour: as many as are too many.
+ */
+static void test_capacity(void)
+{
+    unsigned used[16] = { }, size[16] = { };
+    Machine m;
+
+    start(&m, 3, RP ",id=p0,port=0,slot=1,cxl-cache-sf-group=0,"
+          "cxl-cache-sf-size=64K " RP ",id=p1,port=1,slot=2,"
+          "cxl-cache-sf-group=5,cxl-cache-sf-size=128K " RP ",id=p2,port=2,"
+          "slot=3,cxl-cache-sf-group=5,cxl-cache-sf-size=128K "
+          TESTDEV ",bus=p0,id=t0,cache-size=64K "
+          TESTDEV ",bus=p1,id=t1,cache-size=128K "
+          TESTDEV ",bus=p2,id=t2,cache-size=64K ");
+    for (int i = 0; i < 3; i++) {
+        Cap c = cap(&m, qcxl_tree_find(m.tree, QCXL_BUS_NR, i), 8);
+        uint32_t group = cap_read(&c, 0);
+
+        g_assert_cmpuint(group, <, ARRAY_SIZE(used));
+        size[group] = cap_read(&c, 4);
+        used[group] += cache_units(m.dev[i].pci);
+    }
+    g_assert_cmpuint(used[0], ==, size[0]);
+    g_assert_cmpuint(used[5], ==, size[5] + 1);
+
+    stream(&m.dev[1], 2 * GROUP_LINES);
+    take_lines(&m.dev[0], A, VICTIM_LINES);
+    g_assert_cmpuint(count_held(&m.dev[1], STREAM, 2 * GROUP_LINES), ==,
+                     2 * GROUP_LINES);
+    take_lines(&m.dev[2], A + MiB, VICTIM_LINES);
+    g_assert_cmpuint(count_held(&m.dev[2], A + MiB, VICTIM_LINES), ==,
+                     VICTIM_LINES);
+    g_assert_cmpuint(losses(&m, "t1", "t2"), ==, VICTIM_LINES);
+    g_assert_cmpuint(count_held(&m.dev[1], STREAM, 2 * GROUP_LINES), ==,
+                     2 * GROUP_LINES - VICTIM_LINES);
+    g_assert_cmpuint(count_held(&m.dev[0], A, VICTIM_LINES), ==, VICTIM_LINES);
     end(&m);
 }
 
@@ -1585,6 +1687,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl/cache-id/conformance/14.13.22", test_14_13_22);
     qtest_add_func("/cxl/cache-id/limits/neighbour", test_neighbour);
     qtest_add_func("/cxl/cache-id/limits/groups", test_groups);
+    qtest_add_func("/cxl/cache-id/limits/capacity", test_capacity);
     for (int i = 0; i < ARRAY_SIZE(refused); i++) {
         g_autofree char *name = g_strdup_printf("/cxl/cache-id/refused/%s",
                                                 refused[i].name);

@@ -14,6 +14,7 @@
 #include "libqtest.h"
 #include "libqos/cxl.h"
 #include "libqos/cxl-tree.h"
+#include "libqos/cxl-type1.h"
 #include "cxl-cache-testdev.h"
 #include "qobject/qdict.h"
 #include "qobject/qlist.h"
@@ -252,6 +253,58 @@ static void test_rate_agent(void)
     end(&m);
 }
 
+#define RAM_SIZE    (128 * MiB)
+
+/*
+ * Microseconds that a page takes, the device's requests being in flight; what
+ * becomes of it is the same. @limited: how many of them waited for a token
+ */
+static unsigned encrypt_page(const char *opts, int64_t *limited)
+{
+    uint64_t src, dst;
+    g_autofree uint8_t *once = NULL;
+    unsigned us = 0;
+    QCTRequest q;
+    uint8_t *ram;
+    QCTRig r;
+
+    qct_rig_start(&r, QCXL_SHARED_RAM, opts);
+    ram = qcxl_map_memfd(r.qts, QCXL_MEMFD, RAM_SIZE);
+    src = qct_alloc_source(&r, PAGE);
+    dst = qct_alloc_filled(&r, PAGE, 0x5a);
+    once = qct_encrypt_uncached(&r, src, PAGE);
+    /* What that owes is paid. */
+    qtest_clock_step(r.qts, 1000000000);
+    qct_post(r.t[0], &q, qct_iv, (QCTSeg[]) { { src, PAGE }, { } },
+             (QCTSeg[]) { { dst, PAGE }, { } });
+    while (ram[q.status_addr] == QCT_NO_STATUS) {
+        g_assert_cmpuint(us++, <, 1000);
+        qtest_clock_step(r.qts, 1000);
+        /* Before this is answered, timers that are due have run. */
+        qtest_readb(r.qts, 0);
+    }
+    *limited = info(&(Machine) { .qts = r.qts }, "t0", "rate-limited");
+    g_assert_cmpuint(qct_wait(r.t[0], &q), ==, VIRTIO_CRYPTO_OK);
+    qct_check_memory(&r, dst, once, PAGE);
+    munmap(ram, RAM_SIZE);
+    qct_rig_end(&r);
+    return us;
+}
+
+/* Requests of the crypto device wait as others do: 64 reads, and 64 to own */
+static void test_rate_crypto(void)
+{
+    int64_t limited;
+
+    g_assert_cmpuint(encrypt_page(" -global cxl-rp.cxl-cache-latency=500",
+                                  &limited), <=, 5);
+    g_assert_cmpint(limited, ==, -1);
+    g_assert_cmpuint(encrypt_page(",rate=1000000,rate-burst=1 -global "
+                                  "cxl-rp.cxl-cache-latency=500", &limited),
+                     >=, 126);
+    g_assert_cmpint(limited, >=, 126);
+}
+
 static void test_credits(void)
 {
     Machine m;
@@ -448,6 +501,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-cache/limits/rate-change", test_rate_change);
     qtest_add_func("/cxl-cache/limits/rate-at-once", test_rate_at_once);
     qtest_add_func("/cxl-cache/limits/rate-agent", test_rate_agent);
+    qtest_add_func("/cxl-cache/limits/rate-crypto", test_rate_crypto);
     qtest_add_func("/cxl-cache/limits/credits", test_credits);
     qtest_add_func("/cxl-cache/limits/credits-no-time", test_credits_no_time);
     qtest_add_func("/cxl-cache/limits/noisy", test_noisy);

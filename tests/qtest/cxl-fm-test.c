@@ -751,6 +751,84 @@ static void test_unbind_crypto(void)
     switch_end(&s);
 }
 
+/* ---- A link that is lost, and comes back ---- */
+
+#define EVENT_LINK      0
+#define LTSSM_DETECT    0
+#define LTSSM_L0        4
+#define LINK_PRSNT      (1 << 2)
+
+/* The only record is of port 1's link, and of what is there; it is cleared. */
+static void check_link_event(Switch *s, bool up)
+{
+    static const uint8_t uuid[] = {
+        0x77, 0xcf, 0x92, 0x71, 0x9c, 0x02, 0x47, 0x0b,
+        0x9f, 0xe4, 0xbc, 0x7b, 0x75, 0xf2, 0xda, 0x97,
+    };
+    uint8_t clear[] = { LOG_INFO, 0, 1, 0, 0, 0, 0, 0 };
+    uint8_t port[PORT_BLOCK];
+    const uint8_t *record = s->out + 32;
+
+    memcpy(port, port_state(s, 1), PORT_BLOCK);
+    g_assert_cmpuint(events(s, LOG_INFO), ==, 1);
+    g_assert_cmpmem(record, 16, uuid, 16);
+    g_assert_cmpuint(record[0x10], ==, 128);
+    g_assert_cmpuint(record[0x30], ==, 1);
+    g_assert_cmpuint(record[0x31], ==, EVENT_LINK);
+    g_assert_cmpint(!!(lduw_le_p(record + 0x32) & PCI_EXP_SLTSTA_PDS), ==, up);
+    g_assert_cmpuint(record[0x35], ==, CONFIG_DSP);
+    g_assert_cmpuint(record[0x36], ==, up ? MODE_68B : MODE_NONE);
+    g_assert_cmpuint(record[0x38], ==, up ? TYPE_1 : TYPE_NONE);
+    /* Modes and widths, speeds: as the port's own block has them */
+    g_assert_cmpuint(record[0x39], !=, 0);
+    g_assert_cmpmem(record + 0x39, 2, port + 5, 2);
+    g_assert_cmpuint(record[0x3b], ==, up ? port[7] : 0);
+    g_assert_cmpmem(record + 0x3c, 2, port + 8, 2);
+    g_assert_cmpuint(record[0x3e], ==, up ? port[10] : 0);
+    g_assert_cmpuint(record[0x3f], ==, up ? LTSSM_L0 : LTSSM_DETECT);
+    g_assert_cmphex(lduw_le_p(record + 0x41), ==, up ? LINK_PRSNT : 0);
+    memcpy(clear + 6, record + 0x14, 2);
+    g_assert_cmphex(command(s, CLEAR_EVENTS, clear, sizeof(clear)), ==,
+                    SUCCESS);
+    g_assert_cmpuint(events(s, LOG_WARN), ==, 0);
+}
+
+/*
+ * The switch's log has what a link below does by itself, and of binding only
+ * the binding. What is not bound stays away when its fault is over.
+ */
+static void test_link_events(void)
+{
+    Switch s;
+
+    if (!has_property("cxl-downstream", "cxl-cache")) {
+        g_test_skip("switches carry no CXL.cache in this build");
+        return;
+    }
+    switch_start(&s, ",cxl-cache=on" SWITCH(",cxl-cache=on")
+                 DSP(1, ",cxl-cache=on,x-256b-flit=off")
+                 QCT_BACKEND "-device cxl-type1-crypto,bus=ds1,cryptodev=c0,"
+                 "id=t0");
+    g_assert_cmpuint(events(&s, LOG_INFO), ==, 0);
+    for (int i = 0; i < 2; i++) {
+        qct_fault(s.qts, &(QCTFault) { "link-down" });
+        check_link_event(&s, false);
+        qct_clear(s.qts);
+        check_link_event(&s, true);
+    }
+    g_assert_cmphex(unbind(&s, 1, UNBIND_SURPRISE), ==, SUCCESS);
+    check_event(&s, LOG_INFO, 1, VPPB_UNBOUND);
+    g_assert_cmpuint(events(&s, LOG_INFO), ==, 0);
+    qct_clear(s.qts);
+    g_assert_cmpuint(events(&s, LOG_INFO), ==, 0);
+    g_assert_cmphex(bind_to(&s, 1, 1), ==, SUCCESS);
+    check_event(&s, LOG_INFO, 1, VPPB_BOUND);
+    g_assert_cmpuint(events(&s, LOG_INFO), ==, 0);
+    qct_fault(s.qts, &(QCTFault) { "removal" });
+    check_link_event(&s, false);
+    switch_end(&s);
+}
+
 static uint32_t ppb_read(Switch *s, uint8_t port, unsigned addr,
                          uint8_t enables)
 {
@@ -840,6 +918,7 @@ int main(int argc, char **argv)
     qtest_add_func("/cxl-fm/vcs/unbind-memory", test_unbind_memory);
     qtest_add_func("/cxl-fm/vcs/unbind-crypto", test_unbind_crypto);
     qtest_add_func("/cxl-fm/vcs/rebind", test_rebind);
+    qtest_add_func("/cxl-fm/link-events", test_link_events);
     qtest_add_func("/cxl-fm/vcs/bad", test_bad);
     qtest_add_func("/cxl-fm/ppb-config", test_ppb_config);
     qtest_add_func("/cxl-fm/aer", test_aer);

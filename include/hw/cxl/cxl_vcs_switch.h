@@ -19,6 +19,7 @@
  * QEMU interface:
  *  + the mailbox of a switch has the handlers below in its table of commands;
  *  + cxl_vcs_reset_port() is called when a downstream port has been reset;
+ *  + a device says by cxl_vcs_note_link() that its link has come or gone;
  *  + a device that has to do more than others when its link goes, or comes, has
  *    the interface TYPE_CXL_LINK_DEVICE.
  */
@@ -49,8 +50,22 @@ struct CXLLinkDeviceClass {
 /* How many vPPBs of a cxl-upstream, @usp, are not bound */
 unsigned cxl_vcs_unbound(PCIDevice *usp);
 
+/* Whether a host has what is below @port; a port of no switch always has one */
+bool cxl_vcs_is_bound(PCIDevice *port);
+
 /* A cxl-downstream, @port, has been reset: what is not bound stays so. */
 void cxl_vcs_reset_port(PCIDevice *port);
+
+/**
+ * cxl_vcs_note_link: the link below a port of a switch has come up, or is lost
+ * @port: the port above a Type 1 device; nothing is done for one that is no
+ *        downstream port of a switch
+ *
+ * It is told by a Physical Switch Event Record (CXL r3.1 section 7.6.8.1) in
+ * the informational log of the switch. Binding and unbinding have events of
+ * their own.
+ */
+void cxl_vcs_note_link(PCIDevice *port, bool up);
 
 #define CXL_VCS_COMMAND(name)                                               \
     CXLRetCode name(const struct cxl_cmd *cmd, uint8_t *payload_in,         \
