@@ -399,7 +399,7 @@ def printed(args, form):
     """An event's arguments as C would print them"""
     form = re.sub(r'"\s*PRI(\w)\d+\s*"?', r'\1', form).strip('"')
     form = re.sub('%z(.)', r'%\1', form).replace('%p', '%#x')
-    strings = {'what': 'read', 'flags': ' NT'}
+    strings = {'what': 'read', 'flags': ' NT', 'channel': 'D2H Req'}
     return form % tuple(strings.get(arg.split('*')[-1], 'Text')
                         if 'char *' in arg else 1 if 'bool' in arg else 16
                         for arg in args.split(', '))

@@ -529,6 +529,30 @@ static void test_edges(Rig *r)
     check_quiet(r);
 }
 
+/* Neither the source nor the initialization vector begins a line. */
+static void test_source(Rig *r)
+{
+    const uint64_t src = r->area + 8 * PAGE + 24;
+    uint8_t source[1024];
+    Flight f = { };
+
+    qtest_memread(r->qts, r->src, source, sizeof(source));
+    qtest_memwrite(r->qts, src, source, sizeof(source));
+    qtest_memset(r->qts, r->iv, 0, sizeof(qct_iv));
+    r->iv += 24;
+    qtest_memwrite(r->qts, r->iv, qct_iv, sizeof(qct_iv));
+    catch_up(r);
+    post_at(r, &f, src, r->area, sizeof(source));
+    wait_outstanding(r, 18);
+    g_assert_cmpint(run_until_done(r, &f, 10), ==, 2 * TRIP);
+    take(r, &f, VIRTIO_CRYPTO_OK);
+    check_used(r, 0, 1);
+    check_memory(r, f.dst, r->once, f.len);
+    check_memory(r, src, source, sizeof(source));
+    catch_up(r);
+    check_quiet(r);
+}
+
 /* A result for which half of the cache is too small has no more than that. */
 static void test_room(Rig *r)
 {
@@ -799,6 +823,9 @@ static void test_end(Rig *r, int end)
         }
         g_assert_true(really_is(r, r->area, OLD, AREA));
         if (ends[end].attach) {
+            /* The cache is as it was, and has nothing of them. */
+            g_assert_cmpint(lines_of(r, "E"), ==, 0);
+            g_assert_cmpint(lines_of(r, "EN"), ==, 0);
             r->t->c->in_flight = 0;
             qct_attach(r->t, qct_key);
         } else {
@@ -1118,6 +1145,7 @@ static const Case cases[] = {
     { "shapes/once", test_shapes, JITTER, ",cache=off" },
     { "shapes/small", test_shapes, JITTER, ",cache-size=64K,cache-ways=1" },
     { "edges", test_edges, TIMED, "" },
+    { "source", test_source, TIMED, "" },
     { "room", test_room, TIMED, ",cache-size=64K" },
     { "memory-first/completion", test_memory_first, TIMED,
       ",writeback=completion" },
