@@ -736,11 +736,8 @@ typedef struct Traced {
     bool agents;
 } Traced;
 
-/*
- * The trace of a run in which nothing comes from outside, to be freed
- * @rr: more of -icount's options
- */
-static char *traced_run(unsigned seed, const Traced *run, const char *rr)
+/* The trace of a run in which nothing comes from outside, to be freed */
+static char *traced_run(unsigned seed, const Traced *run)
 {
     const unsigned cpus = run->cpus;
     Dev dev[2] = { };
@@ -751,15 +748,15 @@ static char *traced_run(unsigned seed, const Traced *run, const char *rr)
 
     g_assert_cmpint(fd, >=, 0);
     close(fd);
-    m.qts = qtest_initf("-S -accel tcg,thread=single "
-                        "-icount shift=3,sleep=off%s -smp %u -nodefaults " QCXL_MACHINE QCXL_SHARED_RAM
+    m.qts = qtest_initf("-S -accel tcg,thread=single -icount shift=3,sleep=off "
+                        "-smp %u -nodefaults " QCXL_MACHINE QCXL_SHARED_RAM
                         "-bios %s " QCXL_PXB QCXL_RP ",cxl-cache=on,"
                         "cxl-cache-latency=2000,x-jitter=%u "
                         "-device cxl-cache-testdev,bus=rp0,id=t0 "
                         QCXL_RP1 ",cxl-cache=on,cxl-cache-latency=1000,"
                         "x-jitter=%u -device cxl-cache-testdev,bus=rp1,id=t1 "
-                        "-trace enable=cxl_cache_* -D %s", rr, cpus,
-                        bios_file, seed, seed, file);
+                        "-trace enable=cxl_cache_* -D %s", cpus, bios_file,
+                        seed, seed, file);
     for (int i = 0; i < 2; i++) {
         dev_start(&dev[i], m.qts, i);
     }
@@ -826,13 +823,13 @@ static void test_same_trace(const void *run)
         g_test_skip("TCG does not run here");
         return;
     }
-    first = traced_run(9, run, "");
+    first = traced_run(9, run);
     if (!strstr(first, "cxl_cache_fault")) {
         g_test_skip("lines are not kept on this host");
         return;
     }
-    again = traced_run(9, run, "");
-    other = traced_run(10, run, "");
+    again = traced_run(9, run);
+    other = traced_run(10, run);
     g_test_message("%u messages, %u accesses trapped",
                    count_words(first, "cxl_cache_taken"),
                    count_words(first, "cxl_cache_fault"));
@@ -840,35 +837,6 @@ static void test_same_trace(const void *run)
     g_assert_cmpuint(count_words(first, "cxl_cache_fault"), >, 50);
     check_same(first, again);
     g_assert_cmpstr(first, !=, other);
-}
-
-/* Recorded and replayed */
-static void test_replay(const void *run)
-{
-    g_autofree char *file = NULL;
-    g_autofree char *first = NULL;
-    g_autofree char *again = NULL;
-    g_autofree char *record = NULL;
-    g_autofree char *replay = NULL;
-    int fd;
-
-    if (!accel_works("tcg")) {
-        g_test_skip("TCG does not run here");
-        return;
-    }
-    fd = g_file_open_tmp("cxl-cache-XXXXXX.rr", &file, NULL);
-    g_assert_cmpint(fd, >=, 0);
-    close(fd);
-    record = g_strdup_printf(",rr=record,rrfile=%s", file);
-    replay = g_strdup_printf(",rr=replay,rrfile=%s", file);
-    first = traced_run(9, run, record);
-    if (strstr(first, "cxl_cache_fault")) {
-        again = traced_run(9, run, replay);
-        check_same(first, again);
-    } else {
-        g_test_skip("lines are not kept on this host");
-    }
-    g_unlink(file);
 }
 
 int main(int argc, char **argv)
@@ -920,8 +888,6 @@ int main(int argc, char **argv)
 
         qtest_add_data_func(path, &traced[i], test_same_trace);
     }
-    qtest_add_data_func("/cxl-cache/accel/icount/replay", &traced[0],
-                        test_replay);
     ret = g_test_run();
     g_unlink(bios_file);
     g_free(bios_file);
