@@ -117,6 +117,10 @@ HOST_EVENTS = {
     'crypto_write': ('cpu box dev', lambda e:
                      f'CXL.io: {e.len} bytes written at {e.addr:#x}'),
 }
+# Whatever else there is
+OTHER_EVENT = ('dev box dev', lambda e: ' '.join(
+    filter(None, (e.kind.replace('_', ' '), e.addr and f'{e.addr:#x}',
+                  e.text))))
 PAST = {'read': 'read', 'write': 'written'}
 
 
@@ -219,7 +223,7 @@ class Chart:
 
     def host_event(self, step):
         event = step.first
-        way, text = HOST_EVENTS[event.kind]
+        way, text = HOST_EVENTS.get(event.kind, OTHER_EVENT)
         words = [{'dev': self.column(event.dev),
                   'state': self.column(event.dev, 's')}.get(word, word)
                  for word in way.split()]

@@ -218,7 +218,20 @@ class Trace:
                 message.taken = event.taken
                 event.message, event.addr = message, message.addr
                 channel.remove(message)
+                self.before_answers(event)
                 break
+
+    def before_answers(self, event):
+        """What who takes a message sends at once is traced before it is taken."""
+        events = self.events
+        place = len(events) - 1
+        while place and (events[place - 1].channel or
+                         events[place - 1].kind == 'sent') and \
+                events[place - 1].sent == event.taken:
+            place -= 1
+        if place < len(events) - 1:
+            event.number = events[place].number
+            events.insert(place, events.pop())
 
     def seen_by_devices(self):
         """

@@ -16,6 +16,7 @@
 #include "libqtest.h"
 #include "libqos/cxl-iommu.h"
 #include "hw/pci/pci_regs.h"
+#include "qobject/qlist.h"
 #include "standard-headers/linux/virtio_ring.h"
 
 #define PAGE        QCV_PAGE
@@ -310,27 +311,37 @@ static void test_in_request(gconstpointer data)
 #define THROUGH     " -global cxl-type1-crypto.writeback=through"
 #define ONCE        " -global cxl-type1-crypto.cache=off"
 
-static int64_t query_outstanding(QCIRig *r)
-{
-    QDict *info = qct_query(r->q.qts);
-    int64_t n = qdict_get_int(qct_device(info, 0), "outstanding");
-
-    qobject_unref(info);
-    return n;
-}
-
 static void wait_outstanding(QCIRig *r)
 {
-    while (!query_outstanding(r)) {
-        /* The doorbell is heard by the main loop, a little later. */
+    int64_t n = 0;
+
+    while (!n) {
+        QDict *info = qct_query(r->q.qts);
+
+        n = qdict_get_int(qct_device(info, 0), "outstanding");
+        qobject_unref(info);
     }
 }
 
-/* What is under way comes to its end first, wherever it goes. */
+/*
+ * What is under way comes to its end first, wherever it goes: what there is
+ * then has been asked for anew.
+ */
 static void take_back_in_time(QCIRig *r, uint64_t iova)
 {
+    QDict *info, *dev;
+    QListEntry *e;
+
     qci_take_back(r, 0, iova, PAGE);
-    g_assert_cmpint(query_outstanding(r), ==, 0);
+    info = qct_query(r->q.qts);
+    dev = qct_device(info, 0);
+    if (qdict_haskey(dev, "requests")) {
+        QLIST_FOREACH_ENTRY(qdict_get_qlist(dev, "requests"), e) {
+            g_assert_cmpint(qdict_get_int(qobject_to(QDict, qlist_entry_obj(e)),
+                                          "age"), ==, 0);
+        }
+    }
+    qobject_unref(info);
 }
 
 static void post_and_step(QCIRig *r, QCIJob *j, QCTRequest *q, int64_t ns)
