@@ -696,12 +696,15 @@ static void test_random(Rig *r)
 static void test_stop(Rig *r)
 {
     for (int when = 0; when < 2 * TRIP; when += L) {
+        g_autofree char *said = NULL;
         Flight f = { };
 
         post(r, &f, 0, 0, 1024);
         wait_outstanding(r, 17);
         step(r, when);
         qtest_qmp_assert_success(r->qts, "{'execute': 'stop'}");
+        said = qtest_hmp(r->qts, "savevm now");
+        g_assert_nonnull(strstr(said, "non-migratable"));
         /* The machine's memory is looked at, as for a dump. */
         qtest_memread(r->qts, r->area, (uint8_t[PAGE]) { }, PAGE);
         g_assert_false(is_done(r, &f));
