@@ -265,7 +265,7 @@ class Race(unittest.TestCase):
         """Of messages of which the trace has half"""
         with open(RACE) as file:
             lines = file.readlines()
-        for first in range(0, len(lines), 8):
+        for first in range(0, len(lines), 16):
             for part in (lines[first:], lines[:first]):
                 if MESSAGE.search(''.join(part)):
                     chart('--msc', '-', '-', stdin=''.join(part))

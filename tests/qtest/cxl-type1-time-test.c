@@ -33,6 +33,7 @@
 
 #define WRITEBACK   ",writeback="
 #define UNPLUG_POISON ",unplug=poison"
+#define CACHE_OFF       ",cache=off"
 
 typedef struct Flight {
     QCTRequest q;
@@ -55,6 +56,7 @@ typedef struct Rig {
     int64_t clock;
     const char *writeback;  /* also of a device that is plugged in again */
     const char *unplug;     /* likewise */
+    const char *cache;
 } Rig;
 
 /* Before the next command is answered timers have run that are due by then. */
@@ -75,6 +77,7 @@ static void rig_start(Rig *r, const char *port, const char *opts)
     *r = (Rig) {
         .writeback = writeback,
         .unplug = strstr(opts, UNPLUG_POISON) ? "poison" : "rescue",
+        .cache = strstr(opts, CACHE_OFF) ? "off" : "auto",
     };
     r->qts = qtest_initf("-nodefaults " QCXL_MACHINE QCXL_SHARED_RAM QCXL_PXB
                          QCXL_RP ",cxl-cache=on%s -object "
@@ -760,8 +763,8 @@ static void plug_again(Rig *r)
 {
     qtest_qmp_device_add(r->qts, "cxl-type1-crypto", "t0",
                          "{'bus': 'rp0', 'cryptodev': 'c0', "
-                         "'writeback': %s, 'unplug': %s}", r->writeback,
-                         r->unplug);
+                         "'writeback': %s, 'unplug': %s, 'cache': %s}",
+                         r->writeback, r->unplug, r->cache);
     qcxl_plugged(r->cxl);
 }
 
@@ -1145,7 +1148,7 @@ static const Case cases[] = {
     { "shapes/completion", test_shapes, JITTER, ",writeback=completion" },
     { "shapes/through", test_shapes, JITTER, ",writeback=through" },
     { "shapes/adaptive", test_shapes, JITTER, ",writeback=adaptive" },
-    { "shapes/once", test_shapes, JITTER, ",cache=off" },
+    { "shapes/once", test_shapes, JITTER, CACHE_OFF },
     { "shapes/small", test_shapes, JITTER, ",cache-size=64K,cache-ways=1" },
     { "edges", test_edges, TIMED, "" },
     { "source", test_source, TIMED, "" },
@@ -1163,6 +1166,7 @@ static const Case cases[] = {
     { "whole/on-demand", test_whole, TIMED, "" },
     { "whole/completion", test_whole, TIMED, WRITEBACK "completion" },
     { "whole/through", test_whole, TIMED, WRITEBACK "through" },
+    { "whole/once", test_whole, TIMED, CACHE_OFF },
     { "gone/poison", test_gone_poison, TIMED, UNPLUG_POISON },
     { "stop", test_stop, TIMED, "" },
     { "hang", test_hang, TIMED, "" },
