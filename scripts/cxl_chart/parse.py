@@ -222,7 +222,7 @@ class Trace:
                 break
 
     def before_answers(self, event):
-        """What who takes a message sends at once is traced before it is taken."""
+        """What the taker sends at once is traced before the message is taken."""
         events = self.events
         place = len(events) - 1
         while place and (events[place - 1].channel or

@@ -7,10 +7,10 @@ message; its transactions, from the request to what ends it, are asynchronous
 slices; and there is a counter of what is outstanding.  The host is a process of
 its own, with what it did that is no message.
 
-On links with time the clock is the machine's virtual one.  A message begins in its
-channel when it is sent, "in flight" is another asynchronous slice until it is taken,
-and each channel has counters: messages that are in it, and credits that the sender
-has left.
+On links with time the clock is the machine's virtual one.  A message begins in
+its channel when it is sent, "in flight" is another asynchronous slice until it
+is taken, and each channel has counters: messages that are in it, and credits
+that the sender has left.
 
 Perfetto's own format is protobuf. Debian has its schema in no package, so that
 one would have to be kept here; the viewer reads this one as well.
