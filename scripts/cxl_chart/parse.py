@@ -222,7 +222,7 @@ class Trace:
                 break
 
     def before_answers(self, event):
-        """What the taker sends at once is traced before the message is taken."""
+        """What the taker sends at once is traced before it takes it."""
         events = self.events
         place = len(events) - 1
         while place and (events[place - 1].channel or
