@@ -246,7 +246,8 @@ class Writer:
                                              clock)(events)):
             if event.channel:
                 self.message(event, ts, dur)
-                self.begin(event, ts)
+                self.begin(event, ts if event.sent is None else
+                           event.sent / NANO)
                 if event.taken is None:
                     self.transactions(event, ts, ts + dur)
             elif event.kind in ('sent', 'taken'):

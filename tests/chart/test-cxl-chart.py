@@ -261,14 +261,21 @@ class Race(unittest.TestCase):
         # The evict waits for the snoop.
         self.assertEqual(max(waited), 2 * self.LATENCY)
 
+    def test_whose(self):
+        """Times are of their message, also where others are cut off."""
+        with open(MANY) as file:
+            lines = file.readlines()
+        for first in range(0, len(lines), 4):
+            for event in parse.read(lines[first:]).events:
+                if event.kind == 'taken' and event.message:
+                    self.assertEqual(event.id, event.message.cqid
+                                     if event.message.uqid is None
+                                     else event.message.uqid)
+
     def test_cut_off(self):
         """Of messages of which the trace has half"""
         with open(RACE) as file:
             lines = file.readlines()
-        for first in range(len(lines)):
-            for event in parse.read(lines[first:]).events:
-                if event.kind == 'taken' and event.message:
-                    self.assertEqual(event.sent, event.message.sent)
         for first in range(0, len(lines), 16):
             for part in (lines[first:], lines[:first]):
                 if MESSAGE.search(''.join(part)):
