@@ -16,7 +16,6 @@
 #include "libqtest.h"
 #include "libqos/cxl-iommu.h"
 #include "hw/pci/pci_regs.h"
-#include "qobject/qlist.h"
 #include "standard-headers/linux/virtio_ring.h"
 
 #define PAGE        QCV_PAGE
@@ -323,27 +322,6 @@ static void wait_outstanding(QCIRig *r)
     }
 }
 
-/*
- * What is under way comes to its end first, wherever it goes: what there is
- * then has been asked for anew.
- */
-static void take_back_in_time(QCIRig *r, uint64_t iova)
-{
-    QDict *info, *dev;
-    QListEntry *e;
-
-    qci_take_back(r, 0, iova, PAGE);
-    info = qct_query(r->q.qts);
-    dev = qct_device(info, 0);
-    if (qdict_haskey(dev, "requests")) {
-        QLIST_FOREACH_ENTRY(qdict_get_qlist(dev, "requests"), e) {
-            g_assert_cmpint(qdict_get_int(qobject_to(QDict, qlist_entry_obj(e)),
-                                          "age"), ==, 0);
-        }
-    }
-    qobject_unref(info);
-}
-
 static void post_and_step(QCIRig *r, QCIJob *j, QCTRequest *q, int64_t ns)
 {
     qci_job_post(j, r, q);
@@ -381,7 +359,7 @@ static void check_time_moved(gconstpointer data, const char *opts, bool keeps)
 
         qci_job_init(&j, &r, 1);
         post_and_step(&r, &j, &q, when);
-        take_back_in_time(&r, j.to);
+        qci_take_back(&r, 0, j.to, PAGE);
         g_assert_cmpuint(qci_owned(&r, 0, j.dst, PAGE), ==, 0);
         qcv_map(r.vtd, &r.dom[0], j.to, other, PAGE, QCV_RW);
         g_assert_cmpuint(step_and_wait(&r, &q), ==, VIRTIO_CRYPTO_OK);
@@ -430,7 +408,7 @@ static void check_time_gone(gconstpointer data, const char *opts, bool keeps)
 
             qci_job_init(&j, &r, 2);
             post_and_step(&r, &j, &q, when);
-            take_back_in_time(&r, write ? j.to + PAGE : j.from + PAGE);
+            qci_take_back(&r, 0, write ? j.to + PAGE : j.from + PAGE, PAGE);
             g_assert_cmpuint(step_and_wait(&r, &q), ==,
                              late ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_ERR);
             if (late) {
