@@ -119,7 +119,7 @@ QEMU_FAULTS = [
      '        if (cache_mem_wait_hangs(region)) {', '        if (0) {', ALL),
     ('wait: the port hears of what is not its doing', MEM_WAIT,
      '            (i != CACHE_MEM_PORT_ISOLATED || by_port)) {',
-     '            by_port || true) {', ALL),
+     '            (i < INT_MAX || by_port)) {', ALL),
     ('wait: a reset does not end it', REGION,
      '    /* It answers again, before it forgets all. */\n'
      '    cxl_cache_link_hold(cm->link, 0);', '', ALL),
