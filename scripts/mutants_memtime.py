@@ -73,7 +73,7 @@ FAULTS = [
      '        cache_mem_posts_wait', POSTS),
     # What is under way, by name
     ('time: requests are as old as the machine', REQUEST,
-     '        .since = time_of(dev),\n', '', LATE),
+     '.since = time_of(dev),', '.since = 0 * time_of(dev),', LATE),
     ('time: who has answered is still asked', LOOK,
      '                 tx->ask | tx->wait | tx->fwd : 0,', '                 0 : 0,',
      LATE),

@@ -119,7 +119,7 @@ QEMU_FAULTS = [
      '        if (cache_mem_wait_hangs(region)) {', '        if (0) {', ALL),
     ('wait: the port hears of what is not its doing', MEM_WAIT,
      '            (i != CACHE_MEM_PORT_ISOLATED || by_port)) {',
-     '            true) {', ALL),
+     '            (i < INT_MAX || by_port)) {', ALL),
     ('wait: a reset does not end it', REGION,
      '    /* It answers again, before it forgets all. */\n'
      '    cxl_cache_link_hold(cm->link, 0);', '', ALL),
@@ -130,7 +130,8 @@ QEMU_FAULTS = [
     ('wait: interrupts come twice', TIMEOUT,
      'if (!before && interrupts(t) &&', 'if (interrupts(t) &&', ALL),
     ('wait: the enable of the interrupt comes too late', TIMEOUT,
-     '    apply(t);\n    update_interrupt(t, before);', '    apply(t);', ALL),
+     '    apply(t);\n    update_interrupt(t, before);',
+     '    apply(t);\n    update_interrupt(t, before || true);', ALL),
     ('wait: message 0', TIMEOUT,
      'return msi_nr_vectors_allocated(t->port) > 1;', 'return 0;', ALL),
     ('wait: ERR_COR without enable', TIMEOUT,

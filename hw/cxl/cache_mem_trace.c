@@ -114,7 +114,8 @@ static void trace_times(CacheMemDev *cm, CXLCacheChannelId channel,
     if (cxl_cache_link_when(cm->link, channel, msg, &when)) {
         trace_cxl_cache_sent(cm->name, cxl_cache_channel_name(channel),
                              cxl_cache_opcode_name(channel, msg->opcode),
-                             id_of(channel, msg), when.sent, when.due);
+                             id_of(channel, msg), when.sent, when.due,
+                             cm->link->ch[channel].credits);
     }
 }
 
@@ -126,7 +127,8 @@ static void trace_taken(void *opaque, CXLCacheChannelId channel,
 
     trace_cxl_cache_taken(cm->name, cxl_cache_channel_name(channel),
                           cxl_cache_opcode_name(channel, msg->opcode),
-                          id_of(channel, msg), when->sent, when->due, now);
+                          id_of(channel, msg), when->sent, when->due, now,
+                          cm->link->ch[channel].credits);
 }
 
 static void trace_message(void *opaque, CXLCacheChannelId channel,

@@ -147,7 +147,7 @@ def load(args):
     if not trace.messages:
         raise ChartError(f'nothing to draw: {name} has no message of CXL.cache '
                          "(QEMU's -trace 'cxl_cache_*' makes such lines)")
-    states.follow(trace.events)
+    states.follow(trace.seen_by_devices())
     return trace
 
 

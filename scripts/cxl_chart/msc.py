@@ -117,6 +117,10 @@ HOST_EVENTS = {
     'crypto_write': ('cpu box dev', lambda e:
                      f'CXL.io: {e.len} bytes written at {e.addr:#x}'),
 }
+# Whatever else there is
+OTHER_EVENT = ('dev box dev', lambda e: ' '.join(
+    filter(None, (e.kind.replace('_', ' '), e.addr and f'{e.addr:#x}',
+                  e.text))))
 PAST = {'read': 'read', 'write': 'written'}
 
 
@@ -124,6 +128,10 @@ class Chart:
     def __init__(self, trace, events):
         self.trace = trace
         self.begin = trace.begin()
+        # Times of messages are counted from the first that is drawn
+        self.zero = min((event.sent for event in events
+                         if event.channel and event.sent is not None),
+                        default=0)
         self.request_of = {}
         for request in requests(trace.events):
             self.request_of[id(request.begin)] = request.number
@@ -151,20 +159,51 @@ class Chart:
 
     # -- rows: each is a list of arcs side by side
 
-    def message(self, step):
+    def arrow(self, step, skip):
+        """@skip: rows until it is there"""
         event = step.first
         kind = event.channel.split()[1]
         dev = self.column(event.dev)
         way = (dev, HOME) if event.channel.startswith('D2H') else (HOME, dev)
-        row = [coloured(f'{way[0]} {ARROWS[kind]} {way[1]}',
-                        message_label(step), COLOURS[kind])]
-        if event.memory == 'read':
-            row.append(coloured(f'{MEMORY} >> {HOME}', 'read', GRAY))
-        elif event.memory == 'write':
-            row.append(coloured(f'{HOME} >> {MEMORY}', 'written', GRAY))
-        if event.addr is not None:
-            row.append(self.state(event.dev, *state_label(step)))
+        label = message_label(step)
+        times = {}
+        if skip:
+            label += (f'\n{event.sent - self.zero} to '
+                      f'{event.taken - self.zero} ns')
+            times = {'arcskip': skip}
+        return arc(f'{way[0]} {ARROWS[kind]} {way[1]}', label,
+                   linecolour=COLOURS[kind], textcolour=COLOURS[kind], **times)
+
+    def home_part(self, step):
+        """What the home does when it sends or takes the message"""
+        memory = {'read': (f'{MEMORY} >> {HOME}', 'read'),
+                  'write': (f'{HOME} >> {MEMORY}', 'written')}
+        event = step.first
+        return [coloured(*memory[event.memory], GRAY)] if event.memory else []
+
+    def device_part(self, step):
+        """What becomes of the line in the device"""
+        event = step.first
+        return [self.state(event.dev, *state_label(step))] \
+            if event.addr is not None else []
+
+    def message(self, step, skip=0):
+        """
+        @skip: it is taken as many rows further down, and what who takes it does
+        is there (taken()).
+        """
+        row = [self.arrow(step, skip)]
+        d2h = step.first.channel.startswith('D2H')
+        if not skip or not d2h:
+            row += self.home_part(step)
+        if not skip or d2h:
+            row += self.device_part(step)
         return row
+
+    def taken(self, step):
+        part = self.home_part if step.first.channel.startswith('D2H') else \
+            self.device_part
+        return part(step) or ['|||']
 
     def state(self, dev, text, last):
         column = self.column(dev, 's')
@@ -184,7 +223,7 @@ class Chart:
 
     def host_event(self, step):
         event = step.first
-        way, text = HOST_EVENTS[event.kind]
+        way, text = HOST_EVENTS.get(event.kind, OTHER_EVENT)
         words = [{'dev': self.column(event.dev),
                   'state': self.column(event.dev, 's')}.get(word, word)
                  for word in way.split()]
@@ -197,12 +236,32 @@ class Chart:
                                   else event.after, event.after))
         return row
 
-    def row(self, step):
+    def row(self, step, skip):
         if step.first.channel:
-            return self.message(step)
+            return self.message(step, skip)
         if step.first.kind in ('crypto_source', 'crypto_result'):
             return self.separator(step.first)
         return self.host_event(step)
+
+    def rows(self, steps):
+        """
+        On a link with time a message by itself has two rows: where it is sent,
+        and where it is taken. What is between has happened meanwhile.
+        """
+        place = {id(event.message if event.kind == 'taken' else event): number
+                 for number, event in enumerate(self.trace.events)
+                 if event.taken is None or event.kind == 'taken'}
+        sent = {id(event): number
+                for number, event in enumerate(self.trace.events)}
+        marks = [(sent[id(step.first)], step, False) for step in steps]
+        marks += [(place[id(step.first)], step, True) for step in steps
+                  if len(step.events) == 1 and step.first.taken is not None]
+        marks.sort(key=lambda mark: mark[0])
+        ends = {id(step): row for row, (_, step, is_taken) in enumerate(marks)
+                if is_taken}
+        return [self.taken(step) if is_taken else
+                self.row(step, ends.get(id(step), row) - row)
+                for row, (_, step, is_taken) in enumerate(marks)]
 
     def heading(self, steps, chosen):
         events = [event for step in steps for event in step.events]
@@ -219,7 +278,7 @@ class Chart:
                     'message tells', linecolour='#ffffff', textcolour=GRAY)]
 
     def text(self, steps, chosen=''):
-        rows = [', '.join(self.row(step)) for step in steps]
+        rows = [', '.join(row) for row in self.rows(steps)]
         entities = [f'{name} [label={quoted(label)}]'
                     for name, label in self.entities()]
         width = COLUMN * len(entities)

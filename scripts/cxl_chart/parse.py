@@ -7,6 +7,7 @@ an ISO 8601 date, or "pid@seconds.microseconds:" as QEMU had it up to 10.1.
 Whatever else is in the file is passed over.
 """
 
+import collections
 import datetime
 import re
 
@@ -25,6 +26,9 @@ FLAGS = r'(?P<flags>( [A-Z][\w-]*)*)'
 TOUCH = ADDR + r' (?P<what>read|write)'
 HELD = r': (?P<lines>\d+) lines of the page to be snooped'
 REQUEST = DEV + r'request (?P<req>\S+): (?P<len>\d+) bytes to be '
+TIMES = (DEV + r'(?P<of>[DH]2[DH] \w+) ' + OPCODE +
+         r'ID (?P<id>\d+) sent at (?P<sent>\d+) ns, due at (?P<due>\d+)')
+CREDITS = r', (?P<credits>\d+) credits left'
 PIECE = DEV + r'addr ' + ADDR + r' len (?P<len>\d+)'
 
 # Each channel of CXL.cache, by its event's name
@@ -48,8 +52,8 @@ FORMATS = {
     'cxl_cache_h2d_data': DEV + 'H2D Data ' + ADDR + CQID + FLAGS,
 
     # Links with time: a message's times, beside its own event
-    'cxl_cache_sent': DEV + '(?P<text>.+)',
-    'cxl_cache_taken': DEV + '(?P<text>.+)',
+    'cxl_cache_sent': TIMES + CREDITS,
+    'cxl_cache_taken': TIMES + r', taken at (?P<taken>\d+)' + CREDITS,
 
     'cxl_cache_fault': TOUCH + HELD,
     'cxl_cache_dma': TOUCH + HELD + " for a device of QEMU's",
@@ -94,7 +98,8 @@ PATTERNS = {name: re.compile(form) for name, form in FORMATS.items()}
 KINDS = {'cxl_type1_fault': 'injected'}
 
 HEX = ('addr', 'be', 'rsp_data')
-DECIMAL = ('cqid', 'uqid', 'lines', 'ret', 'good')
+DECIMAL = ('cqid', 'uqid', 'lines', 'ret', 'good', 'id', 'sent', 'due', 'taken',
+           'credits')
 
 NAME = re.compile(r'\b(cxl_(?:cache|type1)_\w+) (.*)')
 ISO_TIME = re.compile(r'(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z? $')
@@ -106,12 +111,15 @@ class Event:
     """
     One event. @number counts messages from 1, and is the next message's for
     what is none; @time is in seconds, or None. Values that this kind of event
-    does not have are None. The rest is states.py's to fill in.
+    does not have are None. On a link with time a message has @sent, @due and
+    @taken, in nanoseconds, and the events "sent" and "taken" have it as
+    @message. The rest is states.py's to fill in.
     """
 
     __slots__ = ('name', 'kind', 'number', 'time', 'channel', 'dev', 'opcode',
                  'addr', 'len', 'cqid', 'uqid', 'state', 'rsp_data', 'be',
                  'flags', 'what', 'lines', 'text', 'req', 'ret', 'good',
+                 'of', 'id', 'sent', 'due', 'taken', 'credits', 'message',
                  'before', 'after', 'memory', 'opens')
 
     def __init__(self, name, number, time, values):
@@ -171,6 +179,8 @@ class Trace:
         self.events = []
         self.messages = 0
         self.unread = 0
+        self.latest = {}        # by device and channel: the last message
+        self.under_way = collections.defaultdict(list)  # sent, not yet taken
 
     def line(self, line):
         found = NAME.search(line)
@@ -182,9 +192,59 @@ class Trace:
             self.unread += 1
             return
         self.messages += name in CHANNELS
-        self.events.append(Event(
-            name, self.messages + (name not in CHANNELS),
-            time_of(line[:found.start()]), values_of(name, match)))
+        event = Event(name, self.messages + (name not in CHANNELS),
+                      time_of(line[:found.start()]), values_of(name, match))
+        self.events.append(event)
+        if event.channel:
+            self.latest[event.dev, event.channel] = event
+        elif event.kind == 'sent':
+            self.is_sent(event)
+        elif event.kind == 'taken':
+            self.is_taken(event)
+
+    def is_sent(self, event):
+        """It follows the event of its message."""
+        message = self.latest.get((event.dev, event.of))
+        if message and message.sent is None:
+            message.sent, message.due = event.sent, event.due
+            event.message, event.addr = message, message.addr
+            self.under_way[event.dev, event.of].append(message)
+
+    def is_taken(self, event):
+        channel = self.under_way[event.dev, event.of]
+        for message in channel:
+            if message.sent == event.sent and \
+                    event.id in (message.cqid, message.uqid):
+                message.taken = event.taken
+                event.message, event.addr = message, message.addr
+                channel.remove(message)
+                self.before_answers(event)
+                break
+
+    def before_answers(self, event):
+        """What the taker sends at once is traced before it takes it."""
+        events = self.events
+        place = len(events) - 1
+        while place and (events[place - 1].channel or
+                         events[place - 1].kind == 'sent') and \
+                events[place - 1].sent == event.taken:
+            place -= 1
+        if place < len(events) - 1:
+            event.number = events[place].number
+            events.insert(place, events.pop())
+
+    def seen_by_devices(self):
+        """
+        The events, messages as devices know of them: what they send when it is
+        sent, what the home sends when it is taken.
+        """
+        for event in self.events:
+            if event.kind == 'taken' and event.message and \
+                    event.of.startswith('H2D'):
+                yield event.message
+            elif event.taken is None or event.kind == 'taken' or \
+                    event.channel.startswith('D2H'):
+                yield event
 
     def devices(self):
         """In the order of their first message"""

@@ -7,12 +7,19 @@ message; its transactions, from the request to what ends it, are asynchronous
 slices; and there is a counter of what is outstanding.  The host is a process of
 its own, with what it did that is no message.
 
+On links with time the clock is the machine's virtual one.  A message begins in
+its channel when it is sent, "in flight" is another asynchronous slice until it
+is taken, and each channel has counters: messages that are in it, and credits
+that the sender has left.
+
 Perfetto's own format is protobuf. Debian has its schema in no package, so that
 one would have to be kept here; the viewer reads this one as well.
 """
 
+import collections
 import itertools
 import json
+import math
 
 from .msc import opcode_of
 from .parse import CHANNELS
@@ -20,10 +27,13 @@ from .states import DROP, Open
 
 HOST = 1
 MICRO = 1e6
+NANO = 1e3              # nanoseconds of a microsecond
 # Channels are threads 1 to 6, in their order
 THREADS = {channel: number for number, channel in
            enumerate(CHANNELS.values(), 1)}
 EVENTS = len(THREADS) + 1
+# Messages that begin something: where it is kept, and by which number
+BEGINS = {'D2H Req': ('open', 'cqid'), 'H2D Req': ('snoops', 'uqid')}
 
 
 def clock(events):
@@ -47,6 +57,43 @@ def clock(events):
     return result
 
 
+def sending(events):
+    """
+    When each message is sent in virtual time, in microseconds, and how long it
+    is shown in its channel: until it is taken, or the next one is sent. What is
+    sent at the same time is spread over nanoseconds, so that nothing overlaps.
+    """
+    channels = collections.defaultdict(list)
+    for event in events:
+        if event.channel and event.sent is not None:
+            channels[event.dev, event.channel].append(event)
+    result = {}
+    for messages in channels.values():
+        begins = list(itertools.accumulate(
+            (event.sent for event in messages),
+            lambda last, sent: max(last + 1, sent)))
+        for event, begin, after in zip(messages, begins,
+                                       begins[1:] + [math.inf]):
+            end = min(after, max(event.taken or event.due, begin + 1))
+            result[id(event)] = begin / NANO, (end - begin) / NANO
+    return result
+
+
+def virtual_clock(events):
+    """When each event was in virtual time: as clock()"""
+    sent = sending(events)
+    result, now = [], 0
+    for event in events:
+        if id(event) in sent:
+            now = max(now, event.sent / NANO)
+            result.append(sent[id(event)])
+            continue
+        if event.kind == 'taken':
+            now = max(now, event.taken / NANO)
+        result.append((now, 1 / NANO))
+    return result
+
+
 class Writer:
     def __init__(self, trace):
         self.trace = trace
@@ -55,6 +102,7 @@ class Writer:
                      for number, dev in enumerate(trace.devices())}
         self.open = {}          # by device and CQID: the request, its number
         self.snoops = {}        # outstanding, by device and UQID
+        self.depth = collections.Counter()  # by device and channel
         self.flows = 0
         self.slice_of = {}      # (pid, tid, ts) of messages, by identity
 
@@ -77,7 +125,8 @@ class Writer:
             value = getattr(event, name)
             if value is not None:
                 args[name] = f'{value:#x}'
-        for name in ('cqid', 'uqid', 'flags', 'before', 'after', 'memory'):
+        for name in ('cqid', 'uqid', 'flags', 'before', 'after', 'memory',
+                     'sent', 'due', 'taken'):
             value = getattr(event, name)
             if value not in (None, ''):
                 args[name] = value
@@ -96,6 +145,25 @@ class Writer:
             flow = {'id': self.flows, 'cat': 'flow', 'name': name}
             self.put('s', **flow, **self.slice_of[id(event.opens)])
             self.put('f', bp='e', **flow, **here)
+
+    def flight(self, ph, event, ts):
+        self.put(ph, pid=self.pids[event.dev], tid=EVENTS, ts=ts,
+                 cat='flight', id=f'flight {event.number}',
+                 name=f'{event.channel} in flight')
+
+    def time(self, event, ts):
+        """A message is sent, or taken: what is in its channel then"""
+        message, channel = event.message, (event.dev, event.of)
+        if not message:
+            return
+        is_taken = event.kind == 'taken'
+        self.depth[channel] += -1 if is_taken else 1
+        self.flight('e' if is_taken else 'b', message, ts)
+        self.put('C', pid=self.pids[event.dev], ts=ts, name=event.of,
+                 args={'depth': self.depth[channel],
+                       'credits': event.credits})
+        if is_taken:
+            self.transactions(message, ts, ts)
 
     def counter(self, dev, ts):
         requests = sum(key[0] == dev for key in self.open)
@@ -125,10 +193,8 @@ class Writer:
     def transactions(self, event, ts, end):
         """Begin or end what the message begins or ends"""
         by_cqid, by_uqid = (event.dev, event.cqid), (event.dev, event.uqid)
-        if event.channel == 'D2H Req':
-            self.begins(self.open, by_cqid, event, ts)
-        elif event.channel == 'H2D Req':
-            self.begins(self.snoops, by_uqid, event, ts)
+        if event.channel in BEGINS:
+            return
         elif event.channel == 'D2H Rsp':
             if by_uqid in self.snoops and 'Fwd' not in event.opcode:
                 self.ends(self.snoops, by_uqid, end)
@@ -154,6 +220,13 @@ class Writer:
         if key in self.open and self.open[key][0].got('pull'):
             self.ends(self.open, key, end)
 
+    def begin(self, event, ts):
+        if event.channel in BEGINS:
+            store, name = BEGINS[event.channel]
+            self.begins(getattr(self, store), (event.dev, getattr(event, name)),
+                        event, ts)
+            self.counter(event.dev, ts)
+
     # -- what is no message
 
     def other(self, event, ts):
@@ -168,10 +241,17 @@ class Writer:
 
     def run(self, events):
         self.names()
-        for event, (ts, dur) in zip(events, clock(events)):
+        timed = any(event.sent is not None for event in events)
+        for event, (ts, dur) in zip(events, (virtual_clock if timed else
+                                             clock)(events)):
             if event.channel:
                 self.message(event, ts, dur)
-                self.transactions(event, ts, ts + dur)
+                self.begin(event, ts if event.sent is None else
+                           event.sent / NANO)
+                if event.taken is None:
+                    self.transactions(event, ts, ts + dur)
+            elif event.kind in ('sent', 'taken'):
+                self.time(event, ts)
             else:
                 self.other(event, ts)
         end = ts + dur

@@ -7,6 +7,8 @@
 # lines are read, owned, stored to, and snooped by a CPU's read.
 # devices.trace: cxl-cache-test's t02, t05, t06, t14, t13, t16 and t18 one after
 # the other, two cxl-cache-testdev, with other lines in between.
+# race.trace: cxl-cache-time-test's "touch": a snoop meets an evict, 500 ns each
+# way. many.trace: its "many": 40 requests of two devices at a time.
 
 import collections
 import io
@@ -34,6 +36,8 @@ from cxl_chart import parse, states     # noqa: E402
 
 REQUEST = os.path.join(HERE, 'request.trace')
 DEVICES = os.path.join(HERE, 'devices.trace')
+RACE = os.path.join(HERE, 'race.trace')
+MANY = os.path.join(HERE, 'many.trace')
 
 # What this test itself sees of a trace: device, channel, the rest
 MESSAGE = re.compile(r'cxl_cache_[dh]2[dh]_\w+ (\S+): ([DH]2[DH] \w+) (.*)')
@@ -201,6 +205,82 @@ cxl_cache_h2d_req a: H2D Req SnpInv 0x1000 UQID 0
             for dev, channel, rest in messages(DEVICES) if dev == 't1'])
         self.assertNotIn('t0', texts)
         self.assertIn('t0, t1', chart('--device', 'x', DEVICES, status=1))
+
+
+class Race(unittest.TestCase):
+    """On a link with time: where a message is sent, and where it is taken"""
+
+    LINE = 0x1000000
+    LATENCY = 500
+
+    def setUp(self):
+        msc = chart('--line', hex(self.LINE), '--msc', '-', RACE)
+        rows = [row for row in msc.splitlines() if row.startswith('  ')]
+        self.rows = rows[2:]
+
+    def arrows(self):
+        """Opcode, and the rows where it begins and ends"""
+        arrow = re.compile(r'\w+ [=>]> \w+ \[label="(\S+) .* ns".*'
+                           r'arcskip="(\d+)"')
+        return [(match.group(1), row, row + int(match.group(2)))
+                for row, match in enumerate(map(arrow.search, self.rows))
+                if match]
+
+    def test_order(self):
+        want = [opcode(channel, rest)
+                for _, channel, rest in messages(RACE)
+                if f'{self.LINE:#x} ' in rest]
+        drawn = chart('--line', hex(self.LINE), RACE)
+        self.assertEqual([name for _, name in labels(svg_texts(drawn))], want)
+        self.assertEqual([name for name, *_ in self.arrows()], want)
+
+    def test_races(self):
+        """The snoop and its answer are on their way while the evict is."""
+        ends = {name: (first, last) for name, first, last in self.arrows()}
+        evict, snoop = ends['DirtyEvict'], ends['SnpData']
+        answer, pull = ends['RspSFwdM'], ends['GO_WritePull']
+        self.assertLess(evict[0], snoop[0])
+        self.assertLess(snoop[1], evict[1])
+        self.assertEqual(snoop[1] < answer[0] < answer[1] < pull[0], True)
+        # Nothing ends behind the chart.
+        self.assertLess(max(last for _, last in ends.values()),
+                        len(self.rows))
+
+    def test_states(self):
+        """What is taken changes the line where it is taken."""
+        ends = {name: last for name, _, last in self.arrows()}
+        self.assertIn('label="I -> E"', self.rows[ends['GO-E']])
+        self.assertIn('label="S -> I"', self.rows[ends['GO_WritePull']])
+
+    def test_times(self):
+        text = '\n'.join(self.rows)
+        found = re.findall(r'(\d+) to (\d+) ns', text)
+        self.assertEqual(len(found), len(self.arrows()))
+        waited = [int(last) - int(first) for first, last in found]
+        self.assertEqual(min(waited), self.LATENCY)
+        # The evict waits for the snoop.
+        self.assertEqual(max(waited), 2 * self.LATENCY)
+
+    def test_whose(self):
+        """Times are of their message, also where others are cut off."""
+        with open(MANY) as file:
+            lines = file.readlines()
+        for first in range(0, len(lines), 4):
+            for event in parse.read(lines[first:]).events:
+                if event.kind == 'taken' and event.message:
+                    self.assertEqual(event.id, event.message.cqid
+                                     if event.message.uqid is None
+                                     else event.message.uqid)
+
+    def test_cut_off(self):
+        """Of messages of which the trace has half"""
+        with open(RACE) as file:
+            lines = file.readlines()
+        for first in range(0, len(lines), 16):
+            for part in (lines[first:], lines[:first]):
+                if MESSAGE.search(''.join(part)):
+                    chart('--msc', '-', '-', stdin=''.join(part))
+                    chart('--perfetto', '/dev/null', '-', stdin=''.join(part))
 
 
 class States(unittest.TestCase):
@@ -395,11 +475,80 @@ class Perfetto(unittest.TestCase):
             self.assertEqual(set(begun.values()), {0})
 
 
+class PerfettoTimed(Perfetto):
+    """Of links with time"""
+
+    def test_counts(self):
+        for path in (RACE, MANY):
+            seen = collections.Counter(
+                (event['cat'], event['name'].split(' to ')[0])
+                for event in self.events(path) if event['ph'] == 'X')
+            self.assertEqual(seen, counts(path))
+
+    def test_no_overlap(self):
+        last = collections.Counter()
+        for event in self.events(MANY):
+            if event['ph'] == 'X':
+                track = event['pid'], event['tid']
+                begin = round(event['ts'] * 1000)
+                self.assertGreaterEqual(begin, last[track])
+                last[track] = begin + round(event['dur'] * 1000)
+                self.assertGreater(last[track], begin)
+                # As many nanoseconds late as there are others
+                late = begin - event['args']['sent']
+                self.assertIn(late, range(20))
+
+    def test_outstanding(self):
+        """Messages in a channel, and credits for more"""
+        for path, most in ((RACE, 1), (MANY, 20)):
+            depth = collections.defaultdict(list)
+            for event in self.events(path):
+                if event['ph'] == 'C' and event['name'] == 'D2H Req':
+                    self.assertLessEqual(event['args']['depth'] +
+                                         event['args']['credits'], 64)
+                    depth[event['pid']].append(event['args'])
+            for args in depth.values():
+                self.assertEqual(args[-1]['depth'], 0)
+                self.assertEqual(max(at['depth'] for at in args), most)
+                self.assertEqual(min(at['credits'] for at in args), 64 - most)
+
+    def test_transactions(self):
+        for path in (RACE, MANY):
+            begun, ended = {}, {}
+            for event in self.events(path):
+                if event['ph'] in 'be':
+                    store = begun if event['ph'] == 'b' else ended
+                    key = event['pid'], event['id']
+                    self.assertNotIn(key, store)
+                    store[key] = event['cat'], event['ts']
+            self.assertEqual(set(begun), set(ended))
+            flights = [key for key in begun if begun[key][0] == 'flight']
+            self.assertEqual(len(flights), len(messages(path)))
+            for key, (kind, begin) in begun.items():
+                # A message goes one way, what it begins ends after another.
+                ways = 1 if kind == 'flight' else 2
+                self.assertGreaterEqual(round((ended[key][1] - begin) * 1000),
+                                        ways * Race.LATENCY)
+
+    def test_tracks(self):
+        self.assertTrue(any(event['name'] == 'D2H Req in flight'
+                            for event in self.events(RACE)))
+
+    def test_flows(self):
+        """Every answer has one."""
+        for path in (RACE, MANY):
+            ends = collections.Counter(event['ph']
+                                       for event in self.events(path))
+            answers = len([channel for _, channel, _ in messages(path)
+                           if channel not in ('D2H Req', 'H2D Req')])
+            self.assertEqual((ends['s'], ends['f']), (answers, answers))
+
+
 def printed(args, form):
     """An event's arguments as C would print them"""
     form = re.sub(r'"\s*PRI(\w)\d+\s*"?', r'\1', form).strip('"')
     form = re.sub('%z(.)', r'%\1', form).replace('%p', '%#x')
-    strings = {'what': 'read', 'flags': ' NT'}
+    strings = {'what': 'read', 'flags': ' NT', 'channel': 'D2H Req'}
     return form % tuple(strings.get(arg.split('*')[-1], 'Text')
                         if 'char *' in arg else 1 if 'bool' in arg else 16
                         for arg in args.split(', '))

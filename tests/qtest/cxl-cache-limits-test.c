@@ -147,6 +147,32 @@ static void test_rate(void)
     end(&m);
 }
 
+/* Where they take time, below a switch, of which the port has the time */
+static void test_rate_switch(void)
+{
+    Machine m;
+    Dev *d = &m.dev[0];
+
+    start_switch(&m, LATENCY, ",rate=1000000,rate-burst=1");
+    post_some(d, 4);
+    post_some(&m.dev[1], 4);
+    qtest_clock_step(m.qts, 2 * L - 1);
+    g_assert_cmpuint(posts_open(&m.dev[1]), ==, 4);
+    g_assert_cmpuint(posts_open(d), ==, 4);
+    qtest_clock_step(m.qts, 1);
+    g_assert_cmpuint(posts_open(&m.dev[1]), ==, 0);
+    for (unsigned i = 3; i; i--) {
+        g_assert_cmpuint(posts_open(d), ==, i);
+        qtest_clock_step(m.qts, 999);
+        g_assert_cmpuint(posts_open(d), ==, i);
+        qtest_clock_step(m.qts, 1);
+        g_assert_cmpuint(posts_open(d), ==, i - 1);
+    }
+    g_assert_cmpint(info(&m, "t0", "rate-limited"), ==, 3);
+    g_assert_cmpint(info(&m, "t1", "rate-limited"), ==, -1);
+    end(&m);
+}
+
 /* Changed while requests wait: lowered, raised, given up */
 static void test_rate_change(void)
 {
@@ -498,6 +524,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("/cxl-cache/limits/rate", test_rate);
+    qtest_add_func("/cxl-cache/limits/rate-switch", test_rate_switch);
     qtest_add_func("/cxl-cache/limits/rate-change", test_rate_change);
     qtest_add_func("/cxl-cache/limits/rate-at-once", test_rate_at_once);
     qtest_add_func("/cxl-cache/limits/rate-agent", test_rate_agent);

@@ -493,6 +493,7 @@ static void test_race(Machine *m)
  */
 static void test_stop(Machine *m)
 {
+    g_autofree char *said = NULL;
     Dev *d = &m->dev[0];
     uint8_t data[LINE];
 
@@ -503,6 +504,9 @@ static void test_stop(Machine *m)
     g_assert_cmpuint(posts_open(d), ==, 1);
     qtest_memread(m->qts, A, data, LINE);
     assert_version(data, 4);
+    /* Such a machine is not saved. */
+    said = qtest_hmp(m->qts, "savevm now");
+    g_assert_nonnull(strstr(said, "cxl-cache-testdev"));
     qtest_qmp_assert_success(m->qts, "{'execute': 'cont'}");
     catch_up(m);
     g_assert_cmpuint(posts_open(d), ==, 0);

@@ -495,6 +495,31 @@ static void test_no_isolation(Machine *m)
     check_no_event(m);
 }
 
+/* What the device has asked for itself is over with its isolation. */
+static void test_posted(Machine *m)
+{
+    Dev *d = &m->dev[0];
+    int64_t since;
+
+    if (!m->timed) {
+        /* What is posted is over at once. */
+        return;
+    }
+    t_write(m, T_CTRL, CTRL_100US | CTRL_ISOLATION);
+    since = get_stuck(m, "h2d-req");
+    step(m, since + T - L / 2 - m->clock);
+    must_post(d, CXL_CACHE_RD_OWN, B);
+    must_post(d, CXL_CACHE_RD_CURR, B + LINE);
+    g_assert_cmpuint(posts_open(d), ==, 2);
+    step(m, L / 2);
+    g_assert_cmphex(t_read(m, T_STATUS), ==, STATUS_TIMEOUT | STATUS_ISOLATED);
+    for (int i = 0; i < 2; i++) {
+        g_assert_cmpuint(posts_open(d), ==, 0);
+        g_assert_cmpuint(CCT_POSTS_FAILED(get32(d, CCT_POSTS)), ==, 2);
+        step(m, 10 * L);
+    }
+}
+
 /* Disabled in the middle of it, and enabled again: what counts is the wait */
 static void test_enable(Machine *m)
 {
@@ -710,6 +735,7 @@ static const struct {
     { "isolation", test_isolation },
     { "interrupt", test_interrupt },
     { "no-isolation", test_no_isolation },
+    { "posted", test_posted },
     { "enable", test_enable },
     { "ranges", test_ranges },
     { "no-wait", test_no_wait },

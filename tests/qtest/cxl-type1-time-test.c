@@ -33,6 +33,7 @@
 
 #define WRITEBACK   ",writeback="
 #define UNPLUG_POISON ",unplug=poison"
+#define CACHE_OFF       ",cache=off"
 
 typedef struct Flight {
     QCTRequest q;
@@ -55,6 +56,7 @@ typedef struct Rig {
     int64_t clock;
     const char *writeback;  /* also of a device that is plugged in again */
     const char *unplug;     /* likewise */
+    const char *cache;
 } Rig;
 
 /* Before the next command is answered timers have run that are due by then. */
@@ -75,6 +77,7 @@ static void rig_start(Rig *r, const char *port, const char *opts)
     *r = (Rig) {
         .writeback = writeback,
         .unplug = strstr(opts, UNPLUG_POISON) ? "poison" : "rescue",
+        .cache = strstr(opts, CACHE_OFF) ? "off" : "auto",
     };
     r->qts = qtest_initf("-nodefaults " QCXL_MACHINE QCXL_SHARED_RAM QCXL_PXB
                          QCXL_RP ",cxl-cache=on%s -object "
@@ -529,6 +532,30 @@ static void test_edges(Rig *r)
     check_quiet(r);
 }
 
+/* Neither the source nor the initialization vector begins a line. */
+static void test_source(Rig *r)
+{
+    const uint64_t src = r->area + 8 * PAGE + 24;
+    uint8_t source[1024];
+    Flight f = { };
+
+    qtest_memread(r->qts, r->src, source, sizeof(source));
+    qtest_memwrite(r->qts, src, source, sizeof(source));
+    qtest_memset(r->qts, r->iv, 0, sizeof(qct_iv));
+    r->iv += 24;
+    qtest_memwrite(r->qts, r->iv, qct_iv, sizeof(qct_iv));
+    catch_up(r);
+    post_at(r, &f, src, r->area, sizeof(source));
+    wait_outstanding(r, 18);
+    g_assert_cmpint(run_until_done(r, &f, 10), ==, 2 * TRIP);
+    take(r, &f, VIRTIO_CRYPTO_OK);
+    check_used(r, 0, 1);
+    check_memory(r, f.dst, r->once, f.len);
+    check_memory(r, src, source, sizeof(source));
+    catch_up(r);
+    check_quiet(r);
+}
+
 /* A result for which half of the cache is too small has no more than that. */
 static void test_room(Rig *r)
 {
@@ -672,12 +699,15 @@ static void test_random(Rig *r)
 static void test_stop(Rig *r)
 {
     for (int when = 0; when < 2 * TRIP; when += L) {
+        g_autofree char *said = NULL;
         Flight f = { };
 
         post(r, &f, 0, 0, 1024);
         wait_outstanding(r, 17);
         step(r, when);
         qtest_qmp_assert_success(r->qts, "{'execute': 'stop'}");
+        said = qtest_hmp(r->qts, "savevm now");
+        g_assert_nonnull(strstr(said, "non-migratable"));
         /* The machine's memory is looked at, as for a dump. */
         qtest_memread(r->qts, r->area, (uint8_t[PAGE]) { }, PAGE);
         g_assert_false(is_done(r, &f));
@@ -733,8 +763,8 @@ static void plug_again(Rig *r)
 {
     qtest_qmp_device_add(r->qts, "cxl-type1-crypto", "t0",
                          "{'bus': 'rp0', 'cryptodev': 'c0', "
-                         "'writeback': %s, 'unplug': %s}", r->writeback,
-                         r->unplug);
+                         "'writeback': %s, 'unplug': %s, 'cache': %s}",
+                         r->writeback, r->unplug, r->cache);
     qcxl_plugged(r->cxl);
 }
 
@@ -799,6 +829,9 @@ static void test_end(Rig *r, int end)
         }
         g_assert_true(really_is(r, r->area, OLD, AREA));
         if (ends[end].attach) {
+            /* The cache is as it was, and has nothing of them. */
+            g_assert_cmpint(lines_of(r, "E"), ==, 0);
+            g_assert_cmpint(lines_of(r, "EN"), ==, 0);
             r->t->c->in_flight = 0;
             qct_attach(r->t, qct_key);
         } else {
@@ -1115,9 +1148,10 @@ static const Case cases[] = {
     { "shapes/completion", test_shapes, JITTER, ",writeback=completion" },
     { "shapes/through", test_shapes, JITTER, ",writeback=through" },
     { "shapes/adaptive", test_shapes, JITTER, ",writeback=adaptive" },
-    { "shapes/once", test_shapes, JITTER, ",cache=off" },
+    { "shapes/once", test_shapes, JITTER, CACHE_OFF },
     { "shapes/small", test_shapes, JITTER, ",cache-size=64K,cache-ways=1" },
     { "edges", test_edges, TIMED, "" },
+    { "source", test_source, TIMED, "" },
     { "room", test_room, TIMED, ",cache-size=64K" },
     { "memory-first/completion", test_memory_first, TIMED,
       ",writeback=completion" },
@@ -1132,6 +1166,7 @@ static const Case cases[] = {
     { "whole/on-demand", test_whole, TIMED, "" },
     { "whole/completion", test_whole, TIMED, WRITEBACK "completion" },
     { "whole/through", test_whole, TIMED, WRITEBACK "through" },
+    { "whole/once", test_whole, TIMED, CACHE_OFF },
     { "gone/poison", test_gone_poison, TIMED, UNPLUG_POISON },
     { "stop", test_stop, TIMED, "" },
     { "hang", test_hang, TIMED, "" },

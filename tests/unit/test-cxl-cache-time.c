@@ -365,6 +365,106 @@ static void test_snoop_pushes_go(void)
     g_assert_cmpuint(used_once, >, 50);
 }
 
+/* ---- Every snoop in every state of a line, in time: T22 to T36 ---- */
+
+typedef struct Cell {
+    const char *name;
+    CXLCacheHostOp op;
+    CXLCacheState state;
+    bool dropped;               /* the host does not know of it */
+    bool pending;               /* and RdOwn is under way */
+    const char *text;
+    CXLCacheState next;
+    uint64_t ram;
+} Cell;
+
+#define READ    CXL_CACHE_HOST_READ
+#define WRITE   CXL_CACHE_HOST_WRITE
+#define PEEK    CXL_CACHE_HOST_PEEK
+
+static const Cell cells[] = {
+    { "T22-snpdata-I", READ, CXL_CACHE_E, true, false,
+      "0.SnpData 0.RspIHitI", CXL_CACHE_I, WORLD_V0 },
+    /* Memory is current: nobody is asked. */
+    { "T23-snpdata-S", READ, CXL_CACHE_S, false, false,
+      "", CXL_CACHE_S, WORLD_V0 },
+    { "T24-snpdata-E", READ, CXL_CACHE_E, false, false,
+      "0.SnpData 0.RspSHitSE", CXL_CACHE_S, WORLD_V0 },
+    { "T25-snpdata-M", READ, CXL_CACHE_M, false, false,
+      "0.SnpData 0.RspSFwdM 0.up", CXL_CACHE_S, V1 },
+    { "T26-snpdata-pending", READ, CXL_CACHE_E, true, true,
+      "0.RdOwn 0.SnpData 0.RspIHitI", CXL_CACHE_IXAD, WORLD_V0 },
+    { "T27-snpinv-I", WRITE, CXL_CACHE_E, true, false,
+      "0.SnpInv 0.RspIHitI", CXL_CACHE_I, V2 },
+    { "T28-snpinv-S", WRITE, CXL_CACHE_S, false, false,
+      "0.SnpInv 0.RspIHitSE", CXL_CACHE_I, V2 },
+    { "T29-snpinv-E", WRITE, CXL_CACHE_E, false, false,
+      "0.SnpInv 0.RspIHitSE", CXL_CACHE_I, V2 },
+    { "T30-snpinv-M", WRITE, CXL_CACHE_M, false, false,
+      "0.SnpInv 0.RspIFwdM 0.up", CXL_CACHE_I, V2 },
+    { "T31-snpinv-pending", WRITE, CXL_CACHE_E, true, true,
+      "0.RdOwn 0.SnpInv 0.RspIHitI", CXL_CACHE_IXAD, V2 },
+    { "T32-snpcur-I", PEEK, CXL_CACHE_E, true, false,
+      "0.SnpCur 0.RspIHitI", CXL_CACHE_I, WORLD_V0 },
+    { "T33-snpcur-S", PEEK, CXL_CACHE_S, false, false,
+      "", CXL_CACHE_S, WORLD_V0 },
+    { "T34-snpcur-E", PEEK, CXL_CACHE_E, false, false,
+      "0.SnpCur 0.RspVHitV", CXL_CACHE_E, WORLD_V0 },
+    { "T35-snpcur-M", PEEK, CXL_CACHE_M, false, false,
+      "0.SnpCur 0.RspVFwdV 0.up", CXL_CACHE_M, WORLD_V0 },
+    { "T36-snpcur-pending", PEEK, CXL_CACHE_E, true, true,
+      "0.RdOwn 0.SnpCur 0.RspIHitI", CXL_CACHE_IXAD, WORLD_V0 },
+};
+
+/* The line changes a latency later, and the host has its answer after two. */
+static void test_cell(gconstpointer opaque)
+{
+    const Cell *cell = opaque;
+    World *w = timed_world(1, &plain);
+    uint64_t value = cell->state == CXL_CACHE_M ? V1 : WORLD_V0, t;
+    CXLCacheState before;
+
+    world_make(w, 0, 0, cell->state, V1);
+    t = begin(w);
+    if (cell->dropped) {
+        g_assert_true(cxl_cache_dev_drop(w->dev[0], world_line(0)));
+    }
+    if (cell->pending) {
+        g_assert_cmpint(world_ask(w, 0, CXL_CACHE_RD_OWN, 0, 0, ALL), >=, 0);
+    }
+    before = world_state(w, 0, 0);
+    g_assert_cmpint(world_host_ask(w, cell->op, 0, V2, ALL), ==, 0);
+    if (used(w, 0, CXL_CACHE_H2D_REQ)) {
+        at(w, t + L - 1);
+        g_assert_cmpint(world_state(w, 0, 0), ==, before);
+        at(w, t + L);
+        g_assert_cmpint(world_state(w, 0, 0), ==, cell->next);
+        g_assert_cmphex(world_ram(w, 0), ==, WORLD_V0);
+        at(w, t + 2 * L - 1);
+        g_assert_cmpuint(w->num_done, ==, 0);
+        g_assert_cmphex(world_ram(w, 0), ==, WORLD_V0);
+        world_expect(w, cell->text);
+        at(w, t + 2 * L);
+    } else {
+        g_assert_cmpstr(cell->text, ==, "");
+        g_assert_cmpuint(w->num_sent, ==, 0);
+    }
+    g_assert_cmpuint(w->num_done, ==, 1);
+    g_assert_true(w->done[0].host);
+    g_assert_false(w->done[0].h.failed);
+    if (cell->op != WRITE) {
+        g_assert_cmphex(world_value(&w->done[0].data), ==, value);
+    }
+    g_assert_cmphex(world_ram(w, 0), ==, cell->ram);
+    g_assert_cmpint(world_state(w, 0, 0), ==, cell->next);
+    cxl_cache_settle(w->home);
+    if (cell->pending) {
+        g_assert_cmpint(world_state(w, 0, 0), ==, CXL_CACHE_E);
+        g_assert_cmphex(world_load(w, 0, 0), ==, cell->ram);
+    }
+    world_free(w);
+}
+
 /* ---- Races: an evict or a request, and a snoop, are sent at one time ---- */
 
 typedef struct Race {
@@ -842,6 +942,12 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     world_add_tests("/cxl-cache/time/", tests, ARRAY_SIZE(tests));
+    for (unsigned i = 0; i < ARRAY_SIZE(cells); i++) {
+        g_autofree char *name = g_strdup_printf("/cxl-cache/time/%s",
+                                                cells[i].name);
+
+        g_test_add_data_func(name, &cells[i], test_cell);
+    }
     for (unsigned i = 0; i < ARRAY_SIZE(races); i++) {
         g_autofree char *name = g_strdup_printf("/cxl-cache/time/%s",
                                                 races[i].name);
