@@ -2,7 +2,8 @@
 """FEAT_MEC's caches that remember, broken one line at a time: see mutate-mec.py"""
 
 TEST = 'arm-mec-dma-test'
-TESTS = (TEST,)
+MEC_TEST = 'arm-mec-test'
+TESTS = (TEST, MEC_TEST)
 
 CACHE = 'hw/arm/mec_cache.c'
 BACK = 'hw/arm/mec_writeback.c'
@@ -16,6 +17,7 @@ HOST = 'hw/cxl/cache_mem_host.c'
 CONTEXT = 'hw/cxl/cache_mem_context.c'
 WAIT = 'hw/cxl/cache_mem_wait.c'
 PTW = 'target/arm/ptw_mec.c'
+TLB = 'accel/tcg/cputlb.c'
 
 
 def by(pattern):
@@ -207,6 +209,17 @@ FAULTS = [
     ('error: it is for ever', CDA,
      'CXL_RME_CDA_CTL1_TDISP_EN)) {\n        qatomic_set(&s->error, false);',
      'CXL_RME_CDA_CTL1_TDISP_EN)) {', cda('error')),
+
+    # What a change of hands flushes
+    ('rekey: TLBs keep the page', PTW,
+     'tlb_flush_phys_page(cs, pa, MEC_FLUSH_ALL);', '(void)cs;',
+     [(MEC_TEST, 'other-tlbs')]),
+    ('rekey: other pages go instead', TLB, 'full->phys_addr == page) {',
+     'full->phys_addr != page) {', [(MEC_TEST, 'other-tlbs')]),
+    ('rekey: victims stay', TLB,
+     'tlb_flush_phys_entry_locked(cpu, mmu_idx, &desc->vtable[k],\n'
+     '                                        &desc->vfulltlb[k], page);', ';',
+     [(MEC_TEST, 'other-tlbs')]),
 
     ('remember: it migrates', MEC,
      'if (migrate_add_blocker(&s->blocker, errp) < 0) {', 'if (0) {',

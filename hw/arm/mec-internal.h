@@ -131,7 +131,7 @@ struct ARMMECState {
     MemoryRegion view_io;
     MemoryRegion table_mr;
     uint32_t *table;            /* MEC_ENTRY of each page, little endian */
-    void (*rekeyed)(void);
+    void (*rekeyed)(hwaddr pa);
 
     /*
      * Entries change, and the view works, under this lock. Entries change

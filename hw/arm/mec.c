@@ -116,7 +116,7 @@ uint64_t mec_read_locked(ARMMECState *s, hwaddr offset, unsigned size,
  * What the CPU calls
  */
 
-void arm_mec_set_rekeyed(ARMMECState *s, void (*rekeyed)(void))
+void arm_mec_set_rekeyed(ARMMECState *s, void (*rekeyed)(hwaddr pa))
 {
     s->rekeyed = rekeyed;
 }

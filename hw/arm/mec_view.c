@@ -56,7 +56,7 @@ static void mec_rekey_and_tell(ARMMECState *s, uint64_t page, uint16_t mecid,
                                MECPageState state)
 {
     mec_rekey_page(s, page, mecid, state);
-    s->rekeyed();
+    s->rekeyed(s->base + (page << MEC_PAGE_BITS));
 }
 
 static void mec_rekey_work(CPUState *cs, run_on_cpu_data data)
@@ -83,7 +83,7 @@ static void mec_rekey_work(CPUState *cs, run_on_cpu_data data)
     }
     if (owner != work->context && s->cache) {
         mec_cache_switch(s, work->page, work->context);
-        s->rekeyed();
+        s->rekeyed(s->base + (work->page << MEC_PAGE_BITS));
     } else if (owner != work->context) {
         mec_rekey_and_tell(s, work->page, work->context,
                            mec_state_after(s, use, owner));

@@ -285,12 +285,12 @@ static void mec_flush_all(ARMCPU *cpu)
 }
 
 /* A page has another resident context. No CPU runs. */
-static void mec_rekeyed(void)
+static void mec_rekeyed(hwaddr pa)
 {
     CPUState *cs;
 
     CPU_FOREACH(cs) {
-        mec_flush_all(ARM_CPU(cs));
+        tlb_flush_phys_page(cs, pa, MEC_FLUSH_ALL);
     }
 }
 

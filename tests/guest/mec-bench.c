@@ -21,6 +21,8 @@
 #define PAGED           0xc0000000u     /* the same, by 4 KiB pages */
 #define ALTERNATE       0x80000000u     /* the same as 0x40000000, AMEC=1 */
 #define REKEYED         0x46000000u
+/* REKEYED as a monitor has it: a small page, AMEC=1; the last of PAGED */
+#define SLOT            (PAGED + MEMORY_SIZE - PAGE)
 #define BESIDE          1024            /* pages that are in the TLB as well */
 
 #define read_reg(name) ({ uint64_t value_; \
@@ -275,10 +277,8 @@ static void clean_page(uint64_t pa)
     dsb();
 }
 
-static void rekey_by_store(uint64_t count)
+static void rekey_by_store(uint32_t va, uint64_t count)
 {
-    uint32_t va = REKEYED - 0x40000000 + ALTERNATE;
-
     for (uint64_t i = 0; i < count; i++) {
         use_context(100 + (i & 1));
         zero_page(va);
@@ -304,7 +304,7 @@ static void rekey_beside(uint64_t count, int rekey)
 {
     for (uint64_t i = 0; i < count; i++) {
         if (rekey) {
-            rekey_by_store(2);
+            rekey_by_store(SLOT, 2);
         }
         for (uint32_t at = 0; at < BESIDE * PAGE; at += PAGE) {
             *(volatile uint64_t *)(uintptr_t)(PAGED + at);
@@ -334,6 +334,8 @@ static void make_tables(void)
     for (size_t i = 0; i < MEMORY_SIZE / PAGE; i++) {
         leaves[i] = (MEMORY + i * PAGE) | AF | SHARED | 1 << 6 | LEAF;
     }
+    leaves[MEMORY_SIZE / PAGE - 1] =
+        REKEYED | AMEC | S1_XN | AF | SHARED | 1 << 6 | LEAF;
     for (size_t i = 0; i < MEMORY_SIZE / (2 * MIB); i++) {
         middle[i] = (uintptr_t)&leaves[i * 512] | TABLE;
     }
@@ -432,10 +434,10 @@ void main(void)
         }
         break;
     case MODE_REKEY_STORE:
-        rekey_by_store(100);
+        rekey_by_store(REKEYED - 0x40000000 + ALTERNATE, 100);
         for (int i = 0; i < CHUNKS; i++) {
             start = now();
-            rekey_by_store(count);
+            rekey_by_store(REKEYED - 0x40000000 + ALTERNATE, count);
             report("rekey-store", nanoseconds(now() - start) / count);
         }
         break;
@@ -448,6 +450,7 @@ void main(void)
         }
         break;
     case MODE_REKEY_BESIDE:
+        walk_el2();             /* the emulator's TLB grows when flushed */
         rekey_beside(10, 1);
         for (int i = 0; i < CHUNKS; i++) {
             for (int rekey = 0; rekey < 2; rekey++) {

@@ -44,12 +44,13 @@ MemoryRegion *arm_mec_view(ARMMECState *s);
 /**
  * arm_mec_set_rekeyed: register what a change of a resident context calls
  * @s: device
- * @rekeyed: called in an exclusive section, when pages have changed
+ * @rekeyed: called in an exclusive section, when a page has changed,
+ *           with its physical address
  *
  * When it returns, and the exclusive section is over, no CPU may access the
- * pages by a translation that was made before.
+ * page by a translation that was made before.
  */
-void arm_mec_set_rekeyed(ARMMECState *s, void (*rekeyed)(void));
+void arm_mec_set_rekeyed(ARMMECState *s, void (*rekeyed)(hwaddr pa));
 
 /**
  * arm_mec_contains: does the RAM with contexts have this address?
