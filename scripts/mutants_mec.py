@@ -219,7 +219,7 @@ FAULTS = [
     ('rekey: victims stay', TLB,
      'tlb_flush_phys_entry_locked(cpu, mmu_idx, &desc->vtable[k],\n'
      '                                        &desc->vfulltlb[k], page);', ';',
-     [(MEC_TEST, 'other-tlbs')]),
+     [(MEC_TEST, 'victim-tlb')]),
 
     ('remember: it migrates', MEC,
      'if (migrate_add_blocker(&s->blocker, errp) < 0) {', 'if (0) {',

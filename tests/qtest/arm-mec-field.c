@@ -554,6 +554,44 @@ static void test_other_tlbs(void)
     qtest_quit(qts);
 }
 
+static uint64_t load_on_cpu_1(QTestState *qts, uint16_t mecid, uint64_t va)
+{
+    uint64_t box = BOX_CPU(1) - BOX;
+
+    qtest_writeq(qts, box + BOX_MECID, mecid);
+    qtest_writeq(qts, box + BOX_ADDRESS, va);
+    qtest_writeq(qts, box + BOX_COMMAND, LOAD);
+    wait_for(qts, box + BOX_COMMAND, 0, false);
+    return qtest_readq(qts, box + BOX_VALUE);
+}
+
+/*
+ * Nor from a translation that another page has driven out of the emulator's
+ * TLB, of at most 4096 entries here, which keeps some of those elsewhere.
+ */
+static void test_victim_tlb(void)
+{
+    QTestState *qts = start_with(MACHINE ",mec=on", CPU "-smp 2 "
+        "-device loader,addr=" stringify(PAYLOAD) ",cpu-num=1");
+
+    wait_for_start(qts, 1);
+    wait_for(qts, BOX_CPU(1) - BOX + BOX_STARTS, 1, false);
+    for (int i = 0; i < 10; i++) {
+        uint64_t pa = PAGES + i * PAGE;
+
+        store(qts, 1, REALM(pa), VALUE + i);
+        g_assert_cmphex(load_on_cpu_1(qts, 1, REALM(pa)), ==, VALUE + i);
+        load_on_cpu_1(qts, 1, REALM(pa + 4096 * PAGE));
+        g_assert_cmpint(resident(qts, pa), ==, 1);
+        for (int n = 0; resident(qts, pa) == 1; n++) {
+            g_assert_cmpint(n, <, 1000);
+            store(qts, 2, REALM(pa + 1024), i);
+        }
+        g_assert_cmphex(load_on_cpu_1(qts, 1, REALM(pa)), ==, VALUE + i);
+    }
+    qtest_quit(qts);
+}
+
 /* Controls count from the next ISB on, without TLB maintenance. */
 static void test_controls(void)
 {
@@ -595,5 +633,6 @@ void arm_mec_add_field_tests(void)
     qtest_add_func("/arm-mec/field/13-state", test_state);
     qtest_add_func("/arm-mec/field/13-events", test_events);
     qtest_add_func("/arm-mec/other-tlbs", test_other_tlbs);
+    qtest_add_func("/arm-mec/victim-tlb", test_victim_tlb);
     qtest_add_func("/arm-mec/controls", test_controls);
 }

@@ -125,6 +125,16 @@ static int64_t lines_of(Rig *r, const char *state)
     return n;
 }
 
+/* Refused by the allow-list */
+static int64_t guarded(Rig *r)
+{
+    QDict *info = qct_query(r->qts);
+    int64_t n = qdict_get_int(qct_device(info, 0), "guarded");
+
+    qobject_unref(info);
+    return n;
+}
+
 static int64_t in_channel(Rig *r, const char *channel)
 {
     QDict *info = qct_query(r->qts);
@@ -1116,14 +1126,16 @@ static void test_cache_off(Rig *r)
     }
 }
 
-/* What is not on the allow-list fails as ever. */
+/* What is not on the allow-list fails as ever: once, before it asks. */
 static void test_refused(Rig *r)
 {
+    int64_t before = guarded(r);
     Flight f = { };
 
     post(r, &f, 0, 0, 1024);
     run_until_done(r, &f, L);
     take(r, &f, VIRTIO_CRYPTO_ERR);
+    g_assert_cmpint(guarded(r), ==, before + 1);
     check_used(r, 0, 1);
     check_filled(r, r->area, OLD, AREA);
 }
