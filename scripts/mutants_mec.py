@@ -214,11 +214,11 @@ FAULTS = [
     ('rekey: TLBs keep the page', PTW,
      'tlb_flush_phys_page(cs, pa, MEC_FLUSH_ALL);', '(void)cs;',
      [(MEC_TEST, 'other-tlbs')]),
-    ('rekey: other pages go instead', TLB, 'full->phys_addr == page) {',
-     'full->phys_addr != page) {', [(MEC_TEST, 'other-tlbs')]),
+    ('rekey: other pages go instead', TLB, 'full->phys_addr != page) {',
+     'full->phys_addr == page) {', [(MEC_TEST, 'other-tlbs')]),
     ('rekey: victims stay', TLB,
-     'tlb_flush_phys_entry_locked(cpu, mmu_idx, &desc->vtable[k],\n'
-     '                                        &desc->vfulltlb[k], page);', ';',
+     'tlb_flush_phys_entry_locked(&desc->vtable[k], &desc->vfulltlb[k],\n'
+     '                                        page);', ';',
      [(MEC_TEST, 'victim-tlb')]),
 
     ('remember: it migrates', MEC,

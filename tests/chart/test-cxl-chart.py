@@ -397,6 +397,8 @@ def read_tables():
 
 
 class Perfetto(unittest.TestCase):
+    TRACES = REQUEST, DEVICES
+
     def events(self, path, stdin=None):
         with tempfile.TemporaryDirectory() as folder:
             out = os.path.join(folder, 'out.json')
@@ -405,7 +407,7 @@ class Perfetto(unittest.TestCase):
                 return json.load(file)['traceEvents']
 
     def test_counts(self):
-        for path in (REQUEST, DEVICES):
+        for path in self.TRACES:
             seen = collections.Counter(
                 (event['cat'], event['name'].split(' to ')[0])
                 for event in self.events(path) if event['ph'] == 'X')
@@ -418,20 +420,28 @@ class Perfetto(unittest.TestCase):
         self.assertTrue({(2, 't0'), (3, 't1'), (2, 'D2H Req'),
                          (3, 'H2D Data')} <= names)
 
+    def one_by_one(self, events):
+        """
+        Each slice, and when it begins in nanoseconds; those of a thread must
+        not overlap, which the viewer could not show.
+        """
+        last = collections.Counter()
+        for event in events:
+            if event['ph'] == 'X':
+                track = event['pid'], event['tid']
+                begin = round(event['ts'] * 1000)
+                self.assertGreaterEqual(begin, last[track])
+                last[track] = begin + round(event['dur'] * 1000)
+                self.assertGreater(last[track], begin)
+                yield event, begin
+
     def test_no_overlap(self):
-        """Slices of a thread, which the viewer could not show"""
         with open(REQUEST) as file:
             lines = file.read()
         for time in ('', '2026-11-29T20:54:28.778743Z '):
-            last = collections.Counter()
-            for event in self.events('-', re.sub(r'^\S+Z ', time, lines,
-                                                 flags=re.M)):
-                if event['ph'] == 'X':
-                    track = event['pid'], event['tid']
-                    begin = round(event['ts'] * 1000)
-                    self.assertGreaterEqual(begin, last[track])
-                    last[track] = begin + round(event['dur'] * 1000)
-                    self.assertGreater(last[track], begin)
+            events = self.events('-', re.sub(r'^\S+Z ', time, lines,
+                                             flags=re.M))
+            self.assertTrue(list(self.one_by_one(events)))
 
     def test_flows(self):
         """Each begins and ends in a slice; every answer has one."""
@@ -465,7 +475,7 @@ class Perfetto(unittest.TestCase):
             self.assertEqual(max(args['requests'] for args in counters), most)
 
     def test_transactions(self):
-        for path in (REQUEST, DEVICES):
+        for path in self.TRACES:
             begun = collections.Counter()
             for event in self.events(path):
                 if event['ph'] in 'be':
@@ -478,25 +488,12 @@ class Perfetto(unittest.TestCase):
 class PerfettoTimed(Perfetto):
     """Of links with time"""
 
-    def test_counts(self):
-        for path in (RACE, MANY):
-            seen = collections.Counter(
-                (event['cat'], event['name'].split(' to ')[0])
-                for event in self.events(path) if event['ph'] == 'X')
-            self.assertEqual(seen, counts(path))
+    TRACES = RACE, MANY
 
     def test_no_overlap(self):
-        last = collections.Counter()
-        for event in self.events(MANY):
-            if event['ph'] == 'X':
-                track = event['pid'], event['tid']
-                begin = round(event['ts'] * 1000)
-                self.assertGreaterEqual(begin, last[track])
-                last[track] = begin + round(event['dur'] * 1000)
-                self.assertGreater(last[track], begin)
-                # As many nanoseconds late as there are others
-                late = begin - event['args']['sent']
-                self.assertIn(late, range(20))
+        for event, begin in self.one_by_one(self.events(MANY)):
+            # As many nanoseconds late as there are others
+            self.assertIn(begin - event['args']['sent'], range(20))
 
     def test_outstanding(self):
         """Messages in a channel, and credits for more"""
@@ -513,7 +510,7 @@ class PerfettoTimed(Perfetto):
                 self.assertEqual(min(at['credits'] for at in args), 64 - most)
 
     def test_transactions(self):
-        for path in (RACE, MANY):
+        for path in self.TRACES:
             begun, ended = {}, {}
             for event in self.events(path):
                 if event['ph'] in 'be':
@@ -536,7 +533,7 @@ class PerfettoTimed(Perfetto):
 
     def test_flows(self):
         """Every answer has one."""
-        for path in (RACE, MANY):
+        for path in self.TRACES:
             ends = collections.Counter(event['ph']
                                        for event in self.events(path))
             answers = len([channel for _, channel, _ in messages(path)

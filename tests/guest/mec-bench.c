@@ -21,6 +21,7 @@
 #define PAGED           0xc0000000u     /* the same, by 4 KiB pages */
 #define ALTERNATE       0x80000000u     /* the same as 0x40000000, AMEC=1 */
 #define REKEYED         0x46000000u
+#define REKEYED_BLOCK   (REKEYED - 0x40000000u + ALTERNATE)
 /* REKEYED as a monitor has it: a small page, AMEC=1; the last of PAGED */
 #define SLOT            (PAGED + MEMORY_SIZE - PAGE)
 #define BESIDE          1024            /* pages that are in the TLB as well */
@@ -434,10 +435,10 @@ void main(void)
         }
         break;
     case MODE_REKEY_STORE:
-        rekey_by_store(REKEYED - 0x40000000 + ALTERNATE, 100);
+        rekey_by_store(REKEYED_BLOCK, 100);
         for (int i = 0; i < CHUNKS; i++) {
             start = now();
-            rekey_by_store(REKEYED - 0x40000000 + ALTERNATE, count);
+            rekey_by_store(REKEYED_BLOCK, count);
             report("rekey-store", nanoseconds(now() - start) / count);
         }
         break;

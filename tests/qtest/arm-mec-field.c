@@ -521,15 +521,23 @@ static void test_events(void)
     qtest_quit(qts);
 }
 
-/* What a page reads as must not come from another CPU's old translation. */
-static void test_other_tlbs(void)
+/* With the payload on two CPUs */
+static QTestState *start_two(void)
 {
     QTestState *qts = start_with(MACHINE ",mec=on", CPU "-smp 2 "
         "-device loader,addr=" stringify(PAYLOAD) ",cpu-num=1");
-    uint64_t box = BOX_CPU(1) - BOX, laps;
 
     wait_for_start(qts, 1);
-    wait_for(qts, box + BOX_STARTS, 1, false);
+    wait_for(qts, BOX_CPU(1) - BOX + BOX_STARTS, 1, false);
+    return qts;
+}
+
+/* What a page reads as must not come from another CPU's old translation. */
+static void test_other_tlbs(void)
+{
+    QTestState *qts = start_two();
+    uint64_t box = BOX_CPU(1) - BOX, laps;
+
     store(qts, 1, REALM(PAGES), VALUE);
     qtest_writeq(qts, box + BOX_MECID, 1);
     qtest_writeq(qts, box + BOX_ADDRESS, REALM(PAGES));
@@ -571,11 +579,8 @@ static uint64_t load_on_cpu_1(QTestState *qts, uint16_t mecid, uint64_t va)
  */
 static void test_victim_tlb(void)
 {
-    QTestState *qts = start_with(MACHINE ",mec=on", CPU "-smp 2 "
-        "-device loader,addr=" stringify(PAYLOAD) ",cpu-num=1");
+    QTestState *qts = start_two();
 
-    wait_for_start(qts, 1);
-    wait_for(qts, BOX_CPU(1) - BOX + BOX_STARTS, 1, false);
     for (int i = 0; i < 10; i++) {
         uint64_t pa = PAGES + i * PAGE;
 

@@ -120,6 +120,18 @@ static unsigned posts_open(Dev *d)
     return CCT_POSTS_OPEN(get32(d, CCT_POSTS));
 }
 
+/* Of @n requests one is done at the end of each microsecond. */
+static void check_one_each_us(Machine *m, Dev *d, unsigned n)
+{
+    for (unsigned i = n; i; i--) {
+        g_assert_cmpuint(posts_open(d), ==, i);
+        qtest_clock_step(m->qts, 999);
+        g_assert_cmpuint(posts_open(d), ==, i);
+        qtest_clock_step(m->qts, 1);
+        g_assert_cmpuint(posts_open(d), ==, i - 1);
+    }
+}
+
 /* A request in a microsecond, and two at once, where messages take no time */
 static void test_rate(void)
 {
@@ -134,13 +146,7 @@ static void test_rate(void)
     post_some(d, 6);
     post_some(&m.dev[1], 6);
     g_assert_cmpuint(posts_open(&m.dev[1]), ==, 0);
-    for (unsigned i = 4; i; i--) {
-        g_assert_cmpuint(posts_open(d), ==, i);
-        qtest_clock_step(m.qts, 999);
-        g_assert_cmpuint(posts_open(d), ==, i);
-        qtest_clock_step(m.qts, 1);
-        g_assert_cmpuint(posts_open(d), ==, i - 1);
-    }
+    check_one_each_us(&m, d, 4);
     g_assert_cmpint(info(&m, "t0", "rate-limited"), ==, 4);
     g_assert_cmpint(info(&m, "t0", "rate-limited-ns"), ==, 4000);
     g_assert_cmpint(info(&m, "t1", "rate-limited"), ==, -1);
@@ -161,13 +167,7 @@ static void test_rate_switch(void)
     g_assert_cmpuint(posts_open(d), ==, 4);
     qtest_clock_step(m.qts, 1);
     g_assert_cmpuint(posts_open(&m.dev[1]), ==, 0);
-    for (unsigned i = 3; i; i--) {
-        g_assert_cmpuint(posts_open(d), ==, i);
-        qtest_clock_step(m.qts, 999);
-        g_assert_cmpuint(posts_open(d), ==, i);
-        qtest_clock_step(m.qts, 1);
-        g_assert_cmpuint(posts_open(d), ==, i - 1);
-    }
+    check_one_each_us(&m, d, 3);
     g_assert_cmpint(info(&m, "t0", "rate-limited"), ==, 3);
     g_assert_cmpint(info(&m, "t1", "rate-limited"), ==, -1);
     end(&m);

@@ -107,10 +107,11 @@ static void rig_end(Rig *r, bool gone)
     qtest_quit(r->qts);
 }
 
-static int64_t query_outstanding(Rig *r)
+/* A counter of the device */
+static int64_t count(Rig *r, const char *what)
 {
     QDict *info = qct_query(r->qts);
-    int64_t n = qdict_get_int(qct_device(info, 0), "outstanding");
+    int64_t n = qdict_get_int(qct_device(info, 0), what);
 
     qobject_unref(info);
     return n;
@@ -120,16 +121,6 @@ static int64_t lines_of(Rig *r, const char *state)
 {
     QDict *info = qct_query(r->qts);
     int64_t n = qct_lines(qct_device(info, 0), state);
-
-    qobject_unref(info);
-    return n;
-}
-
-/* Refused by the allow-list */
-static int64_t guarded(Rig *r)
-{
-    QDict *info = qct_query(r->qts);
-    int64_t n = qdict_get_int(qct_device(info, 0), "guarded");
 
     qobject_unref(info);
     return n;
@@ -165,7 +156,7 @@ static void wait_outstanding(Rig *r, int64_t n)
 {
     gint64 end = g_get_monotonic_time() + QVIRTIO_CRYPTO_TIMEOUT_US;
 
-    while (query_outstanding(r) != n) {
+    while (count(r, "outstanding") != n) {
         g_assert_cmpint(g_get_monotonic_time(), <, end);
     }
 }
@@ -328,10 +319,10 @@ static void test_seen(Rig *r)
     g_assert_cmpint(in_channel(r, "d2h-req"), ==, 0);
     g_assert_cmpint(in_channel(r, "h2d-data"), ==, 17);
     step(r, L - 1);
-    g_assert_cmpint(query_outstanding(r), ==, 17);
+    g_assert_cmpint(count(r, "outstanding"), ==, 17);
     /* The arithmetic takes no time. */
     step(r, 1);
-    g_assert_cmpint(query_outstanding(r), ==, 16);
+    g_assert_cmpint(count(r, "outstanding"), ==, 16);
     g_assert_cmpint(in_channel(r, "d2h-req"), ==, 16);
     g_assert_false(is_done(r, &f));
     step(r, TRIP - 1);
@@ -339,7 +330,7 @@ static void test_seen(Rig *r)
     g_assert_cmpint(lines_of(r, "M"), ==, 0);
     check_used(r, 0, 0);
     step(r, 1);
-    g_assert_cmpint(query_outstanding(r), ==, 0);
+    g_assert_cmpint(count(r, "outstanding"), ==, 0);
     g_assert_cmpint(lines_of(r, "M"), ==, 16);
     take(r, &f, VIRTIO_CRYPTO_OK);
     check_used(r, 0, 1);
@@ -627,7 +618,7 @@ static void test_in_cache(Rig *r)
     f.vq = 0;
     post_at(r, &f, r->area + PAGE, r->area + PAGE, PAGE);
     while (!is_done(r, &f)) {
-        query_outstanding(r);
+        count(r, "outstanding");
     }
     take(r, &f, VIRTIO_CRYPTO_OK);
     check_memory(r, r->area + PAGE, twice, PAGE);
@@ -1129,13 +1120,13 @@ static void test_cache_off(Rig *r)
 /* What is not on the allow-list fails as ever: once, before it asks. */
 static void test_refused(Rig *r)
 {
-    int64_t before = guarded(r);
+    int64_t before = count(r, "guarded");
     Flight f = { };
 
     post(r, &f, 0, 0, 1024);
     run_until_done(r, &f, L);
     take(r, &f, VIRTIO_CRYPTO_ERR);
-    g_assert_cmpint(guarded(r), ==, before + 1);
+    g_assert_cmpint(count(r, "guarded"), ==, before + 1);
     check_used(r, 0, 1);
     check_filled(r, r->area, OLD, AREA);
 }
